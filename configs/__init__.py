@@ -1,0 +1,1 @@
+"""Recipes (`*.yaml`) and the schema that reads them."""

@@ -1,0 +1,221 @@
+"""What a recipe may say: every key, its type, its meaning and its default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+Scaling = Literal["min_max", "mean_range", "standard", "none"]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A closed, frozen group of keys; the text under a key is its help."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class SplitConfig(Section):
+    method: Literal["sequential", "random"] = "random"
+    """sequential: file order, training rows first; random: seeded, and a row keeps its part when rows are appended"""
+    train: Share = 0.8
+    """share of the rows that training uses; shares left out divide what remains like 8 : 1 : 1"""
+    validation: Share = 0.1
+    """share that picks the best epoch and stops early; 0 for none"""
+    test: Share = 0.1
+    """share that only the final figures see; 0 for none"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """seed of the random split"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill_in_shares(cls, values: Any) -> Any:
+        """Divide what the given shares leave among those not given, like 8 : 1 : 1."""
+        shares = {"train": 8, "validation": 1, "test": 1}
+        if not isinstance(values, dict):
+            return values
+        given = [values[key] for key in shares if key in values]
+        left_out = {key: part for key, part in shares.items() if key not in values}
+        if not left_out or not all(isinstance(share, int | float) for share in given):
+            return values
+        rest = max(0.0, round(1 - sum(given), 12)) / sum(left_out.values())
+        return values | {key: round(part * rest, 12) for key, part in left_out.items()}
+
+    @model_validator(mode="after")
+    def check_shares(self) -> SplitConfig:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test make {total:g}, expected 1")
+        if self.train == 0:
+            raise ValueError("train is 0: there would be nothing to train on")
+        return self
+
+
+class ScaleConfig(Section):
+    features: Scaling = "standard"
+    """min_max: (x - min) / (max - min); mean_range: (x - mean) / (max - min); standard: (x - mean) / deviation"""
+    target: Scaling = "standard"
+    """the same choice for the target; predictions come back in its own unit"""
+
+
+class DataConfig(Section):
+    path: Name
+    """the table: CSV, or values between runs of white space; relative to the working directory"""
+    columns: Annotated[list[Name], Field(min_length=2)] | None = None
+    """column names of a table without a header line; null: the first line is the header"""
+    target: Name
+    """the column to predict"""
+    exclude: list[Name] = []
+    """columns that are no features"""
+    split: SplitConfig = SplitConfig()
+    scale: ScaleConfig = ScaleConfig()
+
+    @field_validator("columns", "exclude")
+    @classmethod
+    def check_repeats(cls, names: list[str] | None) -> list[str] | None:
+        repeated = sorted({name for name in names or [] if (names or []).count(name) > 1})
+        if repeated:
+            raise ValueError(f"{', '.join(repeated)} more than once")
+        return names
+
+
+class LinearConfig(Section):
+    name: Literal["linear"] = "linear"
+    """linear: one paddle.nn.Linear; mlp: hidden layers with an activation"""
+
+
+class MLPConfig(Section):
+    name: Literal["mlp"]
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [64, 64]
+    """width of each hidden layer"""
+    activation: Literal["sigmoid", "tanh", "relu"] = "relu"
+    """what follows each hidden layer"""
+    dropout: Fraction = 0.0
+    """share of hidden values set to zero in training"""
+
+
+class SGDConfig(Section):
+    name: Literal["sgd"] = "sgd"
+    """sgd, momentum, adam or adamw, as in paddle.optimizer"""
+    learning_rate: PositiveFloat = 0.05
+    """step size on scaled features and target"""
+    weight_decay: NonNegativeFloat = 0.0
+    """pull of the weights (not the biases) towards zero; L2, decoupled with adamw"""
+
+
+class MomentumConfig(SGDConfig):
+    name: Literal["momentum"]  # type: ignore[assignment]
+    momentum: Fraction = 0.9
+    """share of the last step that the next one keeps"""
+
+
+class AdamConfig(SGDConfig):
+    name: Literal["adam", "adamw"]  # type: ignore[assignment]
+    learning_rate: PositiveFloat = 0.001
+    """step size on scaled features and target"""
+    beta1: Fraction = 0.9
+    """decay of the running mean of the gradient"""
+    beta2: Fraction = 0.999
+    """decay of the running mean of its square"""
+
+
+class ConstantConfig(Section):
+    name: Literal["constant"]
+
+
+class CosineConfig(Section):
+    name: Literal["cosine"] = "cosine"
+    """constant; cosine: falls to 0 along half a cosine over the run; step: multiplied by gamma again and again"""
+
+
+class StepConfig(Section):
+    name: Literal["step"]
+    every: PositiveInt = 30
+    """epochs between two steps"""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """factor of each step"""
+
+
+class TrainConfig(Section):
+    epochs: PositiveInt = 50
+    """passes over the training rows"""
+    batch_size: PositiveInt = 32
+    """rows of a mini-batch"""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """seed of the first weights, the order of rows and dropout"""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = "auto"
+    """auto, cpu, gpu or gpu:N; --device wins"""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """stop after this many epochs without a better validation MSE; 0: never"""
+    export: Literal["best", "last"] = "best"
+    """which epoch's weights to export: best by validation MSE (training MSE where no validation part), or last"""
+    log_every: PositiveInt = 10
+    """steps between two points of the curve of training loss by step"""
+
+
+class RunConfig(Section):
+    dir: Name
+    """run folder; default: runs/ and the name of the recipe"""
+
+
+def name_or(default: str) -> Discriminator:
+    """Tell the variants of a section apart by their `name`; `default` where none is given."""
+
+    def name_of(values: Any) -> str | None:
+        if isinstance(values, dict):
+            return str(values.get("name", default))
+        return getattr(values, "name", None)
+
+    return Discriminator(name_of)
+
+
+ModelConfig = Annotated[
+    Annotated[LinearConfig, Tag("linear")] | Annotated[MLPConfig, Tag("mlp")],
+    name_or("linear"),
+]
+OptimizerConfig = Annotated[
+    Annotated[SGDConfig, Tag("sgd")]
+    | Annotated[MomentumConfig, Tag("momentum")]
+    | Annotated[AdamConfig, Tag("adam")]
+    | Annotated[AdamConfig, Tag("adamw")],
+    name_or("sgd"),
+]
+ScheduleConfig = Annotated[
+    Annotated[CosineConfig, Tag("cosine")]
+    | Annotated[ConstantConfig, Tag("constant")]
+    | Annotated[StepConfig, Tag("step")],
+    name_or("cosine"),
+]
+
+
+class Config(Section):
+    """A whole recipe; `data.path` and `data.target` are all it must say."""
+
+    data: DataConfig
+    model: ModelConfig = LinearConfig()
+    optimizer: OptimizerConfig = SGDConfig()
+    schedule: ScheduleConfig = CosineConfig()
+    train: TrainConfig = TrainConfig()
+    run: RunConfig
+
+    @model_validator(mode="after")
+    def check_patience(self) -> Config:
+        if self.train.patience and not self.data.split.validation:
+            raise ValueError("train.patience needs a validation part: set data.split.validation")
+        return self

@@ -1,0 +1,120 @@
+"""The trained regressor as a static graph, compared with the trained one before it gets its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, ExportError, load_graph, run_graph
+from model.regressor import Regressor
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def parity_tolerance(minimum: float, maximum: float) -> float:
+    """What float32 arithmetic in another order may change, for a target between two values.
+
+    1e-5 of the target's range, and 1e-6 (some 8 units in the last place) of its magnitude.
+    """
+    return 1e-5 * (maximum - minimum) + 1e-6 * max(abs(minimum), abs(maximum), 1e-30)
+
+
+def export(
+    regressor: Regressor,
+    folder: Path,
+    contract: dict[str, Any],
+    rows: NDArray[np.float32],
+    tolerance: float,
+) -> dict[str, Any]:
+    """Write the static graph, its weights and contract.json to `folder`; the measured parity.
+
+    `rows`: float32 [N, D] real rows for the comparison; `tolerance` in the target's unit.
+    Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing,
+    where the exported graph differs from the regressor by more than the tolerance.
+    """
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        regressor.eval()
+        # Before to_static, which puts a static function in the place of `forward`.
+        expected = _predictions(lambda batch: regressor(paddle.to_tensor(batch)).numpy(), rows)
+        specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
+        graph = paddle.jit.to_static(regressor, input_spec=[specification], full_graph=True)
+        paddle.jit.save(graph, str(draft / Path(GRAPH).stem))
+        parity, onednn = prove(draft, rows, expected, tolerance)
+        golden = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
+        predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
+        write_contract(
+            draft,
+            {
+                "format": FORMAT,
+                **contract,
+                "parity": parity,
+                "inference": {"onednn": onednn},
+                "golden": {
+                    "rows": golden.tolist(),
+                    "predictions": run_graph(predictor, golden)[:, 0].tolist(),
+                },
+            },
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return parity
+
+
+def prove(
+    folder: Path, rows: NDArray[np.float32], expected: NDArray[np.float64], tolerance: float
+) -> tuple[dict[str, Any], bool]:
+    """Compare the exported graph with what the trained network predicts for `rows`.
+
+    By paddle.jit.load and by Paddle Inference. Returns the parity, and whether Paddle Inference
+    may use oneDNN: not where that alone exceeds the tolerance. Raises ExportError where the
+    graph differs without it too.
+    """
+    if not np.isfinite(expected).all():
+        raise ExportError("the trained network predicts NaN or infinity; nothing is exported")
+    loaded = paddle.jit.load(str(folder / Path(GRAPH).stem))
+    loaded.eval()
+    by_load = _predictions(lambda batch: loaded(paddle.to_tensor(batch)).numpy(), rows)
+    for onednn in (True, False):
+        predictor = load_graph(folder / GRAPH, folder / WEIGHTS, "cpu", onednn)
+        by_inference = _predictions(partial(run_graph, predictor), rows)
+        worst = float(np.abs([by_load - expected, by_inference - expected]).max())
+        if worst <= tolerance:
+            parity = {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}
+            return parity, onednn
+    raise ExportError(
+        f"the exported graph differs from the trained network by {worst:g} in the target's "
+        f"unit, more than the tolerance of {tolerance:g}; nothing is exported"
+    )
+
+
+def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Predictions in batches, the last one ragged, and of the first row alone: [N + 1, 1]."""
+    size = max(1, len(rows) // 3 - 1)
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return np.concatenate([predict(batch) for batch in [*batches, rows[:1]]]).astype(np.float64)
+
+
+def write_contract(folder: Path, contract: dict[str, Any]) -> None:
+    """Write contract.json with the SHA-256 of each other file, and its own (see read_contract)."""
+    files = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != CONTRACT
+    }
+    text = json.dumps(contract | {"files": files, "sha256": "0" * 64}, indent=1, allow_nan=False)
+    own = hashlib.sha256(text.encode()).hexdigest()
+    (folder / CONTRACT).write_text(text.replace("0" * 64, own))

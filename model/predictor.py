@@ -1,0 +1,147 @@
+"""An exported model: checked, loaded, and asked for predictions.
+
+Needs numpy and paddle, and no other file of this project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CONTRACT = "contract.json"
+GRAPH, WEIGHTS = "model.json", "model.pdiparams"
+FORMAT = 1
+
+
+class ExportError(ValueError):
+    """An exported model is missing, incomplete, altered, or differs from the trained one."""
+
+
+class DeviceError(ValueError):
+    """The device that was asked for is not there."""
+
+
+def read_contract(folder: Path) -> dict[str, Any]:
+    """The contract of an export folder, after every SHA-256 in it has been compared.
+
+    `sha256` in contract.json is that of contract.json itself with the 64 digits set to 0.
+    Raises ExportError for a file that is missing or not as it was exported.
+    """
+    try:
+        text = (folder / CONTRACT).read_bytes()
+        contract: dict[str, Any] = json.loads(text)
+        own = str(contract["sha256"])
+    except OSError as error:
+        raise ExportError(
+            f"{folder / CONTRACT}: {error.strerror}; expected a run folder or its export folder"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise ExportError(f"{folder / CONTRACT}: not a contract; export the model again") from None
+    _compare(folder / CONTRACT, own, text.replace(own.encode(), b"0" * 64))
+    if contract["format"] != FORMAT:
+        raise ExportError(
+            f"{folder / CONTRACT}: format {contract['format']}, this version reads {FORMAT}"
+        )
+    for name, expected in contract["files"].items():
+        try:
+            _compare(folder / name, expected, (folder / name).read_bytes())
+        except OSError as error:
+            raise ExportError(
+                f"{folder / name}: {error.strerror}; copy the whole export folder"
+            ) from None
+    return contract
+
+
+def _compare(path: Path, expected: str, content: bytes) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ExportError(
+            f"{path}: altered or incomplete: SHA-256 {found[:12]}..., expected {expected[:12]}...; "
+            "copy the export folder again, or export the model again"
+        )
+
+
+def find_export(folder: str | Path) -> Path:
+    """The export folder: `folder` itself, or the one in a run folder."""
+    inner = Path(folder) / "export"
+    return inner if (inner / CONTRACT).exists() else Path(folder)
+
+
+class Predictor:
+    """Predictions of an exported model, by Paddle Inference.
+
+        predictor = Predictor("runs/boston")
+        predictor.features                       # the columns it wants, in order
+        predictor.predict(rows)                  # float32 [N, D] raw values -> float32 [N]
+
+    `device` is auto, cpu, gpu or gpu:N. Raises ExportError where the folder is not a sound
+    export, DeviceError where there is no such device.
+    """
+
+    def __init__(self, folder: str | Path, device: str = "cpu", onednn: bool | None = None) -> None:
+        folder = find_export(folder)
+        self.contract = read_contract(folder)
+        self.features: tuple[str, ...] = tuple(self.contract["features"])
+        self.target: str = self.contract["target"]
+        onednn = self.contract["inference"]["onednn"] if onednn is None else onednn
+        device = resolve_device(device)
+        self._predictor = load_graph(folder / GRAPH, folder / WEIGHTS, device, onednn)
+
+    def predict(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """Predict for `rows` [N, D], columns in the order of `features`, in raw units -> [N]."""
+        values = np.ascontiguousarray(rows, dtype=np.float32)
+        if values.ndim != 2 or values.shape[1] != len(self.features):
+            raise ValueError(
+                f"found an array of shape {values.shape}, expected [rows, {len(self.features)}] "
+                f"({', '.join(self.features)})"
+            )
+        if not len(values):
+            return np.empty(0, dtype=np.float32)
+        return run_graph(self._predictor, values)[:, 0]
+
+
+def resolve_device(name: str) -> str:
+    """`cpu` or `gpu:N` for auto, cpu, gpu or gpu:N; auto is the first GPU, where there is one.
+
+    Raises DeviceError for a GPU that this machine, or this build of Paddle, does not have.
+    """
+    import paddle
+
+    count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return "cpu"
+    number = int(name.partition(":")[2] or 0)
+    if number >= count:
+        build = "this build of Paddle is for CPU only" if not count else f"found {count} of them"
+        raise DeviceError(f"device {name}: no such GPU, {build}; use --device cpu or auto")
+    return f"gpu:{number}"
+
+
+def load_graph(graph: Path, weights: Path, device: str, onednn: bool) -> Any:
+    """A Paddle Inference predictor of the two exported files."""
+    from paddle import inference
+
+    config = inference.Config(str(graph), str(weights))
+    config.disable_glog_info()
+    if device.startswith("gpu"):
+        config.enable_use_gpu(256, int(device.removeprefix("gpu:")))
+    else:
+        config.disable_gpu()
+        if onednn:
+            config.enable_onednn()
+        else:
+            config.disable_onednn()
+    return inference.create_predictor(config)
+
+
+def run_graph(predictor: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [N, D], N >= 1 -> float32 [N, 1]."""
+    predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(rows)
+    predictor.run()
+    output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+    return np.asarray(output)

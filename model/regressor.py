@@ -1,0 +1,43 @@
+"""Preprocessing, network and target inverse as one layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import nn
+
+from model.linear import Linear
+from model.mlp import MLP
+from model.scale import Scale
+
+NETWORKS: dict[str, type[nn.Layer]] = {"linear": Linear, "mlp": MLP}
+
+
+class Regressor(nn.Layer):
+    """Raw features float32 [N, D] -> predictions float32 [N, 1] in the target's unit.
+
+    Training runs `network` alone, on rows that `scale_features` and `scale_target` have scaled.
+    """
+
+    def __init__(self, scale_features: Scale, network: nn.Layer, scale_target: Scale) -> None:
+        super().__init__()
+        self.scale_features = scale_features
+        self.network = network
+        self.scale_target = scale_target
+
+    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
+        return self.scale_target.inverse(self.network(self.scale_features(features)))
+
+
+def build_network(name: str, features: int, seed: int, **options: Any) -> nn.Layer:
+    """A network with first weights that depend on `seed` alone."""
+    paddle.seed(seed)
+    return NETWORKS[name](features, **options)
+
+
+def weights(network: nn.Layer) -> dict[str, NDArray[np.float32]]:
+    """The network's parameters by name."""
+    return {name: parameter.numpy() for name, parameter in network.named_parameters()}

@@ -1,0 +1,1 @@
+"""From a file to float32 rows, parts, statistics and shuffled blocks."""

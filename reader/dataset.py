@@ -1,0 +1,58 @@
+"""Rows as shuffled blocks, for paddle.io."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from paddle.io import DataLoader, Dataset
+
+ROWS_PER_BLOCK = 65_536
+
+
+class TableDataset(Dataset):  # type: ignore[type-arg]
+    """Item i is block i of the epoch's order: float32 [n, columns].
+
+    A block holds a whole number of mini-batches, so only an epoch's last mini-batch can be short.
+    The order is a pure function of (seed, epoch).
+    """
+
+    def __init__(
+        self,
+        matrix: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.matrix = matrix
+        self.rows = rows
+        self.seed = seed
+        self.batch_size = batch_size
+        self.block_size = max(1, ROWS_PER_BLOCK // batch_size) * batch_size
+        self.steps = -(-len(rows) // batch_size)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.block_size)
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        start = index * self.block_size
+        # mode="clip" lets take skip the bounds check; every index comes from the split.
+        return self.matrix.take(self.order[start : start + self.block_size], axis=0, mode="clip")
+
+    def batch_sizes(self, rows: int) -> list[int]:
+        """The sizes of the mini-batches that make up a block of `rows` rows."""
+        whole, rest = divmod(rows, self.batch_size)
+        return [self.batch_size] * whole + [rest] * bool(rest)
+
+    def block_seed(self, index: int) -> int:
+        """A seed for what is drawn at random within block `index` of the epoch."""
+        words = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(1)
+        return int(words[0])
+
+    def loader(self) -> DataLoader:
+        """Blocks as tensors on the current device, one at a time, in order."""
+        return DataLoader(self, batch_size=None, shuffle=False, use_buffer_reader=False)

@@ -1,0 +1,89 @@
+"""What one pass over the training rows tells of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Float64, over D columns: mean, minimum, maximum [D]; covariance [D, D], divided by count."""
+
+    columns: tuple[str, ...]
+    count: int
+    mean: Vector
+    minimum: Vector
+    maximum: Vector
+    covariance: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, columns: Sequence[str], batches: Iterable[NDArray[Any]]) -> Statistics:
+        """Merge the moments of batches [n, D], n >= 1, in one pass.
+
+        Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
+        sample variances" (1979), for means and sums of products about them.
+        """
+        count, mean, products = 0, None, None
+        for batch in batches:
+            rows = np.asarray(batch, dtype=np.float64)
+            centre = rows.mean(axis=0)
+            centred = rows - centre
+            if mean is None or products is None:
+                count, mean, products = len(rows), centre, centred.T @ centred
+                minimum, maximum = rows.min(axis=0), rows.max(axis=0)
+                continue
+            shift = centre - mean
+            total = count + len(rows)
+            products += centred.T @ centred + np.outer(shift, shift) * (count * len(rows) / total)
+            mean = mean + shift * (len(rows) / total)
+            count = total
+            minimum = np.minimum(minimum, rows.min(axis=0))
+            maximum = np.maximum(maximum, rows.max(axis=0))
+        if mean is None or products is None:
+            raise ValueError("no rows")
+        return cls(tuple(columns), count, mean, minimum, maximum, products / count)
+
+    @property
+    def deviation(self) -> Vector:
+        """Population standard deviation [D]."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def constant(self) -> list[str]:
+        """The columns that have one value throughout."""
+        same = self.minimum == self.maximum
+        return [name for name, one_value in zip(self.columns, same, strict=True) if one_value]
+
+    def scaling(self, method: str) -> tuple[Vector, Vector]:
+        """(shift, spread), each [D], so that (x - shift) / spread is scaled; spread 1 if constant."""
+        extent = self.maximum - self.minimum
+        shift, spread = {
+            "min_max": (self.minimum, extent),
+            "mean_range": (self.mean, extent),
+            "standard": (self.mean, self.deviation),
+            "none": (np.zeros_like(self.mean), np.ones_like(self.mean)),
+        }[method]
+        return shift, np.where(extent == 0, 1.0, spread)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values: the count, and each column's moments."""
+        moments = {
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
+        return {
+            "rows": self.count,
+            "columns": {
+                name: {moment: float(values[index]) for moment, values in moments.items()}
+                for index, name in enumerate(self.columns)
+            },
+        }

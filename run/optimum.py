@@ -1,0 +1,48 @@
+"""The best straight line through the training rows, in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Least squares: `weights` [D] and `bias` in raw units, `mse` in the target's unit squared."""
+
+    weights: Vector
+    bias: float
+    mse: float
+
+    def describe(self, mse: float) -> dict[str, float | None]:
+        """The optimum and the gap: how far `mse` is above it, as a share; None above an exact fit."""
+        return {"train_mse": self.mse, "gap": mse / self.mse - 1 if self.mse else None}
+
+
+def least_squares(mean: Vector, covariance: NDArray[np.float64]) -> Optimum:
+    """Solve from the mean [D + 1] and covariance [D + 1, D + 1] of features and target (last).
+
+    The normal equations of standardised features, by eigenvalues; directions in which the
+    features do not vary (a constant column, a column that is the sum of others) get weight 0.
+    """
+    deviation = np.sqrt(np.diag(covariance)[:-1])
+    scale = np.where(deviation > 0, deviation, 1.0)
+    correlation = covariance[:-1, :-1] / np.outer(scale, scale)
+    with_target = covariance[:-1, -1] / scale
+    values, vectors = np.linalg.eigh(correlation)
+    varies = values > values[-1] * len(values) * np.finfo(np.float64).eps
+    basis = vectors[:, varies]
+    standardised = basis @ ((basis.T @ with_target) / values[varies])
+    residual = covariance[-1, -1] - with_target @ standardised
+    # Below this the difference of two nearly equal numbers is rounding, and the fit is exact.
+    exact = covariance[-1, -1] * 1e-12
+    weights = standardised / scale
+    return Optimum(
+        weights=weights,
+        bias=float(mean[-1] - mean[:-1] @ weights),
+        mse=float(residual) if residual > exact else 0.0,
+    )

@@ -1,0 +1,290 @@
+"""Train a regressor on a table, export it, and prove that the export is the trained one.
+
+python train.py -c configs/boston.yaml -o train.epochs=100
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from configs.load import ConfigError, describe_keys, dump, load
+from configs.schema import Config
+from model.predictor import DeviceError, ExportError, resolve_device
+from reader.pack import PackedTable, pack
+from reader.schema import Schema, TableError
+from reader.split import Split, split, thin
+from reader.statistics import Statistics
+from reader.table import open_table
+from run.checkpoint import load_checkpoint, save_checkpoint
+from run.folder import RunError, RunFolder, to_json
+from run.metrics import Metrics, Sums
+from run.optimum import least_squares
+from run.report import announce, epoch_line, summary, versions
+
+if TYPE_CHECKING:  # Importing Paddle takes longer than finding most errors: it is done late.
+    import paddle
+    from paddle.optimizer import Optimizer
+
+    from model.optimizer import Schedule
+    from model.regressor import Regressor
+    from reader.dataset import TableDataset
+    from run.curves import Curves
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(arguments)
+    device = [f"train.device={options.device}"] if options.device else []
+    try:
+        config = load(options.config, [*options.override, *device])
+        RunFolder.check(config.run.dir, options.overwrite)
+        train(config, options.overwrite)
+    except (ConfigError, TableError, DeviceError, RunError, ExportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted; see {config.run.dir}/checkpoints/last", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-c", "--config", required=True, metavar="RECIPE", help="a YAML recipe")
+    parser.add_argument(
+        "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="set one key"
+    )
+    parser.add_argument("--device", metavar="auto|cpu|gpu|gpu:N", help="overrides train.device")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in run.dir")
+    if {"-h", "--help"} & set(arguments):
+        parser.epilog = "keys of a recipe:\n\n" + describe_keys()
+    return parser.parse_args(arguments)
+
+
+def train(config: Config, overwrite: bool) -> None:
+    """One run, from the table to the report; nothing is written before the table has been read."""
+    started = time.perf_counter()
+    data = config.data
+    table = open_table(data.path, data.columns)
+    schema = Schema.of(data.path, table.columns, data.target, data.exclude)
+    packed = pack(table, schema)
+    parts = split(len(packed.matrix), **data.split.model_dump())
+    statistics = Statistics.of(packed.columns, packed.blocks(parts.train))
+    print(announce(data.path, packed.columns, parts._asdict(), statistics.constant), flush=True)
+
+    import paddle
+
+    from model.export import export, parity_tolerance
+    from run.curves import Curves
+    from run.pictures import predicted_against_actual, residuals
+
+    paddle.set_device(resolve_device(config.train.device))
+    regressor = build_regressor(config, statistics)
+    folder = RunFolder(config.run.dir, overwrite)
+    folder.write("config.yaml", dump(config))
+    folder.write("schema.json", to_json(schema.describe()))
+    with Curves(folder.path / "curves") as curves:
+        curves.recipe(config.model_dump(), dump(config))
+        progress = fit(config, packed, parts, regressor, folder, curves)
+        chosen, _ = load_checkpoint(folder.path / "checkpoints" / config.train.export)
+        regressor.network.set_state_dict(chosen)
+        metrics = evaluate(regressor, packed, parts)
+        shown = list(metrics)[-1]
+        rows = packed.matrix[thin(getattr(parts, shown), 5_000)]
+        target, prediction = rows[:, -1], predict(regressor, rows)[:, 0]
+        curves.picture("predicted against actual", predicted_against_actual(target, prediction))
+        curves.picture("residuals", residuals(target, prediction))
+        curves.result(metrics[shown])
+
+    parity = export(
+        regressor,
+        folder.path / "export",
+        contract={
+            "features": schema.features,
+            "target": schema.target,
+            "schema": schema.describe(),
+            "statistics": statistics.describe(),
+            "versions": versions(),
+        },
+        rows=packed.matrix[thin(np.arange(len(packed.matrix)), 10_000), :-1],
+        tolerance=parity_tolerance(statistics.minimum[-1], statistics.maximum[-1]),
+    )
+    report = {
+        "metrics": {part: found.describe() for part, found in metrics.items()},
+        "parity": parity,
+        "data": {"path": data.path, "rows": len(packed.matrix), "sha256": packed.sha256},
+        "model": {"name": config.model.name, "parameters": sum(w.size for w in chosen.values())},
+        "best": {"epoch": progress.best_epoch, "value": progress.best_mse},
+        "timing": {
+            "total_s": time.perf_counter() - started,
+            "train_s": progress.seconds,
+            "rows_per_second": progress.epochs * len(parts.train) / progress.seconds,
+        },
+        "versions": versions(),
+    }
+    if config.model.name == "linear":
+        optimum = least_squares(statistics.mean, statistics.covariance)
+        report["optimum"] = optimum.describe(metrics["train"].mse)
+    folder.write("report.json", to_json(report))
+    folder.done()
+    print(summary(report, folder.path))
+
+
+def build_regressor(config: Config, statistics: Statistics) -> Regressor:
+    """The network that the recipe names, between scaling and its inverse; the target comes last."""
+    from model.regressor import Regressor, build_network
+    from model.scale import Scale
+
+    features = len(statistics.columns) - 1
+    network = build_network(features=features, seed=config.train.seed, **config.model.model_dump())
+    shift, spread = statistics.scaling(config.data.scale.features)
+    target_shift, target_spread = statistics.scaling(config.data.scale.target)
+    return Regressor(
+        Scale(shift[:-1], spread[:-1]), network, Scale(target_shift[-1:], target_spread[-1:])
+    )
+
+
+@dataclass
+class Progress:
+    """How far training has come; the best MSE (target unit squared) is that of the watched part."""
+
+    epochs: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_mse: float = math.inf
+
+
+def fit(
+    config: Config,
+    packed: PackedTable,
+    parts: Split,
+    regressor: Regressor,
+    folder: RunFolder,
+    curves: Curves,
+) -> Progress:
+    """Train epoch by epoch; leaves its weights in checkpoints/last and checkpoints/best."""
+    from model.optimizer import build_optimizer, build_schedule
+    from model.regressor import weights
+    from reader.dataset import TableDataset
+
+    options, network, progress = config.train, regressor.network, Progress()
+    dataset = TableDataset(packed.matrix, parts.train, options.batch_size, options.seed)
+    optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
+    schedule = build_schedule(
+        learning_rate=config.optimizer.learning_rate,
+        steps_per_epoch=dataset.steps,
+        epochs=options.epochs,
+        **config.schedule.model_dump(),
+    )
+    with tqdm(total=options.epochs * dataset.steps, unit="step", leave=False, disable=None) as bar:
+        for epoch in range(1, options.epochs + 1):
+            started = time.perf_counter()
+            for step, loss in train_epoch(epoch, regressor, optimizer, schedule, dataset):
+                bar.update()
+                if step % options.log_every == 0:
+                    value = finite(loss.item(), epoch, config.optimizer.learning_rate)
+                    curves.step(step, value, optimizer.get_lr())
+            seconds = time.perf_counter() - started
+
+            metrics = evaluate(regressor, packed, parts._replace(test=parts.test[:0]))
+            watched = finite(list(metrics.values())[-1].mse, epoch, config.optimizer.learning_rate)
+            state = {"epoch": epoch, "step": step + 1, "mse": watched}
+            save_checkpoint(folder.path / "checkpoints" / "last", weights(network), state)
+            if watched < progress.best_mse:
+                progress.best_epoch, progress.best_mse = epoch, watched
+                save_checkpoint(folder.path / "checkpoints" / "best", weights(network), state)
+            progress.epochs, progress.seconds = epoch, progress.seconds + seconds
+
+            curves.epoch(epoch, metrics, len(parts.train) / seconds)
+            curves.histograms(epoch, network)
+            if line := epoch_line(epoch, options.epochs, metrics):
+                bar.write(line)
+            if options.patience and epoch - progress.best_epoch >= options.patience:
+                bar.write(f"no better validation MSE for {options.patience} epochs: stopped early")
+                break
+    return progress
+
+
+def train_epoch(
+    epoch: int,
+    regressor: Regressor,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    dataset: TableDataset,
+) -> Iterator[tuple[int, paddle.Tensor]]:
+    """One pass over the training rows; yields each step, counted over the run, and its loss.
+
+    The loss is the mean squared error on the scaled target, so that a learning rate does not
+    depend on the target's unit.
+    """
+    import paddle
+    import paddle.nn.functional as F
+
+    network = regressor.network
+    network.train()
+    dataset.set_epoch(epoch)
+    step = (epoch - 1) * dataset.steps
+    for index, block in enumerate(dataset.loader()):
+        paddle.seed(dataset.block_seed(index))  # dropout's; a resumed run would draw the same
+        features = regressor.scale_features(block[:, :-1])
+        target = regressor.scale_target(block[:, -1:])
+        sizes = dataset.batch_sizes(len(block))
+        for x, y in zip(paddle.split(features, sizes), paddle.split(target, sizes), strict=True):
+            optimizer.set_lr(schedule(step))
+            prediction = network(x)
+            assert prediction.shape == y.shape, (prediction.shape, y.shape)
+            loss = F.mse_loss(prediction, y)
+            optimizer.clear_grad(set_to_zero=False)
+            loss.backward()
+            optimizer.step()
+            yield step, loss
+            step += 1
+
+
+def finite(value: float, epoch: int, learning_rate: float) -> float:
+    """The value itself. Raises RunError where it is NaN or infinite."""
+    if math.isfinite(value):
+        return value
+    raise RunError(
+        f"the loss is {value} in epoch {epoch}: training diverged; try a smaller step, "
+        f"-o optimizer.learning_rate={learning_rate / 10:g}, or another data.scale"
+    )
+
+
+def evaluate(regressor: Regressor, packed: PackedTable, parts: Split) -> dict[str, Metrics]:
+    """Metrics in the target's unit over every row of each part that has rows."""
+    metrics = {}
+    for part, rows in parts._asdict().items():
+        sums = Sums()
+        for block in packed.blocks(rows):
+            sums.add(block[:, -1:], predict(regressor, block))
+        if len(rows):
+            metrics[part] = sums.metrics()
+    return metrics
+
+
+def predict(regressor: Regressor, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Predictions [n, 1] in the target's unit for rows [n, features + 1], the target unread."""
+    import paddle
+
+    regressor.eval()
+    with paddle.no_grad():
+        return regressor(paddle.to_tensor(block[:, :-1])).numpy()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
