@@ -20,6 +20,7 @@ from tqdm import tqdm
 from configs.load import ConfigError, describe_keys, dump, load
 from configs.schema import Config
 from model.predictor import DeviceError, ExportError, resolve_device
+from reader.metrics import Metrics, Sums
 from reader.pack import PackedTable, pack
 from reader.schema import Schema, TableError
 from reader.split import Split, split, thin
@@ -27,7 +28,6 @@ from reader.statistics import Statistics
 from reader.table import open_table
 from run.checkpoint import load_checkpoint, save_checkpoint
 from run.folder import RunError, RunFolder, to_json
-from run.metrics import Metrics, Sums
 from run.optimum import least_squares
 from run.report import announce, epoch_line, summary, versions
 
@@ -52,10 +52,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"interrupted; see {config.run.dir}/checkpoints/last", file=sys.stderr)
+        print("interrupted; the last whole epoch is in checkpoints/last", file=sys.stderr)
         return 130
     return 0
 
@@ -89,8 +89,8 @@ def train(config: Config, overwrite: bool) -> None:
     import paddle
 
     from model.export import export, parity_tolerance
+    from model.regressor import set_weights
     from run.curves import Curves
-    from run.pictures import predicted_against_actual, residuals
 
     paddle.set_device(resolve_device(config.train.device))
     regressor = build_regressor(config, statistics)
@@ -101,14 +101,9 @@ def train(config: Config, overwrite: bool) -> None:
         curves.recipe(config.model_dump(), dump(config))
         progress = fit(config, packed, parts, regressor, folder, curves)
         chosen, _ = load_checkpoint(folder.path / "checkpoints" / config.train.export)
-        regressor.network.set_state_dict(chosen)
+        set_weights(regressor.network, chosen)
         metrics = evaluate(regressor, packed, parts)
-        shown = list(metrics)[-1]
-        rows = packed.matrix[thin(getattr(parts, shown), 5_000)]
-        target, prediction = rows[:, -1], predict(regressor, rows)[:, 0]
-        curves.picture("predicted against actual", predicted_against_actual(target, prediction))
-        curves.picture("residuals", residuals(target, prediction))
-        curves.result(metrics[shown])
+        show(curves, regressor, packed, parts, metrics)
 
     parity = export(
         regressor,
@@ -141,6 +136,8 @@ def train(config: Config, overwrite: bool) -> None:
         report["optimum"] = optimum.describe(metrics["train"].mse)
     folder.write("report.json", to_json(report))
     folder.done()
+    for part, found in metrics.items():
+        print(f"{part:<11} {found}")
     print(summary(report, folder.path))
 
 
@@ -178,7 +175,7 @@ def fit(
 ) -> Progress:
     """Train epoch by epoch; leaves its weights in checkpoints/last and checkpoints/best."""
     from model.optimizer import build_optimizer, build_schedule
-    from model.regressor import weights
+    from model.regressor import get_weights
     from reader.dataset import TableDataset
 
     options, network, progress = config.train, regressor.network, Progress()
@@ -196,22 +193,25 @@ def fit(
             for step, loss in train_epoch(epoch, regressor, optimizer, schedule, dataset):
                 bar.update()
                 if step % options.log_every == 0:
-                    value = finite(loss.item(), epoch, config.optimizer.learning_rate)
+                    value = finite(float(loss), epoch, config.optimizer.learning_rate)
                     curves.step(step, value, optimizer.get_lr())
             seconds = time.perf_counter() - started
 
             metrics = evaluate(regressor, packed, parts._replace(test=parts.test[:0]))
             watched = finite(list(metrics.values())[-1].mse, epoch, config.optimizer.learning_rate)
             state = {"epoch": epoch, "step": step + 1, "mse": watched}
-            save_checkpoint(folder.path / "checkpoints" / "last", weights(network), state)
+            save_checkpoint(folder.path / "checkpoints" / "last", get_weights(network), state)
             if watched < progress.best_mse:
                 progress.best_epoch, progress.best_mse = epoch, watched
-                save_checkpoint(folder.path / "checkpoints" / "best", weights(network), state)
+                save_checkpoint(folder.path / "checkpoints" / "best", get_weights(network), state)
             progress.epochs, progress.seconds = epoch, progress.seconds + seconds
 
-            curves.epoch(epoch, metrics, len(parts.train) / seconds)
+            for part, found in metrics.items():
+                curves.epoch(epoch, part, found.describe())
+            curves.speed(epoch, len(parts.train) / seconds)
             curves.histograms(epoch, network)
-            if line := epoch_line(epoch, options.epochs, metrics):
+            rmse = {part: found.rmse for part, found in metrics.items()}
+            if line := epoch_line(epoch, options.epochs, rmse):
                 bar.write(line)
             if options.patience and epoch - progress.best_epoch >= options.patience:
                 bar.write(f"no better validation MSE for {options.patience} epochs: stopped early")
@@ -253,6 +253,24 @@ def train_epoch(
             optimizer.step()
             yield step, loss
             step += 1
+
+
+def show(
+    curves: Curves,
+    regressor: Regressor,
+    packed: PackedTable,
+    parts: Split,
+    metrics: dict[str, Metrics],
+) -> None:
+    """Put the final figures and pictures of the test part (or of what there is) into VisualDL."""
+    from run.pictures import predicted_against_actual, residuals
+
+    part = list(metrics)[-1]
+    rows = packed.matrix[thin(getattr(parts, part), 5_000)]
+    target, prediction = rows[:, -1], predict(regressor, rows)[:, 0]
+    curves.picture("predicted against actual", predicted_against_actual(target, prediction))
+    curves.picture("residuals", residuals(target, prediction))
+    curves.result(metrics[part].describe())
 
 
 def finite(value: float, epoch: int, learning_rate: float) -> float:

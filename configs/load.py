@@ -1,4 +1,4 @@
-"""From a recipe and `-o key=value` overrides to a checked Config, or to one message with every problem."""
+"""From a recipe and `-o key=value` overrides to a checked Config, or to one message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,7 +23,7 @@ class ConfigError(ValueError):
 class _Loader(yaml.SafeLoader):
     """Plain scalars as YAML 1.2 reads them: 1e-3 is a number, `no` and dates are text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the class above it
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
@@ -54,9 +54,7 @@ for _tag, _pattern, _first in (
         _side.add_implicit_resolver(
             f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), list(_first)
         )
-_Loader.add_constructor(
-    "tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node))
-)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 def load(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -99,7 +97,7 @@ def _read(recipe: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{recipe}: not UTF-8 text (byte {error.start})") from None
     try:
-        values = yaml.load(text, _Loader)
+        values = yaml.load(text, _Loader)  # noqa: S506, it is a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{recipe}: not valid YAML: {_on_one_line(error)}") from None
     if not isinstance(values, dict):
@@ -117,7 +115,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not all(key.split(".")):
         raise ConfigError(f"-o {override}: expected key=value, as in -o train.epochs=20")
     try:
-        value = yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)  # noqa: S506, it is a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"-o {override}: not valid YAML: {_on_one_line(error)}") from None
     *parents, last = key.split(".")
@@ -203,7 +201,7 @@ def _explain(problem: ErrorDetails, values: dict[str, Any]) -> str:
         expected = context["expected_tags"]
     elif kind == "value_error":
         return f"{path}: {context['error']}"
-    elif kind.startswith(("model_type", "model_attributes_type")) or kind == "union_tag_not_found":
+    elif kind in ("model_type", "dict_type", "union_tag_not_found"):
         expected = "a section with keys of its own"
     else:
         expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")

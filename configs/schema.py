@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 class SplitConfig(Section):
     method: Literal["sequential", "random"] = "random"
-    """sequential: file order, training rows first; random: seeded, and a row keeps its part when rows are appended"""
+    """sequential: in file order; random: seeded, a row keeps its part when rows are appended"""
     train: Share = 0.8
     """share of the rows that training uses; shares left out divide what remains like 8 : 1 : 1"""
     validation: Share = 0.1
@@ -69,7 +69,8 @@ class SplitConfig(Section):
 
 class ScaleConfig(Section):
     features: Scaling = "standard"
-    """min_max: (x - min) / (max - min); mean_range: (x - mean) / (max - min); standard: (x - mean) / deviation"""
+    """min_max: (x - min) / (max - min); mean_range: (x - mean) / (max - min);
+    standard: (x - mean) / deviation; none"""
     target: Scaling = "standard"
     """the same choice for the target; predictions come back in its own unit"""
 
@@ -113,7 +114,7 @@ class MLPConfig(Section):
 class SGDConfig(Section):
     name: Literal["sgd"] = "sgd"
     """sgd, momentum, adam or adamw, as in paddle.optimizer"""
-    learning_rate: PositiveFloat = 0.05
+    learning_rate: PositiveFloat = 0.02
     """step size on scaled features and target"""
     weight_decay: NonNegativeFloat = 0.0
     """pull of the weights (not the biases) towards zero; L2, decoupled with adamw"""
@@ -141,7 +142,7 @@ class ConstantConfig(Section):
 
 class CosineConfig(Section):
     name: Literal["cosine"] = "cosine"
-    """constant; cosine: falls to 0 along half a cosine over the run; step: multiplied by gamma again and again"""
+    """constant; cosine: falls to 0 over the run; step: times gamma every so many epochs"""
 
 
 class StepConfig(Section):
@@ -155,7 +156,7 @@ class StepConfig(Section):
 class TrainConfig(Section):
     epochs: PositiveInt = 50
     """passes over the training rows"""
-    batch_size: PositiveInt = 32
+    batch_size: PositiveInt = 64
     """rows of a mini-batch"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the first weights, the order of rows and dropout"""
@@ -164,7 +165,8 @@ class TrainConfig(Section):
     patience: Annotated[int, Field(ge=0)] = 0
     """stop after this many epochs without a better validation MSE; 0: never"""
     export: Literal["best", "last"] = "best"
-    """which epoch's weights to export: best by validation MSE (training MSE where no validation part), or last"""
+    """whose weights to export: the best epoch's (by validation MSE, or training MSE if there is no
+    validation part) or the last one's"""
     log_every: PositiveInt = 10
     """steps between two points of the curve of training loss by step"""
 

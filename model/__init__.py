@@ -3,6 +3,6 @@
 import os
 import warnings
 
-# Paddle greets with the state of its executor and of the C++ cache, which concern no reader of ours.
+# Paddle greets with the state of its executor and of a C++ cache, which concern no user of ours.
 os.environ.setdefault("GLOG_minloglevel", "2")
 warnings.filterwarnings("ignore", message="No ccache found")

@@ -1,4 +1,4 @@
-"""The trained regressor as a static graph, compared with the trained one before it gets its name."""
+"""The trained regressor as a static graph, proven equal to it before it gets its name."""
 
 from __future__ import annotations
 

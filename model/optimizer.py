@@ -22,7 +22,7 @@ def build_optimizer(
     name: str, network: nn.Layer, learning_rate: float, weight_decay: float, **options: Any
 ) -> optimizer.Optimizer:
     """A Paddle optimizer of the network's parameters; biases, being vectors, do not decay."""
-    parameters = network.parameters()
+    parameters: list[Any] = network.parameters()
     if weight_decay:
         parameters = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},

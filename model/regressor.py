@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from model.linear import Linear
 from model.mlp import MLP
 from model.scale import Scale
 
-NETWORKS: dict[str, type[nn.Layer]] = {"linear": Linear, "mlp": MLP}
+NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
 
 
 class Regressor(nn.Layer):
@@ -38,6 +39,13 @@ def build_network(name: str, features: int, seed: int, **options: Any) -> nn.Lay
     return NETWORKS[name](features, **options)
 
 
-def weights(network: nn.Layer) -> dict[str, NDArray[np.float32]]:
+def get_weights(network: nn.Layer) -> dict[str, NDArray[np.float32]]:
     """The network's parameters by name."""
     return {name: parameter.numpy() for name, parameter in network.named_parameters()}
+
+
+def set_weights(network: nn.Layer, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """Put back what `get_weights` gave, all of it."""
+    tensors = {name: paddle.to_tensor(values) for name, values in weights.items()}
+    missing, unexpected = network.set_state_dict(tensors)
+    assert not [*missing, *unexpected], (missing, unexpected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
@@ -55,4 +57,5 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
 
     def loader(self) -> DataLoader:
         """Blocks as tensors on the current device, one at a time, in order."""
-        return DataLoader(self, batch_size=None, shuffle=False, use_buffer_reader=False)
+        batch_size: Any = None  # an item is a block already; Paddle's stubs leave this case out
+        return DataLoader(self, batch_size=batch_size, shuffle=False, use_buffer_reader=False)

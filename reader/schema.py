@@ -30,8 +30,9 @@ class Schema:
             if name not in columns:
                 key = "data.target" if name == target else "data.exclude"
                 raise TableError(
-                    f"{source}: {key} names {name!r}, which is no column{did_you_mean(name, columns)}; "
-                    f"the columns are {', '.join(columns)}{_no_header(columns)}"
+                    f"{source}: {key} names {name!r}, which is no column"
+                    f"{did_you_mean(name, columns)}; the columns are {', '.join(columns)}"
+                    f"{_no_header(columns)}"
                 )
         if target in exclude:
             raise TableError(f"{source}: {target!r} is both data.target and in data.exclude")

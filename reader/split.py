@@ -31,8 +31,8 @@ def split(rows: int, method: str, train: float, validation: float, test: float, 
     Raises TableError where a part with a share gets no row.
     """
     if method == "sequential":
-        place = np.arange(rows)
-        bounds = [math.floor(rows * share + 1e-9) for share in (train, train + validation)]
+        place = np.arange(rows, dtype=np.float64)
+        bounds = [float(math.floor(rows * end + 1e-9)) for end in (train, train + validation)]
     else:
         place = _deal(rows, seed)
         bounds = [train, train + validation]

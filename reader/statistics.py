@@ -62,7 +62,7 @@ class Statistics:
         return [name for name, one_value in zip(self.columns, same, strict=True) if one_value]
 
     def scaling(self, method: str) -> tuple[Vector, Vector]:
-        """(shift, spread), each [D], so that (x - shift) / spread is scaled; spread 1 if constant."""
+        """(shift, spread), each [D]: (x - shift) / spread is scaled; spread 1 where constant."""
         extent = self.maximum - self.minimum
         shift, spread = {
             "min_max": (self.minimum, extent),

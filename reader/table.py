@@ -114,7 +114,7 @@ class Table:
         may_be_empty: Sequence[str],
         first: int,
     ) -> None:
-        """Raise TableError at the first cell that is neither a finite number nor allowed to be empty."""
+        """Raise TableError at the first cell that is no finite number and may not be empty."""
         empty = text.select(pl.all().str.strip_chars().fill_null("") == "").to_numpy()
         bad = ~np.isfinite(rows) & ~(empty & np.isin(columns, may_be_empty))
         if not bad.any():
@@ -189,7 +189,7 @@ def open_like(path: str | Path, schema: Schema) -> Table:
             return Table(path, columns, comma, header_lines=0)
     raise TableError(
         f"{path}, line {header.line}: found {len(cells)} values and no header; expected "
-        f"{len(schema.features)} ({', '.join(schema.features)}), or add a header line with their names"
+        f"{len(schema.features)} ({', '.join(schema.features)}), or a header line with their names"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,9 +12,7 @@ from numpy.typing import NDArray
 from paddle import nn
 from visualdl import LogWriter
 
-from run.metrics import Metrics
-
-
+LOG = "vdlrecords.run.log"
 RESULTS = ("rmse", "mae", "r2")
 
 
@@ -26,11 +25,12 @@ class Curves:
 
     def _writer(self, part: str) -> LogWriter:
         if part not in self._writers:
-            self._writers[part] = LogWriter(logdir=str(self._folder / part))
+            # Always the same name: a VisualDL that is open fails where a log it has read is gone.
+            self._writers[part] = LogWriter(str(self._folder / part), file_name=LOG)
         return self._writers[part]
 
-    def recipe(self, config: dict[str, Any], text: str) -> None:
-        """The recipe: its leaves as hyper-parameters, beside the final test metrics, and as text."""
+    def recipe(self, config: Mapping[str, Any], text: str) -> None:
+        """The recipe, as text, and as hyper-parameters beside the final figures."""
         names = [f"result/{name}" for name in RESULTS]
         self._writer("train").add_hparams(dict(_leaves(config)), names)
         self._writer("train").add_text("config", text, 0)
@@ -40,27 +40,28 @@ class Curves:
         self._writer("train").add_scalar("step/loss", loss, step)
         self._writer("train").add_scalar("step/learning_rate", learning_rate, step)
 
-    def epoch(self, epoch: int, metrics: dict[str, Metrics], rows_per_second: float) -> None:
-        """What an epoch came to: the speed, and each part's metrics; the loss is the MSE."""
+    def epoch(self, epoch: int, part: str, metrics: Mapping[str, float | None]) -> None:
+        """Metrics of one part, train or validation, after an epoch; the loss is the MSE."""
+        for tag, name in (("loss", "mse"), ("rmse", "rmse"), ("mae", "mae"), ("r2", "r2")):
+            if (value := metrics[name]) is not None:
+                self._writer(part).add_scalar(f"epoch/{tag}", value, epoch)
+
+    def speed(self, epoch: int, rows_per_second: float) -> None:
         self._writer("train").add_scalar("epoch/rows_per_second", rows_per_second, epoch)
-        for part, found in metrics.items():
-            values = {"loss": found.mse, "rmse": found.rmse, "mae": found.mae, "r2": found.r2}
-            for name, value in values.items():
-                if value is not None:
-                    self._writer(part).add_scalar(f"epoch/{name}", value, epoch)
 
     def histograms(self, epoch: int, network: nn.Layer) -> None:
         """The network's weights, and the gradients of its last mini-batch."""
         for name, parameter in network.named_parameters():
-            self._writer("train").add_histogram(f"weights/{name}", parameter.numpy().ravel(), epoch)
-            if parameter.grad is not None:
-                gradient = parameter.grad.numpy().ravel()
-                self._writer("train").add_histogram(f"gradients/{name}", gradient, epoch)
+            for kind, tensor in (("weights", parameter), ("gradients", parameter.grad)):
+                values = None if tensor is None else tensor.numpy().ravel().astype(np.float64)
+                # Ten bins of values as large as those of a diverging run have no width.
+                if values is not None and np.abs(values).max() < 1e12:
+                    self._writer("train").add_histogram(f"{kind}/{name}", values, epoch)
 
-    def result(self, metrics: Metrics) -> None:
+    def result(self, values: Mapping[str, float | None]) -> None:
         """The final figures, to compare runs by."""
         for name in RESULTS:
-            if (value := getattr(metrics, name)) is not None:
+            if (value := values[name]) is not None:
                 self._writer("train").add_scalar(f"result/{name}", value, 0)
 
     def picture(self, name: str, picture: NDArray[np.uint8]) -> None:
@@ -80,13 +81,10 @@ class Curves:
             writer.close()
 
 
-def _leaves(section: dict[str, Any], prefix: str = "") -> list[tuple[str, str | float | int]]:
-    leaves: list[tuple[str, str | float | int]] = []
+def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | float]]:
+    """Keys with / between their parts: VisualDL's table shows nothing for a name with a dot."""
     for key, value in section.items():
-        if isinstance(value, dict):
-            leaves += _leaves(value, f"{prefix}{key}.")
-        elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            leaves.append((prefix + key, value))
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}/")
         else:
-            leaves.append((prefix + key, str(value)))
-    return leaves
+            yield prefix + key, value if isinstance(value, str | int | float) else str(value)

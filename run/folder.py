@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class RunFolder:
             raise RunError(f"{path}: exists and is no run folder; choose another run.dir")
         if not overwrite:
             raise RunError(
-                f"{path}: already holds a run; choose another run.dir, or replace it with --overwrite"
+                f"{path}: holds a run already; choose another run.dir, or replace it by --overwrite"
             )
 
     def _step_aside(self) -> None:
@@ -70,4 +69,4 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path` and rename, so that a reader never meets half a file."""
     draft = path.with_name(f".{path.name}.draft")
     draft.write_bytes(content)
-    os.replace(draft, path)
+    draft.replace(path)

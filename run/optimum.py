@@ -19,7 +19,7 @@ class Optimum:
     mse: float
 
     def describe(self, mse: float) -> dict[str, float | None]:
-        """The optimum and the gap: how far `mse` is above it, as a share; None above an exact fit."""
+        """The optimum, and by what share `mse` is above it: the gap, None if the fit is exact."""
         return {"train_mse": self.mse, "gap": mse / self.mse - 1 if self.mse else None}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Metrics:
-    """mse in the target's unit squared, rmse and mae in its unit; r2 is None for a constant target."""
+    """In the target's unit, mse in its square; r2 is None where the target is constant."""
 
     mse: float
     rmse: float
@@ -21,7 +21,13 @@ class Metrics:
     rows: int
 
     def describe(self) -> dict[str, Any]:
+        """JSON values by name."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        r2 = "" if self.r2 is None else f"   R2 {self.r2:.4f}"
+        errors = f"MSE {self.mse:.6g}   RMSE {self.rmse:.5g}   MAE {self.mae:.5g}{r2}"
+        return f"{errors}   ({self.rows:,} rows)"
 
 
 class Sums:
@@ -32,8 +38,10 @@ class Sums:
         self.squared = self.absolute = self.mean = self.spread = 0.0
 
     def add(self, target: NDArray[Any], prediction: NDArray[Any]) -> None:
-        """Add rows; both are [n] or [n, 1], n >= 1, of one shape."""
+        """Add rows; both are [n] or [n, 1], of one shape."""
         assert target.shape == prediction.shape, (target.shape, prediction.shape)
+        if not target.size:
+            return
         actual = target.astype(np.float64)
         error = prediction.astype(np.float64) - actual
         self.squared += float(np.sum(error**2))

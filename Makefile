@@ -1,0 +1,44 @@
+# make train, make test: each sets up .venv by itself and can be run again and again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup train test check format curves clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(VENV)/.installed  ## make .venv with what training and prediction need
+
+train: setup  ## train on Boston house prices, into runs/boston
+	@$(BIN)/python train.py -c configs/boston.yaml --overwrite
+
+test: check  ## the same as check
+
+check: $(VENV)/.installed-dev  ## format, lint, types and tests: the gate
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/pytest
+
+format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+curves: setup  ## open VisualDL on http://127.0.0.1:8040
+	@$(BIN)/visualdl --logdir runs --host 127.0.0.1 --port 8040 --language en
+
+clean:  ## remove .venv and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,115 @@
+"""Predict a table with an exported model.
+
+python infer.py --model runs/boston --input table.csv --output predictions.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from model.predictor import DeviceError, ExportError, Predictor, find_export, read_contract
+from reader.metrics import Sums
+from reader.schema import Schema, TableError
+from reader.table import Table, open_like
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(arguments)
+    try:
+        with input_file(options.input) as source, output_file(options.output, source) as output:
+            schema = Schema.read(read_contract(find_export(options.model))["schema"])
+            table = open_like(source, schema)
+            predict(Predictor(options.model, options.device), schema, table, output)
+    except (TableError, ExportError, DeviceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="a run folder or an export folder")
+    parser.add_argument(
+        "--input", required=True, help="a table: CSV, or values between white space; - for stdin"
+    )
+    parser.add_argument("--output", default="-", help="a CSV file; - for stdout, the default")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, gpu or gpu:N")
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def input_file(name: str) -> Iterator[Path]:
+    """The path of the input; standard input is spooled to disk, so that it is read like a file."""
+    if name != "-":
+        yield Path(name)
+        return
+    with tempfile.NamedTemporaryFile(prefix="stdin-") as spool:
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.flush()
+        yield Path(spool.name)
+
+
+@contextmanager
+def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
+    """Standard output, or a file that gets its name only when everything is written."""
+    if name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(name)
+    if path.exists() and path.samefile(source):
+        raise TableError(f"{path}: is the input; choose another --output")
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def predict(predictor: Predictor, schema: Schema, table: Table, output: BinaryIO) -> None:
+    """Write one prediction a row, in order; print metrics where the table holds the target."""
+    columns, rows_read, sums = list(schema.features), 0, Sums()
+    if schema.target in table.columns:
+        columns.append(schema.target)
+    output.write(b"prediction\n")
+    for rows in table.batches(columns, may_be_empty=[schema.target]):
+        prediction = predictor.predict(rows[:, : len(schema.features)])
+        lines = pl.DataFrame({"prediction": prediction}).write_csv(include_header=False)
+        output.write(lines.encode())
+        rows_read += len(rows)
+        if schema.target in table.columns:
+            known = np.isfinite(rows[:, -1])
+            sums.add(rows[known, -1], prediction[known])
+    if not rows_read:
+        raise TableError(f"{table.path}: no rows; expected at least one")
+    if sums.rows:
+        print(f"{schema.target} is known in {sums.rows:,} of {rows_read:,} rows:", file=sys.stderr)
+        print(sums.metrics(), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""Each key of a recipe changes something that can be seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+from visualdl import LogReader
+
+import train
+from configs.load import keys
+from run.curves import LOG
+
+MLP = ["model.name=mlp", "model.hidden=[4]"]
+ADAM = ["optimizer.name=adam"]
+DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2"]
+
+# key: (what both runs share, the value in one, the value in the other)
+CHANGES: dict[str, tuple[list[str], str, str]] = {
+    "data.path": ([], "TABLE", "OTHER"),
+    "data.columns": ([], "null", "[p, q, y]"),
+    "data.target": ([], "y", "a"),
+    "data.exclude": ([], "[]", "[b]"),
+    "data.split.method": ([], "random", "sequential"),
+    "data.split.train": ([], "0.8", "0.6"),
+    "data.split.validation": (["data.split.train=0.5"], "0.1", "0.2"),
+    "data.split.test": (["data.split.train=0.5"], "0.1", "0.2"),
+    "data.split.seed": ([], "0", "1"),
+    "data.scale.features": ([], "standard", "min_max"),
+    "data.scale.target": ([], "standard", "none"),
+    "model.name": ([], "linear", "mlp"),
+    "model.hidden": (["model.name=mlp"], "[4]", "[4, 4]"),
+    "model.activation": (MLP, "relu", "tanh"),
+    "model.dropout": (MLP, "0.0", "0.5"),
+    "optimizer.name": ([], "sgd", "adam"),
+    "optimizer.learning_rate": ([], "0.01", "0.02"),
+    "optimizer.weight_decay": ([], "0.0", "0.1"),
+    "optimizer.momentum": (["optimizer.name=momentum"], "0.9", "0.5"),
+    "optimizer.beta1": (ADAM, "0.9", "0.5"),
+    "optimizer.beta2": (ADAM, "0.999", "0.5"),
+    "schedule.name": ([], "cosine", "constant"),
+    "schedule.every": (["schedule.name=step"], "1", "2"),
+    "schedule.gamma": (["schedule.name=step", "schedule.every=1"], "0.1", "0.5"),
+    "train.epochs": ([], "2", "3"),
+    "train.batch_size": ([], "8", "16"),
+    "train.seed": ([], "0", "1"),
+    "train.device": ([], "cpu", "gpu:99"),
+    "train.patience": (DIVERGING, "0", "1"),
+    "train.export": (DIVERGING, "best", "last"),
+    "train.log_every": ([], "1", "5"),
+    "run.dir": ([], "RUN/one", "RUN/two"),
+}
+
+
+def outcome(recipe: Path, run: Path, overrides: list[str]) -> Any:
+    """Everything that a key may change: the exit code, the weights, the figures, the curves."""
+    options = [option for override in overrides for option in ("-o", override)]
+    code = train.main(["-c", str(recipe), "--overwrite", *options])
+    folders = sorted(path.parent for path in run.rglob("report.json"))
+    if code or not folders:
+        return code
+    report = json.loads((folders[-1] / "report.json").read_text())
+    weights = load_file(folders[-1] / "checkpoints" / "last" / "weights.safetensors")
+    curves = LogReader(file_path=str(folders[-1] / "curves" / "train" / LOG))
+    return (
+        [path.relative_to(run) for path in folders],
+        {name: values.tolist() for name, values in weights.items()},
+        report["metrics"],
+        json.loads((folders[-1] / "schema.json").read_text()),
+        len(curves.get_data("scalar", "step/loss")),
+        Path(folders[-1] / "export" / "model.pdiparams").read_bytes(),
+    )
+
+
+def test_each_key_is_tried() -> None:
+    assert {key.path for key in keys()} == set(CHANGES)
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    other = tmp_path / "other.csv"
+    other.write_text(table.read_text().replace("9,", "8,"))
+    if key == "data.columns":
+        table.write_text("\n".join(table.read_text().splitlines()[1:]))
+    names = {"TABLE": str(table), "OTHER": str(other), "RUN": str(tmp_path / "runs")}
+    shared, *values = CHANGES[key]
+    outcomes = []
+    for index, value in enumerate(values):
+        for word, meant in names.items():
+            value = value.replace(word, meant)
+        run = tmp_path / "runs" if key == "run.dir" else tmp_path / f"run{index}"
+        overrides = [*shared, f"run.dir={run}", f"{key}={value}"]
+        outcomes.append(outcome(recipe, run, overrides))
+    assert outcomes[0] != outcomes[1]

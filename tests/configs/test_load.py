@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.load import ConfigError, describe_keys, dump, keys, load
+from tests.conftest import ROOT
+
+RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+def problems_of(recipe: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(recipe, overrides)
+    return str(caught.value)
+
+
+def test_there_are_recipes() -> None:
+    assert {"boston.yaml", "boston_lesson.yaml"} <= {path.name for path in RECIPES}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_recipe_loads_and_says_how_to_run_it(path: Path) -> None:
+    load(path)
+    assert f"python train.py -c configs/{path.name}" in path.read_text().splitlines()[0]
+
+
+def test_least_recipe_gets_defaults(tmp_path: Path) -> None:
+    recipe = tmp_path / "houses.yaml"
+    recipe.write_text("data: {path: houses.csv, target: price}\n")
+    config = load(recipe)
+    assert config.run.dir == "runs/houses"
+    assert (config.model.name, config.optimizer.name) == ("linear", "sgd")
+    shares = config.data.split
+    assert (shares.train, shares.validation, shares.test) == (0.8, 0.1, 0.1)
+
+
+def test_resolved_recipe_reads_back_equal(recipe: Path, tmp_path: Path) -> None:
+    overrides = ["data.exclude=['1e-3', 'no', 'null', '0x1', '007', '2020-01-01', 价格]"]
+    config = load(recipe, overrides)
+    again = tmp_path / "again.yaml"
+    again.write_text(dump(config))
+    assert load(again) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("1", 1.0), (".5", 0.5), ("2.", 2.0), ("1E+1", 10.0)]
+)
+def test_numbers(recipe: Path, text: str, value: float) -> None:
+    config = load(recipe, [f"optimizer.learning_rate={text}"])
+    assert config.optimizer.learning_rate == value  # type: ignore[union-attr, unused-ignore]
+
+
+def test_override_is_split_at_the_first_equals_sign(recipe: Path) -> None:
+    assert load(recipe, ["data.target=a=b"]).data.target == "a=b"
+
+
+def test_later_override_wins_and_changes_the_variant(recipe: Path) -> None:
+    config = load(recipe, ["model.name=mlp", "model.hidden=[3]", "model.hidden=[4, 5]"])
+    assert config.model.model_dump()["hidden"] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("given", "filled"),
+    [
+        (["train=0.6"], (0.6, 0.2, 0.2)),
+        (["train=0.8", "test=0.2"], (0.8, 0.0, 0.2)),
+        (["validation=0", "test=0"], (1.0, 0.0, 0.0)),
+        (["test=0.1"], (0.8, 0.1, 0.1)),
+    ],
+)
+def test_shares_left_out_divide_the_rest(
+    recipe: Path, given: list[str], filled: tuple[float, float, float]
+) -> None:
+    split = load(recipe, [f"data.split.{share}" for share in given]).data.split
+    assert (split.train, split.validation, split.test) == pytest.approx(filled)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.epoch=3", "train.epoch: no such key; did you mean train.epochs?"),
+        ("epochs=3", "did you mean train.epochs?"),
+        ("optmizer.name=sgd", "optmizer: no such key; did you mean optimizer?"),
+        ("train.epochs=1.5", "train.epochs: found 1.5, expected integer"),
+        ("train.epochs=true", "train.epochs: found true"),
+        ("train.epochs=0", "expected greater than or equal to 1"),
+        ("train.batch_size='3'", "train.batch_size: found '3', expected integer"),
+        ("train.device=gqu", "train.device: found gqu"),
+        ("data.target=3", "data.target: found 3, expected text"),
+        ("data.target=", "data.target: found null, expected text"),
+        ("data.scale.features=minmax", "did you mean min_max?"),
+        ("model.name=mpl", "model.name: found mpl, expected 'linear', 'mlp'; did you mean mlp?"),
+        ("model.hidden=[3]", "no such key with model.name=linear; it belongs to mlp"),
+        ("model=3", "model: found 3, expected a section"),
+        ("train=3", "train: found 3, expected a section"),
+        ("optimizer.learning_rate=.nan", "optimizer.learning_rate: found .nan"),
+        ("optimizer.learning_rate=-1", "expected greater than 0"),
+        ("data.split.train=0.9", "train + validation + test"),
+        ("train.patience=3", "needs a validation part"),
+        ("data.columns=[a, a]", "a more than once"),
+        ("nonsense", "expected key=value"),
+        ("a..b=1", "expected key=value"),
+        ("data.exclude=[", "not valid YAML"),
+    ],
+)
+def test_wrong_override_names_the_key(recipe: Path, override: str, words: str) -> None:
+    overrides = ["data.split.validation=0", "data.split.test=0.2", override]
+    assert words in problems_of(recipe, *overrides)
+
+
+def test_all_problems_at_once(recipe: Path) -> None:
+    text = problems_of(recipe, "train.epochs=no", "model.nmae=mlp", "nonsense")
+    for words in ("3 to mend", "train.epochs", "model.nmae", "nonsense"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data: {path: t.csv}", "data.target: missing"),
+        ("- 1", "expected sections"),
+        ("", "expected sections"),
+        ("data: {path: [}", "not valid YAML"),
+        ("data: {path: a, path: b, target: y}", "'path' stands twice"),
+    ],
+)
+def test_wrong_recipe(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    assert words in problems_of(path)
+
+
+def test_recipe_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "No such file" in problems_of(tmp_path / "none.yaml")
+    assert "directory" in problems_of(tmp_path).lower()
+    (tmp_path / "latin.yaml").write_bytes(b"data: {path: caf\xe9}")
+    assert "UTF-8" in problems_of(tmp_path / "latin.yaml")
+
+
+def test_help_tells_every_key_with_its_meaning() -> None:
+    text = describe_keys()
+    for key in keys():
+        assert f"  {key.path} (" in text
+    assert "default: 0.02 with sgd and momentum, 0.001 with adam and adamw" in text

@@ -1,0 +1,64 @@
+"""Runs and commands that many tests share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import train
+
+ROOT = Path(__file__).parent.parent
+COLUMNS = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split()
+Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes name their tables relative to the project."""
+    monkeypatch.chdir(ROOT)
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a script of the project as a user would."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, **options
+    )
+
+
+def train_recipe(folder: Path, recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Train in this process into `folder`; the report."""
+    options = [option for override in overrides for option in ("-o", override)]
+    code = train.main(["-c", recipe, "-o", f"run.dir={folder}", *options])
+    assert code == 0
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+@pytest.fixture(scope="session")
+def boston_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of configs/boston.yaml."""
+    folder = tmp_path_factory.mktemp("runs") / "boston"
+    done = command("train.py", "-c", "configs/boston.yaml", "-o", f"run.dir={folder}", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A recipe of the least that is needed, for a small table whose target is 2 a - 3 b + 1."""
+    table = tmp_path / "table.csv"
+    rows = [(a, b, 2 * a - 3 * b + 1) for a in range(10) for b in range(6)]
+    table.write_text("a,b,y\n" + "".join(f"{a},{b},{y}\n" for a, b, y in rows))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"data: {{path: {table}, target: y}}\n"
+        f"train: {{epochs: 2, batch_size: 8}}\n"
+        f"run: {{dir: {tmp_path / 'run'}}}\n"
+    )
+    return path
