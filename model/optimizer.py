@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from paddle import nn, optimizer
 
-OPTIMIZERS: dict[str, type[optimizer.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., optimizer.Optimizer]] = {
     "sgd": optimizer.SGD,
     "momentum": optimizer.Momentum,
     "adam": optimizer.Adam,
-    "adamw": optimizer.AdamW,
+    "adamw": partial(optimizer.AdamW, weight_decay=0.0),  # Paddle's own default is 0.01
 }
 
 Schedule = Callable[[int], float]

@@ -16,7 +16,7 @@ from run.curves import LOG
 
 MLP = ["model.name=mlp", "model.hidden=[4]"]
 ADAM = ["optimizer.name=adam"]
-DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2"]
+DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2", "schedule.name=constant"]
 
 # key: (what both runs share, the value in one, the value in the other)
 CHANGES: dict[str, tuple[list[str], str, str]] = {

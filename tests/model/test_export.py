@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+import pytest
+
+from model import export as module
+from model.export import export, parity_tolerance
+from model.predictor import DeviceError, ExportError, Predictor, read_contract, resolve_device
+from model.regressor import Regressor, build_network
+from model.scale import Scale
+
+ROWS = np.random.default_rng(0).normal(5, 3, size=(100, 3)).astype(np.float32)
+NETWORKS: dict[str, dict[str, Any]] = {
+    "linear": {},
+    "mlp": {"hidden": [8, 8], "activation": "relu", "dropout": 0.2},
+}
+
+
+def regressor(name: str = "linear") -> Regressor:
+    network = build_network(name, features=3, seed=0, **NETWORKS[name])
+    scale = Scale(ROWS.mean(axis=0), ROWS.std(axis=0))
+    return Regressor(scale, network, Scale(np.array([50.0]), np.array([9.0])))
+
+
+def exported(folder: Path, name: str = "linear", tolerance: float = 1e-3) -> dict[str, Any]:
+    contract = {"features": ["a", "b", "c"], "target": "y"}
+    return export(regressor(name), folder, contract, ROWS, tolerance)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exported_graph_predicts_what_the_layers_predict(tmp_path: Path, name: str) -> None:
+    trained = regressor(name)
+    trained.eval()
+    expected = trained(paddle.to_tensor(ROWS)).numpy()[:, 0]
+    parity = exported(tmp_path / "export", name)
+    assert parity["rows"] == 100
+    assert parity["max_abs_difference"] <= 1e-4
+    predictor = Predictor(tmp_path / "export")
+    for batch in (ROWS, ROWS[:7], ROWS[:1]):
+        np.testing.assert_allclose(predictor.predict(batch), expected[: len(batch)], atol=1e-4)
+
+
+def test_parity_is_measured_against_the_dynamic_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that computes something else is noticed, and nothing is left behind."""
+    save = paddle.jit.save
+
+    def save_another(layer: paddle.nn.Layer, path: str) -> None:
+        layer.scale_target.shift += 0.1
+        save(layer, path)
+
+    monkeypatch.setattr(module.paddle.jit, "save", save_another)
+    with pytest.raises(ExportError, match=r"differs .* by 0\.1"):
+        exported(tmp_path / "export")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onednn_is_turned_off_where_it_alone_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_graph, asked = module.run_graph, []
+    load_graph = module.load_graph
+
+    def load(graph: Path, weights: Path, device: str, onednn: bool) -> Any:
+        asked.append(onednn)
+        return load_graph(graph, weights, device, onednn)
+
+    def run(predictor: Any, rows: Any) -> Any:
+        return run_graph(predictor, rows) + (1 if asked[-1] else 0)
+
+    monkeypatch.setattr(module, "load_graph", load)
+    monkeypatch.setattr(module, "run_graph", run)
+    exported(tmp_path / "export")
+    assert read_contract(tmp_path / "export")["inference"] == {"onednn": False}
+
+
+def test_a_network_that_predicts_nan_is_not_exported(tmp_path: Path) -> None:
+    broken = regressor()
+    broken.scale_target.shift += np.nan
+    with pytest.raises(ExportError, match="NaN"):
+        export(broken, tmp_path / "export", {}, ROWS, 1.0)
+
+
+def test_golden_rows_are_predicted_again(tmp_path: Path) -> None:
+    exported(tmp_path / "export")
+    golden = read_contract(tmp_path / "export")["golden"]
+    found = Predictor(tmp_path / "export").predict(golden["rows"])
+    np.testing.assert_allclose(found, golden["predictions"], atol=1e-5)
+
+
+def test_tolerance_grows_with_range_and_magnitude() -> None:
+    assert parity_tolerance(0, 10) == pytest.approx(1.1e-4)
+    assert parity_tolerance(-1e6, 1e6) > parity_tolerance(-1, 1)
+    assert parity_tolerance(5, 5) > 0
+
+
+def test_predictor_says_what_it_wants(tmp_path: Path) -> None:
+    exported(tmp_path / "run" / "export")
+    predictor = Predictor(tmp_path / "run")
+    assert (predictor.features, predictor.target) == (("a", "b", "c"), "y")
+    assert predictor.predict(np.empty((0, 3))).shape == (0,)
+    assert predictor.predict([[1, 2, 3]]).dtype == np.float32
+    for wrong in ([1, 2, 3], [[1, 2]]):
+        with pytest.raises(ValueError, match=r"expected \[rows, 3\] \(a, b, c\)"):
+            predictor.predict(wrong)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def alter(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [remove, truncate, alter])
+@pytest.mark.parametrize("name", ["contract.json", "model.json", "model.pdiparams"])
+def test_damage_is_noticed(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
+    exported(tmp_path / "export")
+    damage(tmp_path / "export" / name)
+    with pytest.raises(ExportError, match=name):
+        Predictor(tmp_path / "export")
+
+
+def test_every_bit_of_the_contract_counts(tmp_path: Path) -> None:
+    exported(tmp_path / "export")
+    path = tmp_path / "export" / "contract.json"
+    content = path.read_bytes()
+    for position in np.linspace(0, len(content) - 1, num=200, dtype=int):
+        changed = bytearray(content)
+        changed[position] ^= 2
+        path.write_bytes(bytes(changed))
+        with pytest.raises(ExportError):
+            read_contract(tmp_path / "export")
+
+
+def test_contract_of_another_format(tmp_path: Path) -> None:
+    exported(tmp_path / "export")
+    folder = tmp_path / "export"
+    contract = json.loads((folder / "contract.json").read_text()) | {"format": 99}
+    module.write_contract(folder, contract)
+    with pytest.raises(ExportError, match="format 99"):
+        read_contract(folder)
+
+
+def test_export_is_replaced_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    exported(folder)
+    (folder / "stray").write_text("")
+    exported(folder, "mlp")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "contract.json",
+        "model.json",
+        "model.pdiparams",
+    ]
+    shutil.rmtree(folder)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == "cpu"
+    with pytest.raises(DeviceError, match="gpu:99: no such GPU"):
+        resolve_device("gpu:99")
+    if paddle.is_compiled_with_cuda():
+        assert resolve_device("auto").startswith("gpu")
+    else:
+        assert resolve_device("auto") == "cpu"
+
+
+@pytest.mark.skipif(
+    not paddle.is_compiled_with_cuda(), reason="no GPU: this build of Paddle is for CPU only"
+)
+def test_prediction_on_gpu(tmp_path: Path) -> None:
+    exported(tmp_path / "export", "mlp")
+    on_cpu, on_gpu = (Predictor(tmp_path / "export", device) for device in ("cpu", "gpu"))
+    np.testing.assert_allclose(on_gpu.predict(ROWS), on_cpu.predict(ROWS), atol=1e-3)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+import pytest
+
+from model.optimizer import build_optimizer, build_schedule
+from model.regressor import Regressor, build_network, get_weights, set_weights
+from model.scale import Scale
+
+MLP: dict[str, Any] = {"hidden": [5, 4], "activation": "tanh", "dropout": 0.0}
+
+
+def flat(network: paddle.nn.Layer) -> list[float]:
+    return [float(v) for values in get_weights(network).values() for v in values.ravel()]
+
+
+def test_linear_is_one_paddle_linear() -> None:
+    network = build_network("linear", features=13, seed=0)
+    (layer,) = [layer for layer in network.sublayers() if isinstance(layer, paddle.nn.Linear)]
+    assert layer.weight.shape == [13, 1]
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_mlp_computes_what_its_weights_say(activation: str) -> None:
+    network = build_network("mlp", features=3, seed=0, **MLP | {"activation": activation})
+    x = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    functions = {
+        "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+        "tanh": np.tanh,
+        "relu": lambda v: np.maximum(v, 0),
+    }
+    w1, b1, w2, b2, w3, b3 = get_weights(network).values()
+    hidden = functions[activation](functions[activation](x @ w1 + b1) @ w2 + b2)
+    np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), hidden @ w3 + b3, rtol=1e-5)
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    network = build_network("mlp", features=3, seed=0, **MLP | {"dropout": 0.5})
+    x = paddle.ones([1, 3])
+    network.train()
+    assert len({network(x).item() for _ in range(20)}) > 1
+    network.eval()
+    assert len({network(x).item() for _ in range(20)}) == 1
+
+
+def test_first_weights_depend_on_the_seed_alone() -> None:
+    paddle.seed(99)
+    one = flat(build_network("mlp", 3, seed=1, **MLP))
+    paddle.rand([5])
+    assert one == flat(build_network("mlp", 3, seed=1, **MLP))
+    assert one != flat(build_network("mlp", 3, seed=2, **MLP))
+
+
+def test_weights_go_back_into_another_network() -> None:
+    one, other = (build_network("mlp", 3, seed=seed, **MLP) for seed in (1, 2))
+    set_weights(other, get_weights(one))
+    assert flat(one) == flat(other)
+    with pytest.raises(AssertionError), pytest.warns(UserWarning, match="not found"):
+        set_weights(other, {})
+
+
+def test_regressor_takes_raw_values_and_gives_the_targets_unit() -> None:
+    network = build_network("linear", features=2, seed=0)
+    regressor = Regressor(
+        Scale(np.array([1.0, 2.0]), np.array([10.0, 20.0])),
+        network,
+        Scale(np.array([100.0]), np.array([7.0])),
+    )
+    raw = np.array([[11.0, 42.0], [1.0, -8.0]], dtype=np.float32)
+    weight, bias = get_weights(network).values()
+    scaled = np.array([[1.0, 2.0], [0.0, -0.5]], dtype=np.float32)
+    np.testing.assert_allclose(
+        regressor(paddle.to_tensor(raw)).numpy(), (scaled @ weight + bias) * 7 + 100, rtol=1e-6
+    )
+
+
+def test_scale_and_its_inverse() -> None:
+    scale = Scale(np.array([3.0]), np.array([4.0]))
+    y = paddle.to_tensor([[3.0], [11.0]])
+    assert scale(y).numpy().tolist() == [[0.0], [2.0]]
+    assert scale.inverse(scale(y)).numpy().tolist() == y.numpy().tolist()
+
+
+OPTIONS: dict[str, dict[str, float]] = {
+    "sgd": {},
+    "momentum": {"momentum": 0.9},
+    "adam": {"beta1": 0.9, "beta2": 0.999},
+    "adamw": {"beta1": 0.9, "beta2": 0.999},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_first_step_of_each_optimizer(name: str, weight_decay: float) -> None:
+    """Against the textbook formulae; the bias does not decay."""
+    network = build_network("linear", features=2, seed=0)
+    weight, bias = (values.astype(np.float64) for values in get_weights(network).values())
+    step = 0.1
+    optimizer = build_optimizer(name, network, step, weight_decay, **OPTIONS[name])
+    x, y = np.array([[1.0, -2.0]]), np.array([[3.0]])
+    F.mse_loss(
+        network(paddle.to_tensor(x, "float32")), paddle.to_tensor(y, "float32")
+    ).backward()
+    optimizer.step()
+
+    error = 2 * (x @ weight + bias - y)
+    gradient, gradient_bias = x.T @ error, error[0]
+    if name == "adamw":
+        weight = weight * (1 - step * weight_decay)
+    else:
+        gradient = gradient + weight_decay * weight
+    if name.startswith("adam"):  # bias-corrected moments of one gradient: its sign
+        gradient, gradient_bias = np.sign(gradient), np.sign(gradient_bias)
+    found_weight, found_bias = get_weights(network).values()
+    np.testing.assert_allclose(found_weight, weight - step * gradient, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found_bias, bias - step * gradient_bias, rtol=1e-4, atol=1e-5)
+
+
+def test_schedules() -> None:
+    def rates(name: str, **options: Any) -> list[float]:
+        schedule = build_schedule(name, 1.0, steps_per_epoch=2, epochs=4, **options)
+        return [schedule(step) for step in range(8)]
+
+    assert rates("constant") == [1.0] * 8
+    assert rates("step", every=2, gamma=0.5) == [1.0] * 4 + [0.5] * 4
+    cosine = rates("cosine")
+    assert cosine[0] == 1
+    assert cosine[4] == pytest.approx(0.5)
+    assert cosine == sorted(cosine, reverse=True)
+    assert 0 < cosine[-1] < 0.05
+
+
+def test_the_rate_of_the_schedule_is_the_one_that_is_used() -> None:
+    network = build_network("linear", features=1, seed=0)
+    optimizer = build_optimizer("sgd", network, 1.0, weight_decay=0.1)
+    before = flat(network)
+    optimizer.set_lr(0.0)
+    network(paddle.ones([1, 1])).sum().backward()
+    optimizer.step()
+    assert flat(network) == before

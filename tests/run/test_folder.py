@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from run.checkpoint import load_checkpoint, save_checkpoint
+from run.folder import RunError, RunFolder
+
+
+def start(path: Path, mark: str, overwrite: bool = False) -> RunFolder:
+    folder = RunFolder(path, overwrite)
+    folder.write("config.yaml", mark)
+    return folder
+
+
+def test_a_run_is_not_overwritten_by_accident(tmp_path: Path) -> None:
+    start(tmp_path / "run", "one").done()
+    with pytest.raises(RunError, match="holds a run already; .* --overwrite"):
+        start(tmp_path / "run", "two")
+
+
+def test_a_run_that_fails_has_destroyed_nothing(tmp_path: Path) -> None:
+    start(tmp_path / "run", "one").done()
+    start(tmp_path / "run", "two", overwrite=True)
+    assert (tmp_path / "run.previous" / "config.yaml").read_text() == "one"
+    start(tmp_path / "run", "three", overwrite=True)
+    assert (tmp_path / "run.previous" / "config.yaml").read_text() == "one"
+    start(tmp_path / "run", "four", overwrite=True).done()
+    assert (tmp_path / "run" / "config.yaml").read_text() == "four"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_what_is_no_run_is_left_alone(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("")
+    for name in ("run", "file"):
+        with pytest.raises(RunError, match="no run folder"):
+            RunFolder(tmp_path / name, overwrite)
+    assert (tmp_path / "run" / "thesis.txt").exists()
+
+
+def test_an_empty_folder_will_do(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    start(tmp_path / "run", "one").done()
+
+
+def test_checkpoint_reads_back_bit_for_bit(tmp_path: Path) -> None:
+    weights = {"a.weight": np.array([[0.1], [np.float32(1e-40)]], dtype=np.float32)}
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path / "last", weights, {"epoch": epoch})
+    found, state = load_checkpoint(tmp_path / "last")
+    assert found["a.weight"].tobytes() == weights["a.weight"].tobytes()
+    assert state == {"epoch": 2}
+    assert len(list((tmp_path / "last").iterdir())) == 2
