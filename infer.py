@@ -66,7 +66,10 @@ def input_file(name: str) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="stdin-") as spool:
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.flush()
-        yield Path(spool.name)
+        try:
+            yield Path(spool.name)
+        except TableError as error:
+            raise TableError(str(error).replace(spool.name, "standard input")) from None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,13 +108,7 @@ def train(config: Config, overwrite: bool) -> None:
     parity = export(
         regressor,
         folder.path / "export",
-        contract={
-            "features": schema.features,
-            "target": schema.target,
-            "schema": schema.describe(),
-            "statistics": statistics.describe(),
-            "versions": versions(),
-        },
+        contract=contract(schema, statistics),
         rows=packed.matrix[thin(np.arange(len(packed.matrix)), 10_000), :-1],
         tolerance=parity_tolerance(statistics.minimum[-1], statistics.maximum[-1]),
     )
@@ -139,6 +133,17 @@ def train(config: Config, overwrite: bool) -> None:
     for part, found in metrics.items():
         print(f"{part:<11} {found}")
     print(summary(report, folder.path))
+
+
+def contract(schema: Schema, statistics: Statistics) -> dict[str, Any]:
+    """What an exported model says of itself: its columns, and what they held in training."""
+    return {
+        "features": schema.features,
+        "target": schema.target,
+        "schema": schema.describe(),
+        "statistics": statistics.describe(),
+        "versions": versions(),
+    }
 
 
 def build_regressor(config: Config, statistics: Statistics) -> Regressor:

@@ -11,6 +11,7 @@ import paddle
 import pytest
 
 from model import export as module
+from model import predictor
 from model.export import export, parity_tolerance
 from model.predictor import DeviceError, ExportError, Predictor, read_contract, resolve_device
 from model.regressor import Regressor, build_network
@@ -42,9 +43,9 @@ def test_exported_graph_predicts_what_the_layers_predict(tmp_path: Path, name: s
     parity = exported(tmp_path / "export", name)
     assert parity["rows"] == 100
     assert parity["max_abs_difference"] <= 1e-4
-    predictor = Predictor(tmp_path / "export")
+    loaded = Predictor(tmp_path / "export")
     for batch in (ROWS, ROWS[:7], ROWS[:1]):
-        np.testing.assert_allclose(predictor.predict(batch), expected[: len(batch)], atol=1e-4)
+        np.testing.assert_allclose(loaded.predict(batch), expected[: len(batch)], atol=1e-4)
 
 
 def test_parity_is_measured_against_the_dynamic_network(
@@ -57,7 +58,7 @@ def test_parity_is_measured_against_the_dynamic_network(
         layer.scale_target.shift += 0.1
         save(layer, path)
 
-    monkeypatch.setattr(module.paddle.jit, "save", save_another)
+    monkeypatch.setattr(paddle.jit, "save", save_another)
     with pytest.raises(ExportError, match=r"differs .* by 0\.1"):
         exported(tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
@@ -66,15 +67,14 @@ def test_parity_is_measured_against_the_dynamic_network(
 def test_onednn_is_turned_off_where_it_alone_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_graph, asked = module.run_graph, []
-    load_graph = module.load_graph
+    asked: list[bool] = []
 
     def load(graph: Path, weights: Path, device: str, onednn: bool) -> Any:
         asked.append(onednn)
-        return load_graph(graph, weights, device, onednn)
+        return predictor.load_graph(graph, weights, device, onednn)
 
-    def run(predictor: Any, rows: Any) -> Any:
-        return run_graph(predictor, rows) + (1 if asked[-1] else 0)
+    def run(loaded: Any, rows: Any) -> Any:
+        return predictor.run_graph(loaded, rows) + (1 if asked[-1] else 0)
 
     monkeypatch.setattr(module, "load_graph", load)
     monkeypatch.setattr(module, "run_graph", run)
@@ -104,13 +104,13 @@ def test_tolerance_grows_with_range_and_magnitude() -> None:
 
 def test_predictor_says_what_it_wants(tmp_path: Path) -> None:
     exported(tmp_path / "run" / "export")
-    predictor = Predictor(tmp_path / "run")
-    assert (predictor.features, predictor.target) == (("a", "b", "c"), "y")
-    assert predictor.predict(np.empty((0, 3))).shape == (0,)
-    assert predictor.predict([[1, 2, 3]]).dtype == np.float32
+    loaded = Predictor(tmp_path / "run")
+    assert (loaded.features, loaded.target) == (("a", "b", "c"), "y")
+    assert loaded.predict(np.empty((0, 3))).shape == (0,)
+    assert loaded.predict([[1, 2, 3]]).dtype == np.float32
     for wrong in ([1, 2, 3], [[1, 2]]):
         with pytest.raises(ValueError, match=r"expected \[rows, 3\] \(a, b, c\)"):
-            predictor.predict(wrong)
+            loaded.predict(wrong)
 
 
 def remove(path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
+from numpy.typing import NDArray
 
 from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor, build_network, get_weights, set_weights
@@ -28,7 +30,7 @@ def test_linear_is_one_paddle_linear() -> None:
 def test_mlp_computes_what_its_weights_say(activation: str) -> None:
     network = build_network("mlp", features=3, seed=0, **MLP | {"activation": activation})
     x = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-    functions = {
+    functions: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
         "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
         "tanh": np.tanh,
         "relu": lambda v: np.maximum(v, 0),
@@ -102,9 +104,7 @@ def test_first_step_of_each_optimizer(name: str, weight_decay: float) -> None:
     step = 0.1
     optimizer = build_optimizer(name, network, step, weight_decay, **OPTIONS[name])
     x, y = np.array([[1.0, -2.0]]), np.array([[3.0]])
-    F.mse_loss(
-        network(paddle.to_tensor(x, "float32")), paddle.to_tensor(y, "float32")
-    ).backward()
+    F.mse_loss(network(paddle.to_tensor(x, "float32")), paddle.to_tensor(y, "float32")).backward()
     optimizer.step()
 
     error = 2 * (x @ weight + bias - y)

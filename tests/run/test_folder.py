@@ -17,7 +17,7 @@ def start(path: Path, mark: str, overwrite: bool = False) -> RunFolder:
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path: Path) -> None:
     start(tmp_path / "run", "one").done()
-    with pytest.raises(RunError, match="holds a run already; .* --overwrite"):
+    with pytest.raises(RunError, match=r"holds a run already; .* --overwrite"):
         start(tmp_path / "run", "two")
 
 

@@ -1,0 +1,118 @@
+"""Wrong input of each kind: exit code 2, one message that names the place, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import train
+from tests.conftest import COLUMNS, command
+
+LINES = Path("data/boston/housing.data").read_text().splitlines()
+
+
+def edited(row: int, column: int, cell: str) -> str:
+    cells = [line.split() for line in LINES]
+    cells[row][column] = cell
+    return "\n".join(" ".join(row) for row in cells)
+
+
+def short(row: int) -> str:
+    return "\n".join([*LINES[:row], " ".join(LINES[row].split()[:-1]), *LINES[row + 1 :]])
+
+
+TABLES = {
+    "empty file": ("", "the file is empty"),
+    "13 values": (short(7), "line 8: found 13 values, expected 14"),
+    "text": (edited(9, 5, "six"), "line 10, column RM: found 'six', expected a number"),
+    "NaN": (edited(9, 5, "NaN"), "line 10, column RM: found 'NaN', expected a finite number"),
+    "infinity": (edited(9, 13, "inf"), "line 10, column MEDV: found 'inf'"),
+    "two rows": ("\n".join(LINES[:2]), "2 rows are too few"),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, words = TABLES[kind]
+    table = tmp_path / "housing.data"
+    table.write_text(content)
+    options = ["-o", f"data.path={table}", "-o", f"run.dir={tmp_path / 'run'}"]
+    assert train.main(["-c", "configs/boston.yaml", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["housing.data"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-c", "none.yaml"], "none.yaml: No such file or directory; expected a recipe"),
+        (["-o", "data.path=none.csv"], "none.csv: No such file"),
+        (["-o", "data.target=MDEV"], "'MDEV', which is no column; did you mean 'MEDV'?"),
+        (["-o", "data.exclude=[b]"], "'b', which is no column; did you mean 'B'?"),
+        (["-o", "train.epoch=1"], "did you mean train.epochs?"),
+        (["--device", "gpu:99"], "no such GPU"),
+        (["--device", "tpu"], "train.device: found tpu"),
+        (["-o", "run.dir=/proc/runs"], "/proc/runs"),
+        (["-o", "run.dir=LICENSE/run"], "Not a directory"),
+        (["-o", "run.dir=configs"], "configs: exists and is no run folder"),
+    ],
+)
+def test_wrong_option(
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}", *options]
+    assert train.main(given) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert words in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_run_is_kept(boston_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in boston_run.rglob("*")}
+    assert train.main(["-c", "configs/boston.yaml", "-o", f"run.dir={boston_run}"]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in boston_run.rglob("*")} == before
+
+
+def test_failed_overwrite_keeps_the_run(boston_run: Path) -> None:
+    options = ["-o", f"run.dir={boston_run}", "--overwrite", "-o", "data.target=none"]
+    assert train.main(["-c", "configs/boston.yaml", *options]) == 2
+    assert (boston_run / "DONE").exists()
+
+
+def test_header_row_given_as_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join([",".join(COLUMNS), *(",".join(line.split()) for line in LINES)]))
+    assert (
+        train.main(
+            [
+                "-c",
+                "configs/boston.yaml",
+                "-o",
+                f"data.path={table}",
+                "-o",
+                f"run.dir={tmp_path}/run",
+            ]
+        )
+        == 2
+    )
+    assert "leave data.columns out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--help", "--device=tpu"])
+def test_answers_without_importing_paddle(option: str) -> None:
+    done = command("-X", "importtime", "train.py", "-c", "configs/boston.yaml", option)
+    assert done.returncode == (0 if option == "--help" else 2)
+    assert "Traceback" not in done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.split()[-1] == "paddle"]
+
+
+def test_help_lists_the_keys() -> None:
+    text = command("train.py", "--help").stdout
+    assert "optimizer.learning_rate (default: 0.02 with sgd and momentum" in text
+    assert "passes over the training rows" in text

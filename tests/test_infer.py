@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import infer
+from model.predictor import Predictor
+from tests.conftest import COLUMNS, ROOT, command
+
+TABLE = np.loadtxt("data/boston/housing.data")
+
+
+def predictions(text: str) -> list[float]:
+    header, *lines = text.splitlines()
+    assert header == "prediction"
+    return [float(line) for line in lines]
+
+
+def run(boston_run: Path, table: Path, *options: str) -> int:
+    return infer.main(["--model", str(boston_run), "--input", str(table), *options])
+
+
+def test_runs_with_the_training_code_deleted(boston_run: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "infer.py", tmp_path)
+    shutil.copytree(ROOT / "reader", tmp_path / "reader")
+    (tmp_path / "model").mkdir()
+    shutil.copy(ROOT / "model" / "predictor.py", tmp_path / "model")
+    shutil.copytree(boston_run / "export", tmp_path / "elsewhere")
+    table = ROOT / "data" / "boston" / "housing.data"
+    done = command("infer.py", "--model", "elsewhere", "--input", str(table), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = predictions(done.stdout)
+    np.testing.assert_allclose(found, Predictor(boston_run).predict(TABLE[:, :-1]), rtol=1e-6)
+    assert "MEDV is known in 506 of 506 rows" in done.stderr
+
+
+def test_csv_by_name_in_any_order(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = Predictor(boston_run).predict(TABLE[:, :-1])
+    order = np.random.default_rng(0).permutation(13)
+    lines = [",".join([*(COLUMNS[i] for i in order), "note"])]
+    lines += [",".join([*(repr(float(row[i])) for i in order), "text"]) for row in TABLE]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert run(boston_run, tmp_path / "t.csv") == 0
+    captured = capsys.readouterr()
+    np.testing.assert_array_equal(np.array(predictions(captured.out), dtype=np.float32), expected)
+    assert captured.err == ""
+
+
+def test_one_prediction_a_row_over_many_batches(boston_run: Path, tmp_path: Path) -> None:
+    rows = np.tile(TABLE[:, :-1], (300, 1))
+    np.savetxt(tmp_path / "t.txt", rows, fmt="%g")
+    output = tmp_path / "out.csv"
+    assert run(boston_run, tmp_path / "t.txt", "--output", str(output)) == 0
+    found = np.array(predictions(output.read_text()))
+    assert len(found) == len(rows) > 2 * 65_536
+    np.testing.assert_allclose(found, np.tile(found[:506], 300), rtol=1e-5)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_standard_input_and_output(boston_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("data/boston/housing.data", "rb") as table:
+        done = subprocess.run(
+            [sys.executable, "infer.py", "--model", str(boston_run), "--input", "-"],
+            stdin=table,
+            capture_output=True,
+            check=True,
+        )
+    assert len(predictions(done.stdout.decode())) == 506
+
+
+def test_a_reader_that_has_seen_enough(boston_run: Path) -> None:
+    script = f"{sys.executable} infer.py --model {boston_run} --input data/boston/housing.data"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{script} | head -2"], capture_output=True, text=True
+    )
+    assert done.stdout.startswith("prediction\n")
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stderr
+
+
+def test_metrics_leave_out_rows_without_a_target(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [",".join(COLUMNS), *(",".join(f"{v:g}" for v in row) for row in TABLE[:10])]
+    lines[3] = lines[3].rsplit(",", 1)[0] + ","
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert run(boston_run, tmp_path / "t.csv") == 0
+    captured = capsys.readouterr()
+    assert len(predictions(captured.out)) == 10
+    assert "MEDV is known in 9 of 10 rows" in captured.err
+
+
+def test_nothing_is_written_where_a_cell_is_wrong(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.tile(TABLE[:, :-1], (150, 1)).astype(str)
+    rows[70_000, 5] = "six"
+    (tmp_path / "t.txt").write_text("\n".join(" ".join(row) for row in rows))
+    output = tmp_path / "out.csv"
+    output.write_text("before")
+    assert run(boston_run, tmp_path / "t.txt", "--output", str(output)) == 2
+    assert "line 70001, column RM: found 'six'" in capsys.readouterr().err
+    assert output.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "t.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--input", "none.csv"], "none.csv: No such file"),
+        (["--input", "configs"], "configs: a folder"),
+        (["--model", "runs/none"], "expected a run folder or its export folder"),
+        (["--device", "gpu:99"], "gpu:99: no such GPU"),
+        (["--device", "tpu"], "tpu"),
+        (["--output", "none/out.csv"], "none/out.csv: No such file or directory"),
+        (["--output", "/proc/out.csv"], "/proc/out.csv"),
+        (["--output", "data/boston/housing.data"], "is the input"),
+    ],
+)
+def test_wrong_option(
+    boston_run: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--model", str(boston_run), "--input", "data/boston/housing.data", *options]
+    assert infer.main(given) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert words in captured.err
+    assert captured.out == ""
+
+
+def test_empty_standard_input(
+    boston_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert infer.main(["--model", str(boston_run), "--input", "-"]) == 2
+    assert "standard input: the file is empty" in capsys.readouterr().err
+
+
+def test_wrong_model_is_told_without_importing_paddle(tmp_path: Path) -> None:
+    done = command("-X", "importtime", "infer.py", "--model", str(tmp_path), "--input", "-")
+    assert done.returncode == 2
+    assert " paddle\n" not in done.stderr
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
