@@ -1,0 +1,99 @@
+"""The commands and programs of both READMEs, run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.schema import Config
+from tests.conftest import ROOT
+
+READMES = ["README.md", "README.zh-CN.md"]
+
+
+def blocks(readme: str, language: str) -> list[str]:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, boston_run: Path) -> Path:
+    """The project with a finished run of Boston, as after `make train`."""
+    for room in ("configs", "reader", "model", "run", "data"):
+        shutil.copytree(ROOT / room, tmp_path / room)
+    for script in ("train.py", "infer.py", "Makefile"):
+        shutil.copy(ROOT / script, tmp_path)
+    shutil.copytree(boston_run, tmp_path / "runs" / "boston")
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (binaries / "python").chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_shell_commands(readme: str, clone: Path) -> None:
+    lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
+    commands = [line for line in lines if not line.startswith("make ")]
+    assert len(commands) == 3
+    for line in commands:
+        done = subprocess.run(["bash", "-c", line], cwd=clone, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert len((clone / "predictions.csv").read_text().splitlines()) == 507
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_make_targets_exist(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^make (\w+)", text, re.MULTILINE))
+    assert {"train", "test", "curves"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_programs_predict_the_same(readme: str, clone: Path) -> None:
+    programs = blocks(readme, "python")
+    assert len(programs) == 2
+    found = []
+    for program in programs:
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=clone, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(float(re.findall(r"\[+([\d.]+)\]+\s*$", done.stdout)[0]))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert 20 < found[0] < 40
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_recipe_is_one(readme: str) -> None:
+    import yaml
+
+    (recipe,) = blocks(readme, "yaml")
+    Config.model_validate(yaml.safe_load(recipe) | {"run": {"dir": "runs/houses"}})
+
+
+def test_both_readmes_show_the_same(clone: Path) -> None:
+    for language in ("text", "yaml"):
+        assert blocks(READMES[0], language)[1:] == blocks(READMES[1], language)[1:]
+    counts = [(ROOT / readme).read_text(encoding="utf-8").count("\n## ") for readme in READMES]
+    assert counts[0] == counts[1]
+
+
+def test_the_figures_shown_are_those_of_the_recipe(boston_run: Path) -> None:
+    import json
+
+    report = json.loads((boston_run / "report.json").read_text())
+    for readme in READMES:
+        shown = blocks(readme, "text")[0]
+        for part, metrics in report["metrics"].items():
+            line = next(line for line in shown.splitlines() if line.startswith(part))
+            mse = float(re.findall(r"MSE ([\d.]+)", line)[0])
+            assert mse == pytest.approx(metrics["mse"], rel=1e-3)
