@@ -216,8 +216,8 @@ def test_curves_hold_what_the_run_did(boston_run: Path) -> None:
         *(f"epoch/{name}" for name in ("loss", "rmse", "mae", "r2", "rows_per_second")),
         *(f"result/{name}" for name in ("rmse", "mae", "r2")),
     }
-    assert [point.id for point in scalars["epoch/rmse"]] == list(range(1, 151))
-    assert [point.id for point in scalars["step/loss"]] == list(range(0, 150 * 6, 10))
+    assert [point.id for point in scalars["epoch/rmse"]] == list(range(1, 101))
+    assert [point.id for point in scalars["step/loss"]] == list(range(0, 100 * 6, 10))
     assert set(points(boston_run, "validation", "scalar")) == {
         f"epoch/{name}" for name in ("loss", "rmse", "mae", "r2")
     }
@@ -230,7 +230,7 @@ def test_curves_hold_what_the_run_did(boston_run: Path) -> None:
     }
     assert len(points(boston_run, "train", "image")) == 2
     (text,) = points(boston_run, "train", "text").values()
-    assert "learning_rate: 0.06" in str(text[0])
+    assert "learning_rate: 0.08" in str(text[0])
 
 
 def test_table_with_a_constant_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ def test_hyper_parameters_stand_beside_the_result(address: str, page: Page) -> N
     page.goto(f"{address}/app/hyper-parameter")
     page.get_by_text("Trial ID").wait_for()
     shown = page.inner_text("body")
-    for name in ("optimizer/learning_rate", "0.06", "result/rmse"):
+    for name in ("optimizer/learning_rate", "0.08", "result/rmse"):
         assert name in shown
 
 
