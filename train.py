@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the last whole epoch is in checkpoints/last", file=sys.stderr)
+        print("interrupted; checkpoints/last holds the last whole epoch", file=sys.stderr)
         return 130
     return 0
 
@@ -88,7 +88,7 @@ def train(config: Config, overwrite: bool) -> None:
 
     import paddle
 
-    from model.export import export, parity_tolerance
+    from model.export import export
     from model.regressor import set_weights
     from run.curves import Curves
 
@@ -110,7 +110,7 @@ def train(config: Config, overwrite: bool) -> None:
         folder.path / "export",
         contract=contract(schema, statistics),
         rows=packed.matrix[thin(np.arange(len(packed.matrix)), 10_000), :-1],
-        tolerance=parity_tolerance(statistics.minimum[-1], statistics.maximum[-1]),
+        target_range=statistics.maximum[-1] - statistics.minimum[-1],
     )
     report = {
         "metrics": {part: found.describe() for part, found in metrics.items()},

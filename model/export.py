@@ -20,12 +20,12 @@ from model.regressor import Regressor
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def parity_tolerance(minimum: float, maximum: float) -> float:
-    """What float32 arithmetic in another order may change, for a target between two values.
+def parity_tolerance(target_range: float, expected: NDArray[np.float64]) -> float:
+    """What float32 arithmetic in another order may change, in the target's unit.
 
-    1e-5 of the target's range, and 1e-6 (some 8 units in the last place) of its magnitude.
+    1e-5 of the target's range, and 1e-6 (some 8 units in the last place) of the predictions.
     """
-    return 1e-5 * (maximum - minimum) + 1e-6 * max(abs(minimum), abs(maximum), 1e-30)
+    return 1e-5 * target_range + 1e-6 * float(np.abs(expected).max())
 
 
 def export(
@@ -33,11 +33,12 @@ def export(
     folder: Path,
     contract: dict[str, Any],
     rows: NDArray[np.float32],
-    tolerance: float,
+    target_range: float,
 ) -> dict[str, Any]:
     """Write the static graph, its weights and contract.json to `folder`; the measured parity.
 
-    `rows`: float32 [N, D] real rows for the comparison; `tolerance` in the target's unit.
+    `rows`: float32 [N, D] real rows for the comparison; `target_range`: the
+    target's maximum minus its minimum in training, from which the tolerance follows.
     Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing,
     where the exported graph differs from the regressor by more than the tolerance.
     """
@@ -51,7 +52,7 @@ def export(
         specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
         graph = paddle.jit.to_static(regressor, input_spec=[specification], full_graph=True)
         paddle.jit.save(graph, str(draft / Path(GRAPH).stem))
-        parity, onednn = prove(draft, rows, expected, tolerance)
+        parity, onednn = prove(draft, rows, expected, parity_tolerance(target_range, expected))
         golden = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
         predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
         write_contract(
