@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from model.predictor import DeviceError, ExportError, Predictor, find_export, read_contract
+from reader.formats import Reading
 from reader.metrics import Sums
 from reader.schema import Schema, TableError
 from reader.table import Table, open_like
@@ -28,8 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
         with input_file(options.input) as source, output_file(options.output, source) as output:
-            schema = Schema.read(read_contract(find_export(options.model))["schema"])
-            table = open_like(source, schema)
+            contract = read_contract(find_export(options.model))
+            schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
+            table = open_like(source, schema, reading)
             predict(Predictor(options.model, options.device), schema, table, output)
     except (TableError, ExportError, DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,7 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--model", required=True, help="a run folder or an export folder")
     parser.add_argument(
-        "--input", required=True, help="a table: CSV, or values between white space; - for stdin"
+        "--input", required=True, help="a table like the one trained on; - for stdin"
     )
     parser.add_argument("--output", default="-", help="a CSV file; - for stdout, the default")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, gpu or gpu:N")

@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tqdm import tqdm
 from configs.load import ConfigError, describe_keys, dump, load
 from configs.schema import Config
 from model.predictor import DeviceError, ExportError, resolve_device
+from reader.formats import Reading
 from reader.metrics import Metrics, Sums
 from reader.pack import PackedTable, pack
 from reader.schema import Schema, TableError
@@ -79,7 +80,8 @@ def train(config: Config, overwrite: bool) -> None:
     """One run, from the table to the report; nothing is written before the table has been read."""
     started = time.perf_counter()
     data = config.data
-    table = open_table(data.path, data.columns)
+    reading = Reading(data.format, data.separator, data.comment, data.decimal_comma)
+    table = open_table(data.path, data.columns, reading)
     schema = Schema.of(data.path, table.columns, data.target, data.exclude)
     packed = pack(table, schema)
     parts = split(len(packed.matrix), **data.split.model_dump())
@@ -108,7 +110,7 @@ def train(config: Config, overwrite: bool) -> None:
     parity = export(
         regressor,
         folder.path / "export",
-        contract=contract(schema, statistics),
+        contract=contract(schema, statistics, reading),
         rows=packed.matrix[thin(np.arange(len(packed.matrix)), 10_000), :-1],
         target_range=statistics.maximum[-1] - statistics.minimum[-1],
     )
@@ -135,12 +137,13 @@ def train(config: Config, overwrite: bool) -> None:
     print(summary(report, folder.path))
 
 
-def contract(schema: Schema, statistics: Statistics) -> dict[str, Any]:
+def contract(schema: Schema, statistics: Statistics, reading: Reading) -> dict[str, Any]:
     """What an exported model says of itself: its columns, and what they held in training."""
     return {
         "features": schema.features,
         "target": schema.target,
         "schema": schema.describe(),
+        "reading": asdict(reading),
         "statistics": statistics.describe(),
         "versions": versions(),
     }

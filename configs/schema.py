@@ -77,7 +77,16 @@ class ScaleConfig(Section):
 
 class DataConfig(Section):
     path: Name
-    """the table: CSV, or values between runs of white space; relative to the working directory"""
+    """the table: CSV, TSV, text between runs of white space, Parquet, Arrow or JSON lines; gzip or
+    zstd; a file, a folder or a glob; relative to the working directory"""
+    format: Literal["csv", "tsv", "white_space", "parquet", "arrow", "jsonl"] | None = None
+    """null: by suffix, else by the first line"""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """one character between values; null: by suffix, else the one of , ; tab | in the first line"""
+    comment: Name | None = None
+    """lines that start with this text are left out"""
+    decimal_comma: bool = False
+    """whether 1,5 is one and a half"""
     columns: Annotated[list[Name], Field(min_length=2)] | None = None
     """column names of a table without a header line; null: the first line is the header"""
     target: Name

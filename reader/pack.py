@@ -15,7 +15,7 @@ from reader.table import ROWS_PER_BATCH, Table
 
 @dataclass(frozen=True)
 class PackedTable:
-    """`matrix`: float32 [rows, features + 1], row-major, the target last. `sha256`: of the file."""
+    """`matrix`: float32 [rows, features + 1], row-major, target last; `sha256`: of the files."""
 
     schema: Schema
     matrix: NDArray[np.float32]
@@ -39,7 +39,15 @@ def pack(table: Table, schema: Schema) -> PackedTable:
     batches = list(table.batches([*schema.features, schema.target]))
     if not sum(len(batch) for batch in batches):
         raise TableError(f"{table.path}: no rows under the header; expected at least one")
-    with open(table.path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     matrix = batches[0] if len(batches) == 1 else np.concatenate(batches)
-    return PackedTable(schema, matrix, sha256)
+    return PackedTable(schema, matrix, _digest(table))
+
+
+def _digest(table: Table) -> str:
+    """SHA-256 of the table's files, one after the other."""
+    digest = hashlib.sha256()
+    for source in table.files:
+        with open(source.path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

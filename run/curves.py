@@ -87,4 +87,5 @@ def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}/")
         else:
-            yield prefix + key, value if isinstance(value, str | int | float) else str(value)
+            known = isinstance(value, str | int | float) and not isinstance(value, bool)
+            yield prefix + key, value if known else str(value)

@@ -117,7 +117,7 @@ def test_nothing_is_written_where_a_cell_is_wrong(
     ("options", "words"),
     [
         (["--input", "none.csv"], "none.csv: No such file"),
-        (["--input", "configs"], "configs: a folder"),
+        (["--input", "configs"], "no column CRIM"),
         (["--model", "runs/none"], "expected a run folder or its export folder"),
         (["--device", "gpu:99"], "gpu:99: no such GPU"),
         (["--device", "tpu"], "tpu"),

@@ -21,6 +21,10 @@ DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2", "schedule.name=con
 # key: (what both runs share, the value in one, the value in the other)
 CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.path": ([], "TABLE", "OTHER"),
+    "data.format": ([], "csv", "white_space"),
+    "data.separator": ([], "','", "b"),
+    "data.comment": ([], "null", "'9'"),
+    "data.decimal_comma": ([], "false", "true"),
     "data.columns": ([], "null", "[p, q, y]"),
     "data.target": ([], "y", "a"),
     "data.exclude": ([], "[]", "[b]"),
@@ -84,6 +88,8 @@ def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     other = tmp_path / "other.csv"
     other.write_text(table.read_text().replace("9,", "8,"))
+    if key == "data.decimal_comma":
+        table.write_text(table.read_text().replace(",", ";").replace("9;", "9,5;"))
     if key == "data.columns":
         table.write_text("\n".join(table.read_text().splitlines()[1:]))
     names = {"TABLE": str(table), "OTHER": str(other), "RUN": str(tmp_path / "runs")}

@@ -117,7 +117,7 @@ def test_header_given_twice(tmp_path: Path) -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="No such file"):
         open_table(tmp_path / "none.csv")
-    with pytest.raises(TableError, match="a folder"):
+    with pytest.raises(TableError, match="no files"):
         open_table(tmp_path)
 
 

@@ -1,0 +1,261 @@
+"""The files that a table may be made of, each as a lazily read frame of its cells."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from reader.schema import TableError
+
+WHITE_SPACE = " "
+SEPARATORS = {"text": None, "csv": None, "tsv": "\t", "white_space": WHITE_SPACE}
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b'{"': "jsonl"}
+COMPRESSED = {".gz", ".zst"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a file; what is None is told by its suffix, or else by its first line."""
+
+    format: str | None = None
+    separator: str | None = None
+    comment: str | None = None
+    decimal_comma: bool = False
+
+
+class Source(Protocol):
+    """One file of a table."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
+        """The columns asked for, and `suspect`: whether a row may be of the wrong length."""
+
+    def blank_rows(self) -> NDArray[np.int64]:
+        """Rows of `cells` that are none. Raises TableError at a row of the wrong length."""
+
+    def place(self, row: int) -> str:
+        """Where row `row` of `cells` stands, as a reader of the file would look it up."""
+
+
+class Record(NamedTuple):
+    """A row as a text file has it, from line `line` to line `end`; a blank line has no cells."""
+
+    line: int
+    end: int
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """Cells between separators, or between runs of white space; perhaps compressed."""
+
+    path: Path
+    columns: tuple[str, ...]
+    separator: str
+    reading: Reading
+    header_lines: int
+
+    def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
+        positions = [self.columns.index(name) for name in columns]
+        width = len(self.columns)
+        if self.separator != WHITE_SPACE:
+            everything: dict[str, type[pl.String]] = {str(i): pl.String for i in range(width)}
+            frame = pl.scan_csv(
+                self.path,
+                schema=everything,
+                has_header=False,
+                separator=self.separator,
+                skip_lines=self.header_lines,
+                comment_prefix=self.reading.comment,
+                glob=False,
+            )
+            cells = [pl.col(str(position)) for position in positions]
+            suspect = pl.col(str(width - 1)).is_null()  # how Polars fills up a short row
+        else:
+            lines = pl.scan_lines(self.path, glob=False).slice(self.header_lines)
+            if self.reading.comment:
+                lines = lines.filter(~pl.col("line").str.starts_with(self.reading.comment))
+            frame = lines.select(pl.col("line").str.extract_all(r"[^\s\ufeff]+"))
+            cells = [pl.col("line").list.get(i, null_on_oob=True) for i in positions]
+            suspect = pl.col("line").list.len() != width
+        if self.reading.decimal_comma:
+            cells = [cell.str.replace(",", ".", literal=True) for cell in cells]
+        named = {str(index): cell for index, cell in enumerate(cells)}
+        return frame.select(**named, suspect=suspect)
+
+    def blank_rows(self) -> NDArray[np.int64]:
+        blank = []
+        for index, record in enumerate(self._rows()):
+            if not record.cells:
+                blank.append(index)
+            elif len(record.cells) != len(self.columns):
+                raise TableError(
+                    f"{self.path}, line {record.line}: found {len(record.cells)} values, expected "
+                    f"{len(self.columns)} ({', '.join(self.columns)}); mend the line"
+                )
+        return np.array(blank, dtype=np.int64)
+
+    def place(self, row: int) -> str:
+        return f"line {next(islice(self._rows(), row, None)).line}"
+
+    def _rows(self) -> Iterator[Record]:
+        every = records(self.path, self.separator, self.reading.comment)
+        return (record for record in every if record.line > self.header_lines)
+
+
+@dataclass(frozen=True)
+class TypedFile:
+    """Parquet, Arrow or JSON lines: columns that have names and types of their own."""
+
+    path: Path
+    columns: tuple[str, ...]
+    frame: pl.LazyFrame
+
+    def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
+        schema = self.frame.collect_schema()
+        for name in columns:
+            if not (schema[name].is_numeric() or schema[name] in (pl.String, pl.Null)):
+                raise TableError(
+                    f"{self.path}, column {name}: found {schema[name]}, expected numbers; "
+                    "train without the column (data.exclude)"
+                )
+        named = {str(index): pl.col(name) for index, name in enumerate(columns)}
+        return self.frame.select(**named, suspect=pl.lit(False))
+
+    def blank_rows(self) -> NDArray[np.int64]:
+        return np.array([], dtype=np.int64)
+
+    def place(self, row: int) -> str:
+        return f"row {row + 1}"
+
+
+class _Lines:
+    """The lines of a text file, decompressed, comments left out; `number` is that of the last."""
+
+    def __init__(self, path: Path, comment: str | None) -> None:
+        self.path = path
+        self.comment = comment
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in self._batches():
+            for text in batch["line"]:
+                self.number += 1
+                if not (self.comment and text.startswith(self.comment)):
+                    yield text.removeprefix("\ufeff") if self.number == 1 else text
+
+    def _batches(self) -> Iterator[pl.DataFrame]:
+        try:
+            yield from pl.scan_lines(self.path, glob=False).collect_batches()
+        except pl.exceptions.NoDataError:
+            return
+        except pl.exceptions.ComputeError as error:
+            raise TableError(f"{self.path}: not UTF-8 text; save it as UTF-8 ({error})") from None
+
+
+def records(path: Path, separator: str, comment: str | None = None) -> Iterator[Record]:
+    """Every record of a text file, comments left out, lines counted from 1."""
+    lines = _Lines(path, comment)
+    try:
+        if separator == WHITE_SPACE:
+            for text in lines:
+                yield Record(lines.number, lines.number, text.split())
+            return
+        reader, read = csv.reader(lines, delimiter=separator, strict=True), 0
+        for cells in reader:
+            start, read = lines.number - (reader.line_num - read) + 1, reader.line_num
+            blank = not cells or (len(cells) == 1 and not cells[0].strip())
+            yield Record(start, lines.number, [] if blank else cells)
+    except csv.Error as error:
+        raise TableError(f"{path}, line {lines.number}: {error}") from None
+
+
+def find_files(path: Path) -> list[Path]:
+    """The files of a table: a file, all in a folder, or all that match a glob; in order of name."""
+    if path.is_dir():
+        found = [file for file in sorted(path.iterdir()) if file.is_file()]
+        found = [file for file in found if not file.name.startswith((".", "_"))]
+    elif any(sign in path.name for sign in "*?[") and not path.exists():
+        found = sorted(path.parent.glob(path.name))
+    else:
+        return [path]
+    if not found:
+        raise TableError(f"{path}: no files; expected at least one")
+    return found
+
+
+def format_of(path: Path, reading: Reading) -> str:
+    """csv, tsv, white_space, parquet, arrow or jsonl; text where the first line must tell.
+
+    What was asked for; else what the suffix says; else what the first bytes say.
+    """
+    if reading.format:
+        return reading.format
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in SUFFIXES:
+        return SUFFIXES[suffixes[-1]]
+    with path.open("rb") as file:
+        start = file.read(6)
+    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), "text")
+
+
+def scan_typed(path: Path, format_name: str) -> TypedFile:
+    """Open a Parquet, Arrow or JSON lines file. Raises TableError where it is none."""
+    try:
+        if format_name == "parquet":
+            frame = pl.scan_parquet(path, glob=False)
+        elif format_name == "arrow":
+            frame = pl.scan_ipc(path, glob=False)
+        else:
+            frame = pl.scan_ndjson(path)
+        return TypedFile(path, tuple(frame.collect_schema().names()), frame)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path}: cannot be read as {format_name}: {reason}") from None
+
+
+def sniff(path: Path, reading: Reading) -> tuple[str, Record]:
+    """The separator of a text file, and its first record that is not blank.
+
+    The one that was asked for, if the line has it; else that of the suffix; else the most
+    frequent of , ; tab and | in the line; else white space.
+    """
+    text = next((text for text in _Lines(path, reading.comment) if text.strip()), None)
+    if text is None:
+        raise TableError(f"{path}: the file is empty; expected a table")
+    format_name = format_of(path, reading)
+    separator = SEPARATORS[format_name]
+    if reading.separator and reading.separator in text:
+        separator = reading.separator
+    elif separator is None:
+        candidates = ";\t|" if reading.decimal_comma else ",;\t|"
+        separator = max(candidates, key=text.count)
+        if separator not in text:
+            separator = "," if format_name == "csv" else WHITE_SPACE
+    rows = records(path, separator, reading.comment)
+    return separator, next(record for record in rows if record.cells)
