@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from model.predictor import DeviceError, ExportError, Predictor, find_export, read_contract
 from reader.formats import Reading
@@ -96,24 +97,57 @@ def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
 
 
 def predict(predictor: Predictor, schema: Schema, table: Table, output: BinaryIO) -> None:
-    """Write one prediction a row, in order; print metrics where the table holds the target."""
-    columns, rows_read, sums = list(schema.features), 0, Sums()
+    """Write one prediction a row, in order; then print metrics, where the target is known."""
+    columns, sums = list(schema.features), Sums()
+    ranges = Ranges(schema.features, predictor.contract["statistics"]["columns"])
     if schema.target in table.columns:
         columns.append(schema.target)
     output.write(b"prediction\n")
     for rows in table.batches(columns, may_be_empty=[schema.target]):
-        prediction = predictor.predict(rows[:, : len(schema.features)])
+        features = rows[:, : len(schema.features)]
+        prediction = predictor.predict(features)
         lines = pl.DataFrame({"prediction": prediction}).write_csv(include_header=False)
         output.write(lines.encode())
-        rows_read += len(rows)
+        ranges.add(features)
         if schema.target in table.columns:
             known = np.isfinite(rows[:, -1])
             sums.add(rows[known, -1], prediction[known])
-    if not rows_read:
+    if not ranges.rows:
         raise TableError(f"{table.path}: no rows; expected at least one")
+    if ignored := [name for name in table.columns if name not in schema.columns]:
+        print(f"note: columns not trained on are ignored: {', '.join(ignored)}", file=sys.stderr)
+    for warning in ranges.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
     if sums.rows:
-        print(f"{schema.target} is known in {sums.rows:,} of {rows_read:,} rows:", file=sys.stderr)
+        print(
+            f"{schema.target} is known in {sums.rows:,} of {ranges.rows:,} rows:", file=sys.stderr
+        )
         print(sums.metrics(), file=sys.stderr)
+
+
+class Ranges:
+    """Counts the values that lie where the model was not trained."""
+
+    def __init__(self, features: Sequence[str], trained: dict[str, dict[str, float]]) -> None:
+        self.features = features
+        self.low = np.array([trained[name]["minimum"] for name in features])
+        self.high = np.array([trained[name]["maximum"] for name in features])
+        self.outside = np.zeros(len(features), dtype=np.int64)
+        self.rows = 0
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        self.rows += len(rows)
+        self.outside += ((rows < self.low) | (rows > self.high)).sum(axis=0)
+
+    def warnings(self) -> Iterator[str]:
+        """One line for each column with such values."""
+        columns = zip(self.features, self.outside, self.low, self.high, strict=True)
+        for name, count, low, high in columns:
+            if count:
+                yield (
+                    f"{name}: {count:,} of {self.rows:,} values outside the range "
+                    f"that the model was trained on, {low:g} to {high:g}"
+                )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_csv_by_name_in_any_order(
     assert run(boston_run, tmp_path / "t.csv") == 0
     captured = capsys.readouterr()
     np.testing.assert_array_equal(np.array(predictions(captured.out), dtype=np.float32), expected)
-    assert captured.err == ""
+    assert "note: columns not trained on are ignored: note" in captured.err
 
 
 def test_one_prediction_a_row_over_many_batches(boston_run: Path, tmp_path: Path) -> None:
@@ -97,6 +97,17 @@ def test_metrics_leave_out_rows_without_a_target(
     captured = capsys.readouterr()
     assert len(predictions(captured.out)) == 10
     assert "MEDV is known in 9 of 10 rows" in captured.err
+
+
+def test_values_outside_the_training_range_are_counted_once_a_column(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.tile(np.median(TABLE[:, :-1], axis=0), (70_000, 1))
+    rows[[3, 69_999], 5] = [1, 99]
+    np.savetxt(tmp_path / "t.txt", rows, fmt="%g")
+    assert run(boston_run, tmp_path / "t.txt", "--output", str(tmp_path / "out.csv")) == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: RM: 2 of 70,000 values outside the range")
 
 
 def test_nothing_is_written_where_a_cell_is_wrong(
