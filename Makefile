@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test check format curves clean
+.PHONY: help setup train test check format curves lesson clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 
 curves: setup  ## open VisualDL on http://127.0.0.1:8040
 	@$(BIN)/visualdl --logdir runs --host 127.0.0.1 --port 8040 --language en
+
+lesson: setup  ## run the lesson and build its page, runs/lesson/index.html
+	@$(BIN)/python -m lesson.chapter
 
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,138 @@
+"""The one page: both languages, nothing from outside, and no sideways scrolling."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lesson import chapter
+from lesson.markup import LANGUAGES, TEXT, Block, parse
+
+SIZES = [(1280, 900), (390, 844)]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return chapter.main(tmp_path_factory.mktemp("lesson"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.skip("no Chromium on this machine: the chapter is not looked at in a browser")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+class Reader(HTMLParser):
+    """What the page refers to, and its text by language."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.open: list[tuple[str, str | None]] = []
+        self.text = {"en": "", "zh": ""}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        for name in ("src", "href", "xlink:href", "data", "action"):
+            if values.get(name):
+                self.references.append(values[name] or "")
+        if values.get("id"):
+            self.ids.append(values["id"] or "")
+        if tag not in ("meta", "input", "img", "br"):
+            self.open.append((tag, values.get("class")))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        languages = [name for _, name in self.open if name in LANGUAGES]
+        if languages:
+            self.text[str(languages[-1])] += data
+
+
+def test_nothing_comes_from_outside(page: Path) -> None:
+    reader = Reader()
+    text = page.read_text(encoding="utf-8")
+    reader.feed(text)
+    assert len(reader.references) > 20
+    for reference in reader.references:
+        assert reference.startswith(("#", "data:image/png;base64,")), reference[:80]
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert len(reader.ids) == len(set(reader.ids))
+    targets = {reference[1:] for reference in reader.references if reference[0] == "#"}
+    assert targets <= set(reader.ids)
+
+
+def test_both_languages_say_all_of_it(page: Path) -> None:
+    reader = Reader()
+    reader.feed(page.read_text(encoding="utf-8"))
+    english, chinese = reader.text["en"], reader.text["zh"]
+    assert "{{" not in english + chinese
+    assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 4000
+    assert not re.findall(r"[\u4e00-\u9fff]", english)
+    assert len(english.split()) > 2500
+    # The same figures, in the same order of size, stand in both.
+    numbers = [sorted(re.findall(r"\d+\.\d{2,}", text)) for text in (english, chinese)]
+    assert numbers[0] == numbers[1]
+
+
+def shape(block: Block) -> list[str]:
+    """The headings, formulas, list items and table rows of a block, in order."""
+    signs = ("# ", "## ", "$$", "- ", "| ", ">")
+    return [sign for line in block.lines for sign in signs if line.startswith(sign)]
+
+
+def test_every_block_stands_in_both_languages() -> None:
+    for path in TEXT.glob("*.txt"):
+        blocks = parse(path.read_text(encoding="utf-8"))
+        prose = [block.kind for block in blocks if block.kind in LANGUAGES]
+        assert prose == ["en", "zh"] * (len(prose) // 2), path
+        english = [block for block in blocks if block.kind == "en"]
+        chinese = [block for block in blocks if block.kind == "zh"]
+        for ours, theirs in zip(english, chinese, strict=True):
+            assert shape(ours) == shape(theirs), (path, ours.lines[:1])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_it_looks_right_in_chromium(
+    page: Path, browser: Any, language: str, width: int, height: int
+) -> None:
+    locale = {"en": "en-US", "zh": "zh-CN"}[language]
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
+    tab = context.new_page()
+    problems: list[str] = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("request", lambda request: problems.append(request.url))
+    tab.goto(page.as_uri())
+    problems.remove(page.as_uri())
+    assert [problem for problem in problems if not problem.startswith("data:")] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.locator(f"h1 .{language}").is_visible()
+    other = next(name for name in LANGUAGES if name != language)
+    assert not tab.locator(f"h1 .{other}").is_visible()
+    narrowest = tab.evaluate(
+        "Math.min(...[...document.querySelectorAll('.pictures svg')]"
+        ".map(picture => picture.getBoundingClientRect().width))"
+    )
+    assert narrowest >= 300
+    tab.locator(f"label[for=show-{other}]").click()
+    assert tab.locator(f"h1 .{other}").is_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
