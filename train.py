@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from configs.schema import Config
 from model.predictor import DeviceError, ExportError, resolve_device
 from reader.formats import Reading
 from reader.metrics import Metrics, Sums
-from reader.pack import PackedTable, pack
+from reader.pack import Cache, PackedTable, pack
 from reader.schema import Schema, TableError
-from reader.split import Split, split, thin
+from reader.split import Split, evenly, split
 from reader.statistics import Statistics
 from reader.table import open_table
 from run.checkpoint import load_checkpoint, save_checkpoint
@@ -83,7 +84,8 @@ def train(config: Config, overwrite: bool) -> None:
     reading = Reading(data.format, data.separator, data.comment, data.decimal_comma)
     table = open_table(data.path, data.columns, reading)
     schema = Schema.of(data.path, table.columns, data.target, data.exclude)
-    packed = pack(table, schema)
+    cache = Cache(Path(data.cache), data.memory_limit * 2**20)
+    packed = pack(table, schema, cache, reading)
     parts = split(len(packed.matrix), **data.split.model_dump())
     statistics = Statistics.of(packed.columns, packed.blocks(parts.train))
     print(announce(data.path, packed.columns, parts._asdict(), statistics.constant), flush=True)
@@ -111,7 +113,7 @@ def train(config: Config, overwrite: bool) -> None:
         regressor,
         folder.path / "export",
         contract=contract(schema, statistics, reading),
-        rows=packed.matrix[thin(np.arange(len(packed.matrix)), 10_000), :-1],
+        rows=packed.matrix[evenly(len(packed.matrix), 10_000), :-1],
         target_range=statistics.maximum[-1] - statistics.minimum[-1],
     )
     report = {
@@ -246,7 +248,7 @@ def train_epoch(
     network.train()
     dataset.set_epoch(epoch)
     step = (epoch - 1) * dataset.steps
-    for index, block in enumerate(dataset.loader()):
+    for index, block in enumerate(dataset.blocks()):
         paddle.seed(dataset.block_seed(index))  # dropout's; a resumed run would draw the same
         features = regressor.scale_features(block[:, :-1])
         target = regressor.scale_target(block[:, -1:])
@@ -274,7 +276,8 @@ def show(
     from run.pictures import predicted_against_actual, residuals
 
     part = list(metrics)[-1]
-    rows = packed.matrix[thin(getattr(parts, part), 5_000)]
+    members = getattr(parts, part)
+    rows = packed.matrix[members[evenly(len(members), 5_000)]]
     target, prediction = rows[:, -1], predict(regressor, rows)[:, 0]
     curves.picture("predicted against actual", predicted_against_actual(target, prediction))
     curves.picture("residuals", residuals(target, prediction))

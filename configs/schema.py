@@ -89,6 +89,10 @@ class DataConfig(Section):
     """whether 1,5 is one and a half"""
     columns: Annotated[list[Name], Field(min_length=2)] | None = None
     """column names of a table without a header line; null: the first line is the header"""
+    memory_limit: Annotated[int, Field(ge=0)] = 256
+    """MB of packed rows (4 bytes a cell) to hold in memory; a larger table goes to data.cache"""
+    cache: Name = ".cache"
+    """folder of packed tables, mapped into memory; used again while the table is the same"""
     target: Name
     """the column to predict"""
     exclude: list[Name] = []

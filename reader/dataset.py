@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import paddle
 from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
 
@@ -21,7 +24,7 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def __init__(
         self,
         matrix: NDArray[np.float32],
-        rows: NDArray[np.int64],
+        rows: NDArray[np.integer[Any]],
         batch_size: int,
         seed: int,
     ) -> None:
@@ -31,10 +34,11 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         self.batch_size = batch_size
         self.block_size = max(1, ROWS_PER_BLOCK // batch_size) * batch_size
         self.steps = -(-len(rows) // batch_size)
-        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
+        """Shuffle; before the first call there is no order."""
         self.epoch = epoch
+        self.order = self.rows  # lets go of the last order before the next one is made
         self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
     def __len__(self) -> int:
@@ -59,3 +63,9 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         """Blocks as tensors on the current device, one at a time, in order."""
         batch_size: Any = None  # an item is a block already; Paddle's stubs leave this case out
         return DataLoader(self, batch_size=batch_size, shuffle=False, use_buffer_reader=False)
+
+    def blocks(self) -> Iterator[paddle.Tensor]:
+        """The epoch, block by block."""
+        for block in self.loader():
+            gc.collect(0)  # the loader leaves the last block in a cycle of references
+            yield block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from reader.schema import TableError
 
-Rows = NDArray[np.int64]
+Rows = NDArray[np.int32]  # half the memory of int64, and enough for 2,147,483,647 rows
 STRATUM = 20
+CHUNK = 1_000 * STRATUM
 
 
 class Split(NamedTuple):
@@ -30,16 +32,19 @@ def split(rows: int, method: str, train: float, validation: float, test: float, 
     keep their shares in any stretch of the table, and a row keeps its part when rows are appended.
     Raises TableError where a part with a share gets no row.
     """
+    part = np.empty(rows, dtype=np.int8)
+    ends = np.array([train, train + validation])
     if method == "sequential":
-        place = np.arange(rows, dtype=np.float64)
-        bounds = [float(math.floor(rows * end + 1e-9)) for end in (train, train + validation)]
+        bounds = [math.floor(rows * end + 1e-9) for end in ends]
+        for index, section in enumerate(np.split(part, bounds)):
+            section[:] = index
     else:
-        place = _deal(rows, seed)
-        bounds = [train, train + validation]
-    part = np.searchsorted(bounds, place, side="right")
-    if not test:
+        for start, places in zip(range(0, rows, CHUNK), _deal(seed), strict=False):
+            chunk = part[start : start + CHUNK]
+            chunk[:] = np.searchsorted(ends, places[: len(chunk)], side="right")
+    if not test:  # what rounding left over
         part[part == 2] = 1 if validation else 0
-    parts = Split(*(np.flatnonzero(part == index) for index in range(3)))
+    parts = Split(*(_members(part, index) for index in range(3)))
     for name, share, members in zip(Split._fields, (train, validation, test), parts, strict=True):
         if share and not len(members):
             raise TableError(
@@ -49,15 +54,26 @@ def split(rows: int, method: str, train: float, validation: float, test: float, 
     return parts
 
 
-def thin(rows: Rows, most: int) -> Rows:
-    """At most `most` of the rows, evenly spaced."""
-    return rows[:: max(1, -(-len(rows) // most))]
+def evenly(rows: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of the indices of `rows` rows, evenly spaced."""
+    return np.arange(0, rows, max(1, -(-rows // most)))
 
 
-def _deal(rows: int, seed: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each row, one in each STRATUM-th of the range in every stretch."""
-    stretches = -(-rows // STRATUM)
-    shape = (stretches, STRATUM)
-    rank = np.random.default_rng([seed, 0]).random(shape).argsort(axis=1)
-    within = np.random.default_rng([seed, 1]).random(shape)
-    return ((rank + within) / STRATUM).ravel()[:rows]
+def _members(part: NDArray[np.int8], index: int) -> Rows:
+    """Where `part` is `index`; piece by piece, for np.flatnonzero takes 8 bytes a row."""
+    members = np.empty(np.count_nonzero(part == index), dtype=np.int32)
+    end = 0
+    for start in range(0, len(part), CHUNK):
+        found = np.flatnonzero(part[start : start + CHUNK] == index) + start
+        members[end : end + len(found)] = found
+        end += len(found)
+    return members
+
+
+def _deal(seed: int) -> Iterator[NDArray[np.float64]]:
+    """CHUNK numbers in [0, 1) at a time, one in each STRATUM-th of the range in every stretch."""
+    order, within = (np.random.default_rng([seed, stream]) for stream in (0, 1))
+    shape = (CHUNK // STRATUM, STRATUM)
+    while True:
+        rank = order.random(shape).argsort(axis=1)
+        yield ((rank + within.random(shape)) / STRATUM).ravel()

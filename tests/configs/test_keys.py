@@ -25,6 +25,8 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.separator": ([], "','", "b"),
     "data.comment": ([], "null", "'9'"),
     "data.decimal_comma": ([], "false", "true"),
+    "data.memory_limit": (["data.cache=RUN/cache"], "256", "0"),
+    "data.cache": (["data.memory_limit=0"], "RUN/one", "RUN/two"),
     "data.columns": ([], "null", "[p, q, y]"),
     "data.target": ([], "y", "a"),
     "data.exclude": ([], "[]", "[b]"),
@@ -96,9 +98,10 @@ def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
     shared, *values = CHANGES[key]
     outcomes = []
     for index, value in enumerate(values):
-        for word, meant in names.items():
-            value = value.replace(word, meant)
         run = tmp_path / "runs" if key == "run.dir" else tmp_path / f"run{index}"
         overrides = [*shared, f"run.dir={run}", f"{key}={value}"]
-        outcomes.append(outcome(recipe, run, overrides))
+        for word, meant in names.items():
+            overrides = [override.replace(word, meant) for override in overrides]
+        found = outcome(recipe, run, overrides)
+        outcomes.append((found, sorted(tmp_path.rglob("*.float32"))))
     assert outcomes[0] != outcomes[1]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reader.schema import TableError
-from reader.split import split, thin
+from reader.split import evenly, split
 
 METHODS = st.sampled_from(["sequential", "random"])
 SHARES = st.sampled_from([(0.8, 0.1, 0.1), (0.8, 0.0, 0.2), (1.0, 0.0, 0.0), (0.5, 0.5, 0.0)])
@@ -56,6 +56,6 @@ def test_too_few_rows() -> None:
         split(3, "sequential", 0.8, 0.1, 0.1, seed=0)
 
 
-def test_thin() -> None:
-    assert thin(np.arange(10), 4).tolist() == [0, 3, 6, 9]
-    assert thin(np.arange(3), 4).tolist() == [0, 1, 2]
+def test_evenly() -> None:
+    assert evenly(10, 4).tolist() == [0, 3, 6, 9]
+    assert evenly(3, 4).tolist() == [0, 1, 2]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reader.formats import Reading
+from reader.pack import Cache, PackedTable, pack
+from reader.schema import Schema, TableError
+from reader.table import Table, open_table
+
+ROWS = 150_000
+SCHEMA = Schema(("a", "b", "y"), ("a", "b"), "y")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,y\n" + "".join(f"{v},{v % 7},{v % 3}\n" for v in range(ROWS)))
+    return path
+
+
+def packed(table: Path, limit: int = 0, reading: Reading | None = None) -> PackedTable:
+    cache = Cache(table.parent / "cache", limit)
+    return pack(open_table(table), SCHEMA, cache, reading)
+
+
+def entries(table: Path) -> list[Path]:
+    return sorted((table.parent / "cache").glob("*.float32"))
+
+
+def test_cached_rows_are_those_in_memory(table: Path) -> None:
+    in_memory = packed(table, limit=2**30)
+    assert entries(table) == []
+    mapped = packed(table)
+    assert len(entries(table)) == 1
+    again = packed(table)
+    for other in (mapped, again):
+        np.testing.assert_array_equal(other.matrix, in_memory.matrix)
+        assert other.sha256 == in_memory.sha256
+    assert sorted(path.suffix for path in (table.parent / "cache").iterdir()) == [
+        ".float32",
+        ".json",
+    ]
+
+
+def test_second_run_does_not_read_the_table(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed(table)
+
+    def read(*arguments: object) -> None:
+        raise AssertionError("the table was read")
+
+    monkeypatch.setattr(Table, "batches", read)
+    assert len(packed(table).matrix) == ROWS
+
+
+def test_a_changed_table_is_read_again(table: Path) -> None:
+    packed(table)
+    stat = table.stat()
+    table.write_text(table.read_text().replace("\n1,", "\n5,", 1))
+    os.utime(table, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert packed(table).matrix[1].tolist() == [5, 1, 1]
+
+
+def test_another_way_of_reading_is_another_entry(table: Path) -> None:
+    packed(table)
+    packed(table, reading=Reading(comment="#"))
+    assert len(entries(table)) == 2
+
+
+def truncate(entry: Path) -> None:
+    entry.write_bytes(entry.read_bytes()[:-4])
+
+
+def lose_the_note(entry: Path) -> None:
+    entry.with_suffix(".json").unlink()
+
+
+def tear_the_note(entry: Path) -> None:
+    entry.with_suffix(".json").write_text('{"bytes"')
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, lose_the_note, tear_the_note])
+def test_a_torn_entry_is_made_again(table: Path, damage: Callable[[Path], None]) -> None:
+    whole = packed(table).matrix.copy()
+    damage(entries(table)[0])
+    np.testing.assert_array_equal(packed(table).matrix, whole)
+    np.testing.assert_array_equal(packed(table).matrix, whole)
+
+
+def test_a_bad_cell_leaves_nothing_in_the_cache(table: Path) -> None:
+    with open(table, "a") as file:
+        file.write("1,x,2\n")
+    with pytest.raises(TableError, match=f"line {ROWS + 2}, column b"):
+        packed(table)
+    assert list((table.parent / "cache").iterdir()) == []
