@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -50,8 +50,12 @@ class Source(Protocol):
     @property
     def columns(self) -> tuple[str, ...]: ...
 
+    def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
+        """The columns as float32 by the shortest way, which fails or gives null where a cell is
+        no plain number; None where there is no such way."""
+
     def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
-        """The columns asked for, and `suspect`: whether a row may be of the wrong length."""
+        """The columns as they stand, and `suspect`: whether a row may be of the wrong length."""
 
     def blank_rows(self) -> NDArray[np.int64]:
         """Rows of `cells` that are none. Raises TableError at a row of the wrong length."""
@@ -78,20 +82,30 @@ class TextFile:
     reading: Reading
     header_lines: int
 
+    def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
+        if self.separator == WHITE_SPACE or self.reading.decimal_comma:
+            return None
+        positions = [str(self.columns.index(name)) for name in columns]
+        return self._scan(set(positions)).select(positions)
+
+    def _scan(self, numbers: Collection[str] = ()) -> pl.LazyFrame:
+        """Columns named by position, as text, except those that are `numbers`."""
+        names = [str(position) for position in range(len(self.columns))]
+        return pl.scan_csv(
+            self.path,
+            schema={name: pl.Float32 if name in numbers else pl.String for name in names},
+            has_header=False,
+            separator=self.separator,
+            skip_lines=self.header_lines,
+            comment_prefix=self.reading.comment,
+            glob=False,
+        )
+
     def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
         positions = [self.columns.index(name) for name in columns]
         width = len(self.columns)
         if self.separator != WHITE_SPACE:
-            everything: dict[str, type[pl.String]] = {str(i): pl.String for i in range(width)}
-            frame = pl.scan_csv(
-                self.path,
-                schema=everything,
-                has_header=False,
-                separator=self.separator,
-                skip_lines=self.header_lines,
-                comment_prefix=self.reading.comment,
-                glob=False,
-            )
+            frame = self._scan()
             cells = [pl.col(str(position)) for position in positions]
             suspect = pl.col(str(width - 1)).is_null()  # how Polars fills up a short row
         else:
@@ -133,6 +147,9 @@ class TypedFile:
     path: Path
     columns: tuple[str, ...]
     frame: pl.LazyFrame
+
+    def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
+        return None
 
     def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
         schema = self.frame.collect_schema()
