@@ -14,12 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from configs.load import ConfigError, describe_keys, dump, load
-from configs.schema import Config
+from configs.schema import Config, DataConfig
 from model.predictor import DeviceError, ExportError, resolve_device
 from reader.formats import Reading
 from reader.metrics import Metrics, Sums
@@ -82,10 +80,7 @@ def train(config: Config, overwrite: bool) -> None:
     started = time.perf_counter()
     data = config.data
     reading = Reading(data.format, data.separator, data.comment, data.decimal_comma)
-    table = open_table(data.path, data.columns, reading)
-    schema = Schema.of(data.path, table.columns, data.target, data.exclude)
-    cache = Cache(Path(data.cache), data.memory_limit * 2**20)
-    packed = pack(table, schema, cache, reading)
+    packed = read(data, reading)
     parts = split(len(packed.matrix), **data.split.model_dump())
     statistics = Statistics.of(packed.columns, packed.blocks(parts.train))
     print(announce(data.path, packed.columns, parts._asdict(), statistics.constant), flush=True)
@@ -93,14 +88,19 @@ def train(config: Config, overwrite: bool) -> None:
     import paddle
 
     from model.export import export
-    from model.regressor import set_weights
+    from model.regressor import build_regressor, set_weights
     from run.curves import Curves
 
     paddle.set_device(resolve_device(config.train.device))
-    regressor = build_regressor(config, statistics)
+    regressor = build_regressor(
+        config.train.seed,
+        statistics.scaling(data.scale.features),
+        statistics.scaling(data.scale.target),
+        **config.model.model_dump(),
+    )
     folder = RunFolder(config.run.dir, overwrite)
     folder.write("config.yaml", dump(config))
-    folder.write("schema.json", to_json(schema.describe()))
+    folder.write("schema.json", to_json(packed.schema.describe()))
     with Curves(folder.path / "curves") as curves:
         curves.recipe(config.model_dump(), dump(config))
         progress = fit(config, packed, parts, regressor, folder, curves)
@@ -112,7 +112,7 @@ def train(config: Config, overwrite: bool) -> None:
     parity = export(
         regressor,
         folder.path / "export",
-        contract=contract(schema, statistics, reading),
+        contract=contract(packed.schema, statistics, reading),
         rows=packed.matrix[evenly(len(packed.matrix), 10_000), :-1],
         target_range=statistics.maximum[-1] - statistics.minimum[-1],
     )
@@ -139,6 +139,13 @@ def train(config: Config, overwrite: bool) -> None:
     print(summary(report, folder.path))
 
 
+def read(data: DataConfig, reading: Reading) -> PackedTable:
+    """The table's rows, in memory or mapped into it, every cell checked."""
+    table = open_table(data.path, data.columns, reading)
+    schema = Schema.of(data.path, table.columns, data.target, data.exclude)
+    return pack(table, schema, Cache(Path(data.cache), data.memory_limit * 2**20), reading)
+
+
 def contract(schema: Schema, statistics: Statistics, reading: Reading) -> dict[str, Any]:
     """What an exported model says of itself: its columns, and what they held in training."""
     return {
@@ -149,20 +156,6 @@ def contract(schema: Schema, statistics: Statistics, reading: Reading) -> dict[s
         "statistics": statistics.describe(),
         "versions": versions(),
     }
-
-
-def build_regressor(config: Config, statistics: Statistics) -> Regressor:
-    """The network that the recipe names, between scaling and its inverse; the target comes last."""
-    from model.regressor import Regressor, build_network
-    from model.scale import Scale
-
-    features = len(statistics.columns) - 1
-    network = build_network(features=features, seed=config.train.seed, **config.model.model_dump())
-    shift, spread = statistics.scaling(config.data.scale.features)
-    target_shift, target_spread = statistics.scaling(config.data.scale.target)
-    return Regressor(
-        Scale(shift[:-1], spread[:-1]), network, Scale(target_shift[-1:], target_spread[-1:])
-    )
 
 
 @dataclass
@@ -278,7 +271,7 @@ def show(
     part = list(metrics)[-1]
     members = getattr(parts, part)
     rows = packed.matrix[members[evenly(len(members), 5_000)]]
-    target, prediction = rows[:, -1], predict(regressor, rows)[:, 0]
+    target, prediction = rows[:, -1], regressor.predict(rows[:, :-1])[:, 0]
     curves.picture("predicted against actual", predicted_against_actual(target, prediction))
     curves.picture("residuals", residuals(target, prediction))
     curves.result(metrics[part].describe())
@@ -300,19 +293,10 @@ def evaluate(regressor: Regressor, packed: PackedTable, parts: Split) -> dict[st
     for part, rows in parts._asdict().items():
         sums = Sums()
         for block in packed.blocks(rows):
-            sums.add(block[:, -1:], predict(regressor, block))
+            sums.add(block[:, -1:], regressor.predict(block[:, :-1]))
         if len(rows):
             metrics[part] = sums.metrics()
     return metrics
-
-
-def predict(regressor: Regressor, block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Predictions [n, 1] in the target's unit for rows [n, features + 1], the target unread."""
-    import paddle
-
-    regressor.eval()
-    with paddle.no_grad():
-        return regressor(paddle.to_tensor(block[:, :-1])).numpy()
 
 
 if __name__ == "__main__":

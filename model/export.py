@@ -48,7 +48,7 @@ def export(
     try:
         regressor.eval()
         # Before to_static, which puts a static function in the place of `forward`.
-        expected = _predictions(lambda batch: regressor(paddle.to_tensor(batch)).numpy(), rows)
+        expected = _predictions(regressor.predict, rows)
         specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
         graph = paddle.jit.to_static(regressor, input_spec=[specification], full_graph=True)
         paddle.jit.save(graph, str(draft / Path(GRAPH).stem))

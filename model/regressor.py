@@ -14,6 +14,7 @@ from model.linear import Linear
 from model.mlp import MLP
 from model.scale import Scale
 
+Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
 NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
 
 
@@ -32,11 +33,32 @@ class Regressor(nn.Layer):
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         return self.scale_target.inverse(self.network(self.scale_features(features)))
 
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Arrays in, arrays out: [N, D] -> [N, 1]; without dropout."""
+        self.eval()
+        with paddle.no_grad():
+            return self(paddle.to_tensor(features)).numpy()
+
 
 def build_network(name: str, features: int, seed: int, **options: Any) -> nn.Layer:
     """A network with first weights that depend on `seed` alone."""
     paddle.seed(seed)
     return NETWORKS[name](features, **options)
+
+
+def build_regressor(
+    seed: int, features: Scaling, target: Scaling, name: str, **options: Any
+) -> Regressor:
+    """The network `name` with its options, between the two scalings.
+
+    A scaling is (shift, spread) of all columns, the target's last.
+    """
+    network = build_network(name, len(features[0]) - 1, seed, **options)
+    return Regressor(
+        Scale(*(column[:-1] for column in features)),
+        network,
+        Scale(*(column[-1:] for column in target)),
+    )
 
 
 def get_weights(network: nn.Layer) -> dict[str, NDArray[np.float32]]:
