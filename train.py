@@ -80,8 +80,7 @@ def train(config: Config, overwrite: bool) -> None:
     started = time.perf_counter()
     data = config.data
     reading = Reading(data.format, data.separator, data.comment, data.decimal_comma)
-    packed = read(data, reading)
-    parts = split(len(packed.matrix), **data.split.model_dump())
+    packed, parts = read(data, reading)
     statistics = Statistics.of(packed.columns, packed.blocks(parts.train))
     print(announce(data.path, packed.columns, parts._asdict(), statistics.constant), flush=True)
 
@@ -139,11 +138,14 @@ def train(config: Config, overwrite: bool) -> None:
     print(summary(report, folder.path))
 
 
-def read(data: DataConfig, reading: Reading) -> PackedTable:
-    """The table's rows, in memory or mapped into it, every cell checked."""
+def read(data: DataConfig, reading: Reading) -> tuple[PackedTable, Split]:
+    """The table's rows, in memory or mapped into it, every cell checked; and their parts."""
     table = open_table(data.path, data.columns, reading)
-    schema = Schema.of(data.path, table.columns, data.target, data.exclude)
-    return pack(table, schema, Cache(Path(data.cache), data.memory_limit * 2**20), reading)
+    column = data.split.column
+    schema = Schema.of(data.path, table.columns, data.target, data.exclude, column)
+    packed = pack(table, schema, Cache(Path(data.cache), data.memory_limit * 2**20), reading)
+    texts = table.texts(column) if column else ()
+    return packed, split(len(packed.matrix), **data.split.model_dump(), texts=texts)
 
 
 def contract(schema: Schema, statistics: Statistics, reading: Reading) -> dict[str, Any]:
@@ -182,6 +184,8 @@ def fit(
     from reader.dataset import TableDataset
 
     options, network, progress = config.train, regressor.network, Progress()
+    if options.patience and not len(parts.validation):
+        raise RunError("train.patience needs a validation part, and data.split.column names none")
     dataset = TableDataset(packed.matrix, parts.train, options.batch_size, options.seed)
     optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
     schedule = build_schedule(

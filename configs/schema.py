@@ -32,8 +32,12 @@ class Section(BaseModel):
 
 
 class SplitConfig(Section):
-    method: Literal["sequential", "random"] = "random"
-    """sequential: in file order; random: seeded, a row keeps its part when rows are appended"""
+    method: Literal["sequential", "random", "column", "group", "time"] = "random"
+    """sequential: in file order; random: seeded, a row keeps its part when rows are appended;
+    column: a column says train, validation or test; group: rows of a group stay together;
+    time: the earliest rows train, the latest test"""
+    column: Name | None = None
+    """the column of parts, groups or times (numbers or ISO dates); it is no feature"""
     train: Share = 0.8
     """share of the rows that training uses; shares left out divide what remains like 8 : 1 : 1"""
     validation: Share = 0.1
@@ -56,6 +60,14 @@ class SplitConfig(Section):
             return values
         rest = max(0.0, round(1 - sum(given), 12)) / sum(left_out.values())
         return values | {key: round(part * rest, 12) for key, part in left_out.items()}
+
+    @model_validator(mode="after")
+    def check_column(self) -> SplitConfig:
+        if (self.method in ("column", "group", "time")) != (self.column is not None):
+            raise ValueError(
+                "column goes with method column, group or time, and each of these needs it"
+            )
+        return self
 
     @model_validator(mode="after")
     def check_shares(self) -> SplitConfig:

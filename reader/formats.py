@@ -57,6 +57,9 @@ class Source(Protocol):
     def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
         """The columns as they stand, and `suspect`: whether a row may be of the wrong length."""
 
+    def text(self, column: str) -> pl.LazyFrame:
+        """One column as text, and `suspect` as above."""
+
     def blank_rows(self) -> NDArray[np.int64]:
         """Rows of `cells` that are none. Raises TableError at a row of the wrong length."""
 
@@ -120,6 +123,9 @@ class TextFile:
         named = {str(index): cell for index, cell in enumerate(cells)}
         return frame.select(**named, suspect=suspect)
 
+    def text(self, column: str) -> pl.LazyFrame:
+        return self.cells([column])
+
     def blank_rows(self) -> NDArray[np.int64]:
         blank = []
         for index, record in enumerate(self._rows()):
@@ -161,6 +167,10 @@ class TypedFile:
                 )
         named = {str(index): pl.col(name) for index, name in enumerate(columns)}
         return self.frame.select(**named, suspect=pl.lit(False))
+
+    def text(self, column: str) -> pl.LazyFrame:
+        cells = pl.col(column).cast(pl.String)
+        return self.frame.select(cells.alias("0"), suspect=pl.lit(False))
 
     def blank_rows(self) -> NDArray[np.int64]:
         return np.array([], dtype=np.int64)

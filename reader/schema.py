@@ -21,22 +21,32 @@ class Schema:
     target: str
 
     @classmethod
-    def of(cls, source: str, columns: Sequence[str], target: str, exclude: Sequence[str]) -> Schema:
-        """Give each column of `source` its role: what is neither target nor excluded is a feature.
+    def of(
+        cls,
+        source: str,
+        columns: Sequence[str],
+        target: str,
+        exclude: Sequence[str],
+        split_column: str | None = None,
+    ) -> Schema:
+        """Give each column of `source` its role: what has no other one is a feature.
 
         Raises TableError where a name is not a column, or where no feature is left.
         """
-        for name in (target, *exclude):
+        named = [("data.target", target), *(("data.exclude", name) for name in exclude)]
+        if split_column is not None:
+            named.append(("data.split.column", split_column))
+        for key, name in named:
             if name not in columns:
-                key = "data.target" if name == target else "data.exclude"
                 raise TableError(
                     f"{source}: {key} names {name!r}, which is no column"
                     f"{did_you_mean(name, columns)}; the columns are {', '.join(columns)}"
                     f"{_no_header(columns)}"
                 )
-        if target in exclude:
-            raise TableError(f"{source}: {target!r} is both data.target and in data.exclude")
-        features = tuple(name for name in columns if name not in (target, *exclude))
+            if name == target and key != "data.target":
+                raise TableError(f"{source}: {target!r} is both data.target and in {key}")
+        others = {name for _, name in named}
+        features = tuple(name for name in columns if name not in others)
         if not features:
             raise TableError(f"{source}: no feature is left; the columns are {', '.join(columns)}")
         return cls(tuple(columns), features, target)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from reader.schema import TableError
@@ -24,34 +26,104 @@ class Split(NamedTuple):
     test: Rows
 
 
-def split(rows: int, method: str, train: float, validation: float, test: float, seed: int) -> Split:
-    """Divide `rows` rows; the three shares make 1.
+def split(
+    rows: int,
+    method: str,
+    train: float,
+    validation: float,
+    test: float,
+    seed: int,
+    column: str | None = None,
+    texts: Iterable[pl.Series] = (),
+) -> Split:
+    """Divide `rows` rows; the three shares make 1. `texts` are the cells of `column`, in order.
 
     sequential: training rows first, then validation, then test; each boundary is rounded down.
     random: every stretch of STRATUM rows is dealt out in an order of its own, so that the parts
     keep their shares in any stretch of the table, and a row keeps its part when rows are appended.
-    Raises TableError where a part with a share gets no row.
+    column: each cell names the part of its row, and the shares do not count.
+    group: rows with equal cells share a part, by a hash of (seed, cell), so that a group keeps its
+    part whatever other rows there are, and the shares hold on average.
+    time: the earliest rows train and the latest test; equal times share a part.
+    Raises TableError where a part with a share gets no row, and for a cell that cannot be used.
     """
-    part = np.empty(rows, dtype=np.int8)
     ends = np.array([train, train + validation])
+    pieces: Iterable[NDArray[Any]]
     if method == "sequential":
         bounds = [math.floor(rows * end + 1e-9) for end in ends]
-        for index, section in enumerate(np.split(part, bounds)):
-            section[:] = index
+        pieces = iter(np.full(n, i) for i, n in enumerate(np.diff([0, *bounds, rows])))
+    elif method == "column":
+        pieces = _named(texts, str(column))
     else:
-        for start, places in zip(range(0, rows, CHUNK), _deal(seed), strict=False):
-            chunk = part[start : start + CHUNK]
-            chunk[:] = np.searchsorted(ends, places[: len(chunk)], side="right")
-    if not test:  # what rounding left over
+        places = {"random": _deal, "group": _hashed, "time": _ranked}[method]
+        found = places(seed, _filled(texts, str(column)))
+        pieces = (np.searchsorted(ends, place, side="right") for place in found)
+    part = np.empty(rows, dtype=np.int8)
+    start = 0
+    for piece in pieces:
+        part[start : start + len(piece)] = piece[: rows - start]
+        start += len(piece)
+        if start >= rows:
+            break
+    if not test and method != "column":  # what rounding left over
         part[part == 2] = 1 if validation else 0
     parts = Split(*(_members(part, index) for index in range(3)))
-    for name, share, members in zip(Split._fields, (train, validation, test), parts, strict=True):
+    shares = (1, 0, 0) if method == "column" else (train, validation, test)
+    for name, share, members in zip(Split._fields, shares, parts, strict=True):
         if share and not len(members):
             raise TableError(
                 f"{rows} rows are too few: the {name} part, {share:g} of them, gets none; "
                 f"add rows, or change data.split"
             )
     return parts
+
+
+def _filled(texts: Iterable[pl.Series], column: str) -> Iterator[pl.Series]:
+    """The same cells. Raises TableError at the first empty one."""
+    seen = 0
+    for cells in texts:
+        if cells.null_count():
+            row = seen + int(cells.is_null().arg_max() or 0) + 1
+            raise TableError(f"row {row}, column {column} (data.split.column): found an empty cell")
+        seen += len(cells)
+        yield cells
+
+
+def _named(texts: Iterable[pl.Series], column: str) -> Iterator[NDArray[np.int64]]:
+    """The number of the part that each cell names."""
+    numbers = {name: index for index, name in enumerate(Split._fields)}
+    for cells in _filled(texts, column):
+        for text in cells.unique():
+            if text not in numbers:
+                raise TableError(
+                    f"column {column} (data.split.column): found {text!r}, "
+                    f"expected {', '.join(numbers)}"
+                )
+        yield cells.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
+
+
+def _hashed(seed: int, texts: Iterable[pl.Series]) -> Iterator[NDArray[np.float64]]:
+    """A number in [0, 1] for each cell, by BLAKE2 of (seed, cell)."""
+    for cells in texts:
+        places = {
+            text: int.from_bytes(blake2b(f"{seed}:{text}".encode(), digest_size=8).digest()) / 2**64
+            for text in cells.unique()
+        }
+        yield cells.replace_strict(places, return_dtype=pl.Float64).to_numpy()
+
+
+def _ranked(seed: int, texts: Iterable[pl.Series]) -> Iterator[NDArray[np.float64]]:
+    """For each cell the share of cells before it in time: numbers, or ISO 8601 dates."""
+    cells = pl.concat(list(texts))
+    times = cells.cast(pl.Float64, strict=False)
+    if times.null_count():
+        if not (dates := cells.str.contains(r"^\d{4}-\d{2}")).all():
+            wrong = cells.filter(~dates)[0]
+            raise TableError(
+                f"data.split.column: found {wrong!r}, expected a number or a date like 2024-12-31"
+            )
+        times = cells
+    yield (times.rank("min").to_numpy() - 1) / len(cells)
 
 
 def evenly(rows: int, most: int) -> NDArray[np.int64]:
@@ -70,7 +142,7 @@ def _members(part: NDArray[np.int8], index: int) -> Rows:
     return members
 
 
-def _deal(seed: int) -> Iterator[NDArray[np.float64]]:
+def _deal(seed: int, _: Iterable[pl.Series]) -> Iterator[NDArray[np.float64]]:
     """CHUNK numbers in [0, 1) at a time, one in each STRATUM-th of the range in every stretch."""
     order, within = (np.random.default_rng([seed, stream]) for stream in (0, 1))
     shape = (CHUNK // STRATUM, STRATUM)

@@ -49,6 +49,18 @@ class Table:
         for file in self.files:
             yield from _batches(file, columns, may_be_empty)
 
+    def texts(self, column: str) -> Iterator[pl.Series]:
+        """Stream one column as text, a cell for each row of `batches`; null where it is empty."""
+        for file in self.files:
+            first, blank = 0, None
+            for batch in file.text(column).collect_batches(chunk_size=ROWS_PER_BATCH):
+                cells = batch["0"].str.strip_chars()
+                if batch["suspect"].any():
+                    blank = file.blank_rows() if blank is None else blank
+                    cells = cells.filter(~np.isin(first + np.arange(len(cells)), blank))
+                first += len(batch)
+                yield cells.replace("", None)
+
 
 def _batches(
     file: Source, columns: Sequence[str], may_be_empty: Sequence[str]

@@ -54,6 +54,11 @@ def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["-o", "data.target=MDEV"], "'MDEV', which is no column; did you mean 'MEDV'?"),
         (["-o", "data.exclude=[b]"], "'b', which is no column; did you mean 'B'?"),
         (["-o", "train.epoch=1"], "did you mean train.epochs?"),
+        (
+            ["-o", "data.split.method=group", "-o", "data.split.column=TOWN"],
+            "data.split.column names 'TOWN', which is no column",
+        ),
+        (["-o", "data.split.method=time"], "each of these needs it"),
         (["--device", "gpu:99"], "no such GPU"),
         (["--device", "tpu"], "train.device: found tpu"),
         (["-o", "run.dir=/proc/runs"], "/proc/runs"),

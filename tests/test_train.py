@@ -202,6 +202,33 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     assert not (tmp_path / "run" / "export").exists()
 
 
+@pytest.mark.parametrize(
+    ("method", "cells", "sizes"),
+    [
+        ("column", ["train", "test", "train", "validation"], [30, 15, 15]),
+        ("group", [f"town {number}" for number in range(30)], None),
+        ("time", [f"2024-{month:02}-01" for month in range(1, 13)], [45, 10, 5]),
+    ],
+)
+def test_splits_by_a_column_that_is_no_feature(
+    tmp_path: Path, recipe: Path, method: str, cells: list[str], sizes: list[int] | None
+) -> None:
+    table = tmp_path / "table.csv"
+    header, *lines = table.read_text().splitlines()
+    lines = [f"{line},{cells[index % len(cells)]}" for index, line in enumerate(lines)]
+    table.write_text("\n".join([f"{header},c", *lines, "", ""]))
+    shares = [f"data.split.{name}" for name in ("train=0.7", "validation=0.2", "test=0.1")]
+    overrides = [f"data.split.method={method}", "data.split.column=c", *shares]
+    report = train_recipe(tmp_path / "run", str(recipe), overrides)
+    found = [report["metrics"][part]["rows"] for part in ("train", "validation", "test")]
+    assert sum(found) == 60
+    if sizes:
+        assert found == sizes
+    else:
+        assert all(size % 2 == 0 for size in found)
+    assert Predictor(tmp_path / "run").features == ("a", "b")
+
+
 def points(folder: Path, part: str, component: str) -> dict[str, list[Any]]:
     log = LogReader(file_path=str(folder / "curves" / part / LOG))
     tags: dict[str, list[str]] = log.get_tags()

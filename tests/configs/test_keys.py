@@ -31,6 +31,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.target": ([], "y", "a"),
     "data.exclude": ([], "[]", "[b]"),
     "data.split.method": ([], "random", "sequential"),
+    "data.split.column": (["data.split.method=group"], "a", "b"),
     "data.split.train": ([], "0.8", "0.6"),
     "data.split.validation": (["data.split.train=0.5"], "0.1", "0.2"),
     "data.split.test": (["data.split.train=0.5"], "0.1", "0.2"),

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reader.schema import TableError
-from reader.split import evenly, split
+from reader.split import _hashed, evenly, split
 
 METHODS = st.sampled_from(["sequential", "random"])
 SHARES = st.sampled_from([(0.8, 0.1, 0.1), (0.8, 0.0, 0.2), (1.0, 0.0, 0.0), (0.5, 0.5, 0.0)])
@@ -49,6 +50,74 @@ def test_seed_decides() -> None:
     one, same, other = (split(100, "random", 0.8, 0.1, 0.1, seed=s).test for s in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert one.tolist() != other.tolist()
+
+
+def by(method: str, texts: list[str | None], seed: int = 0) -> tuple[list[int], ...]:
+    """The parts, 60 : 20 : 20, with the cells in two batches."""
+    batches = [pl.Series(texts[:3], dtype=pl.String), pl.Series(texts[3:], dtype=pl.String)]
+    parts = split(len(texts), method, 0.6, 0.2, 0.2, seed, column="c", texts=batches)
+    return tuple(part.tolist() for part in parts)
+
+
+def test_column_names_the_part() -> None:
+    parts = by("column", ["test", "train", "train", "validation", "train"])
+    assert parts == ([1, 2, 4], [3], [0])
+
+
+def test_column_without_a_validation_part() -> None:
+    assert by("column", ["test", "train", "train", "train"]) == ([1, 2, 3], [], [0])
+
+
+@pytest.mark.parametrize(
+    ("method", "texts", "words"),
+    [
+        ("column", ["train", "train", "dev", "test"], "found 'dev', expected train, validation"),
+        ("column", ["train", "train", "test", None], "row 4, column c .* an empty cell"),
+        ("column", ["test", "test", "test", "test"], "the train part"),
+        ("group", ["a", None, "b", "c"], "row 2, column c .* an empty cell"),
+        ("time", ["2024-01-01", "31/12/2024", "2024-02-01", "1"], "found '31/12/2024'"),
+    ],
+)
+def test_wrong_cells(method: str, texts: list[str | None], words: str) -> None:
+    with pytest.raises(TableError, match=words):
+        by(method, texts)
+
+
+@given(st.lists(st.integers(0, 30), min_size=60, max_size=200), st.integers(0, 5))
+def test_a_group_stays_together_whatever_other_rows_there_are(groups: list[int], seed: int) -> None:
+    def part_of_group(members: list[int]) -> dict[int, int]:
+        texts = [pl.Series([str(group) for group in members])]
+        parts = split(len(members), "group", 1.0, 0.0, 0.0, seed, "c", texts)
+        assert len(parts.train) == len(members)
+        found = next(_hashed(seed, texts)).tolist()
+        places = dict(zip(members, found, strict=True))
+        assert [places[group] for group in members] == found
+        return places
+
+    whole, half = part_of_group(groups), part_of_group(groups[::2])
+    assert {group: whole[group] for group in half} == half
+
+
+def test_groups_keep_the_shares_on_average() -> None:
+    texts = [pl.Series([f"house {number // 3}" for number in range(30_000)])]
+    parts = split(30_000, "group", 0.6, 0.2, 0.2, seed=0, column="c", texts=texts)
+    assert [len(part) / 30_000 for part in parts] == pytest.approx([0.6, 0.2, 0.2], abs=0.02)
+    assert all(len(set(part // 3)) * 3 == len(part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["9", "-1", "10", "2.5", "1e3"],
+        ["2024-03-01", "2023-12-31", "2024-10-01", "2024-02-29T10:00", "2025-01-01"],
+    ],
+)
+def test_time_trains_on_the_past(times: list[str | None]) -> None:
+    assert by("time", times) == ([0, 1, 3], [2], [4])
+
+
+def test_equal_times_share_a_part() -> None:
+    assert by("time", [*["1"] * 7, "2", "3", "3"]) == ([0, 1, 2, 3, 4, 5, 6], [7], [8, 9])
 
 
 def test_too_few_rows() -> None:
