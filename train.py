@@ -82,6 +82,7 @@ def train(config: Config, overwrite: bool) -> None:
     reading = Reading(data.format, data.separator, data.comment, data.decimal_comma)
     packed, parts = read(data, reading)
     statistics = Statistics.of(packed.columns, packed.blocks(parts.train))
+    logs = statistics.log1p(packed.blocks(parts.train)) if data.scale.target == "log1p" else None
     print(announce(data.path, packed.columns, parts._asdict(), statistics.constant), flush=True)
 
     import paddle
@@ -94,7 +95,8 @@ def train(config: Config, overwrite: bool) -> None:
     regressor = build_regressor(
         config.train.seed,
         statistics.scaling(data.scale.features),
-        statistics.scaling(data.scale.target),
+        logs.scaling("standard") if logs else statistics.scaling(data.scale.target),
+        log_target=bool(logs),
         **config.model.model_dump(),
     )
     folder = RunFolder(config.run.dir, overwrite)
@@ -128,13 +130,12 @@ def train(config: Config, overwrite: bool) -> None:
         },
         "versions": versions(),
     }
-    if config.model.name == "linear":
+    if config.model.name == "linear" and not logs:
         optimum = least_squares(statistics.mean, statistics.covariance)
         report["optimum"] = optimum.describe(metrics["train"].mse)
     folder.write("report.json", to_json(report))
     folder.done()
-    for part, found in metrics.items():
-        print(f"{part:<11} {found}")
+    print(*(f"{part:<11} {found}" for part, found in metrics.items()), sep="\n")
     print(summary(report, folder.path))
 
 

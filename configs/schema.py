@@ -83,8 +83,9 @@ class ScaleConfig(Section):
     features: Scaling = "standard"
     """min_max: (x - min) / (max - min); mean_range: (x - mean) / (max - min);
     standard: (x - mean) / deviation; none"""
-    target: Scaling = "standard"
-    """the same choice for the target; predictions come back in its own unit"""
+    target: Scaling | Literal["log1p"] = "standard"
+    """the same choice for the target, or log1p: standard scaling of log(1 + y), for a target whose
+    errors count in per cent; predictions come back in its own unit"""
 
 
 class DataConfig(Section):

@@ -12,7 +12,7 @@ from paddle import nn
 
 from model.linear import Linear
 from model.mlp import MLP
-from model.scale import Scale
+from model.scale import LogScale, Scale
 
 Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
 NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
@@ -47,17 +47,19 @@ def build_network(name: str, features: int, seed: int, **options: Any) -> nn.Lay
 
 
 def build_regressor(
-    seed: int, features: Scaling, target: Scaling, name: str, **options: Any
+    seed: int, features: Scaling, target: Scaling, log_target: bool, name: str, **options: Any
 ) -> Regressor:
     """The network `name` with its options, between the two scalings.
 
-    A scaling is (shift, spread) of all columns, the target's last.
+    A scaling is (shift, spread) of columns; of the target's, the last counts.
     """
-    network = build_network(name, len(features[0]) - 1, seed, **options)
+    shift, spread = features
+    target_shift, target_spread = target
+    scale_target = LogScale if log_target else Scale
     return Regressor(
-        Scale(*(column[:-1] for column in features)),
-        network,
-        Scale(*(column[-1:] for column in target)),
+        Scale(shift[:-1], spread[:-1]),
+        build_network(name, len(shift) - 1, seed, **options),
+        scale_target(target_shift[-1:], target_spread[-1:]),
     )
 
 

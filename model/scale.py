@@ -22,3 +22,13 @@ class Scale(nn.Layer):
     def inverse(self, z: paddle.Tensor) -> paddle.Tensor:
         """From scaled values back to the columns' own units."""
         return z * self.spread + self.shift
+
+
+class LogScale(Scale):
+    """(log(1 + y) - shift) / spread, for values above -1."""
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return super().forward(paddle.log1p(x))
+
+    def inverse(self, z: paddle.Tensor) -> paddle.Tensor:
+        return paddle.expm1(super().inverse(z))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.schema import TableError
+
 Vector = NDArray[np.float64]
 
 
@@ -60,6 +62,19 @@ class Statistics:
         """The columns that have one value throughout."""
         same = self.minimum == self.maximum
         return [name for name, one_value in zip(self.columns, same, strict=True) if one_value]
+
+    def log1p(self, batches: Iterable[NDArray[Any]]) -> Statistics:
+        """The statistics of log(1 + x) of the last column of the same batches.
+
+        Raises TableError where it is not above -1.
+        """
+        if self.minimum[-1] <= -1:
+            raise TableError(
+                f"column {self.columns[-1]}: found {self.minimum[-1]:g}, expected values above -1 "
+                "for data.scale.target=log1p; choose another scaling"
+            )
+        logs = (np.log1p(batch[:, -1:].astype(np.float64)) for batch in batches)
+        return Statistics.of(self.columns[-1:], logs)
 
     def scaling(self, method: str) -> tuple[Vector, Vector]:
         """(shift, spread), each [D]: (x - shift) / spread is scaled; spread 1 where constant."""

@@ -179,6 +179,30 @@ def test_mlp_learns_what_no_line_can(tmp_path: Path, product: str) -> None:
     assert "optimum" not in network
 
 
+def test_log1p_learns_a_target_that_grows_in_per_cent(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.uniform(0, 5, size=1_000)
+    y = np.exp(1 + x + random.normal(scale=0.05, size=1_000)) - 1
+    lines = [f"{a},{b}" for a, b in zip(x, y, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]))
+    recipe = tmp_path / "t.yaml"
+    recipe.write_text(
+        f"data: {{path: {tmp_path / 't.csv'}, target: y, scale: {{target: log1p}}}}\n"
+    )
+    report = train_recipe(tmp_path / "run", str(recipe), ["train.epochs=100"])
+    assert report["metrics"]["test"]["r2"] > 0.98
+    assert "optimum" not in report
+    found = Predictor(tmp_path / "run").predict([[1.0], [4.0]])
+    np.testing.assert_allclose(found, np.exp([2.0, 5.0]) - 1, rtol=0.03)
+
+
+def test_log1p_refuses_a_target_below_its_range(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["-c", str(recipe), "-o", "data.scale.target=log1p"]) == 2
+    assert "column y: found -14, expected values above -1" in capsys.readouterr().err
+
+
 def test_stops_early_and_exports_the_best_epoch(tmp_path: Path, recipe: Path) -> None:
     diverging = ["optimizer.learning_rate=1.2", "schedule.name=constant", "train.patience=2"]
     report = train_recipe(tmp_path / "run", str(recipe), [*diverging, "train.epochs=50"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor, build_network, get_weights, set_weights
-from model.scale import Scale
+from model.scale import LogScale, Scale
 
 MLP: dict[str, Any] = {"hidden": [5, 4], "activation": "tanh", "dropout": 0.0}
 
@@ -78,6 +78,13 @@ def test_regressor_takes_raw_values_and_gives_the_targets_unit() -> None:
     np.testing.assert_allclose(
         regressor(paddle.to_tensor(raw)).numpy(), (scaled @ weight + bias) * 7 + 100, rtol=1e-6
     )
+
+
+def test_log_scale_and_its_inverse() -> None:
+    scale = LogScale(np.array([1.0]), np.array([2.0]))
+    y = paddle.to_tensor([[0.0], [np.e - 1], [1e6]])
+    np.testing.assert_allclose(scale(y).numpy()[:2], [[-0.5], [0.0]], atol=1e-6)
+    np.testing.assert_allclose(scale.inverse(scale(y)).numpy(), y.numpy(), rtol=1e-4)
 
 
 def test_scale_and_its_inverse() -> None:
