@@ -103,7 +103,8 @@ def predict(predictor: Predictor, schema: Schema, table: Table, output: BinaryIO
     if schema.target in table.columns:
         columns.append(schema.target)
     output.write(b"prediction\n")
-    for rows in table.batches(columns, may_be_empty=[schema.target]):
+    holes = schema.features if predictor.contract["may_be_empty"] else ()
+    for rows in table.batches(columns, may_be_empty=[*holes, schema.target]):
         features = rows[:, : len(schema.features)]
         prediction = predictor.predict(features)
         lines = pl.DataFrame({"prediction": prediction}).write_csv(include_header=False)

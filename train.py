@@ -21,6 +21,7 @@ from configs.schema import Config, DataConfig
 from model.predictor import DeviceError, ExportError, resolve_device
 from reader.formats import Reading
 from reader.metrics import Metrics, Sums
+from reader.missing import Filling
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Schema, TableError
 from reader.split import Split, evenly, split
@@ -79,26 +80,19 @@ def train(config: Config, overwrite: bool) -> None:
     """One run, from the table to the report; nothing is written before the table has been read."""
     started = time.perf_counter()
     data = config.data
-    reading = Reading(data.format, data.separator, data.comment, data.decimal_comma)
-    packed, parts = read(data, reading)
-    statistics = Statistics.of(packed.columns, packed.blocks(parts.train))
-    logs = statistics.log1p(packed.blocks(parts.train)) if data.scale.target == "log1p" else None
-    print(announce(data.path, packed.columns, parts._asdict(), statistics.constant), flush=True)
+    packed, parts = read(data)
+    filling, statistics = study(data, packed, parts)
+    known = statistics.constant, filling.describe()
+    print(announce(data.path, packed.columns, parts._asdict(), *known), flush=True)
 
     import paddle
 
     from model.export import export
-    from model.regressor import build_regressor, set_weights
+    from model.regressor import set_weights
     from run.curves import Curves
 
     paddle.set_device(resolve_device(config.train.device))
-    regressor = build_regressor(
-        config.train.seed,
-        statistics.scaling(data.scale.features),
-        logs.scaling("standard") if logs else statistics.scaling(data.scale.target),
-        log_target=bool(logs),
-        **config.model.model_dump(),
-    )
+    regressor = build(config, packed, parts, filling, statistics)
     folder = RunFolder(config.run.dir, overwrite)
     folder.write("config.yaml", dump(config))
     folder.write("schema.json", to_json(packed.schema.describe()))
@@ -113,7 +107,7 @@ def train(config: Config, overwrite: bool) -> None:
     parity = export(
         regressor,
         folder.path / "export",
-        contract=contract(packed.schema, statistics, reading),
+        contract=contract(data, packed.schema, statistics),
         rows=packed.matrix[evenly(len(packed.matrix), 10_000), :-1],
         target_range=statistics.maximum[-1] - statistics.minimum[-1],
     )
@@ -130,7 +124,7 @@ def train(config: Config, overwrite: bool) -> None:
         },
         "versions": versions(),
     }
-    if config.model.name == "linear" and not logs:
+    if config.model.name == "linear" and data.scale.target != "log1p":
         optimum = least_squares(statistics.mean, statistics.covariance)
         report["optimum"] = optimum.describe(metrics["train"].mse)
     folder.write("report.json", to_json(report))
@@ -139,23 +133,69 @@ def train(config: Config, overwrite: bool) -> None:
     print(summary(report, folder.path))
 
 
-def read(data: DataConfig, reading: Reading) -> tuple[PackedTable, Split]:
+def reading_of(data: DataConfig) -> Reading:
+    return Reading(
+        data.format, data.separator, data.comment, data.decimal_comma, data.missing.values
+    )
+
+
+def read(data: DataConfig) -> tuple[PackedTable, Split]:
     """The table's rows, in memory or mapped into it, every cell checked; and their parts."""
+    reading = reading_of(data)
     table = open_table(data.path, data.columns, reading)
     column = data.split.column
     schema = Schema.of(data.path, table.columns, data.target, data.exclude, column)
-    packed = pack(table, schema, Cache(Path(data.cache), data.memory_limit * 2**20), reading)
+    cache = Cache(Path(data.cache), data.memory_limit * 2**20)
+    may_be_empty = () if data.missing.numeric == "error" else schema.features
+    packed = pack(table, schema, cache, reading, may_be_empty)
     texts = table.texts(column) if column else ()
     return packed, split(len(packed.matrix), **data.split.model_dump(), texts=texts)
 
 
-def contract(schema: Schema, statistics: Statistics, reading: Reading) -> dict[str, Any]:
+def study(data: DataConfig, packed: PackedTable, parts: Split) -> tuple[Filling, Statistics]:
+    """What the training rows, and they alone, tell: what fills in for missing numbers, and the
+    statistics of what is then there."""
+    filling = Filling.of(
+        packed.schema.features,
+        lambda: packed.blocks(parts.train),
+        data.missing.numeric,
+        data.missing.constant,
+        data.missing.indicator,
+    )
+    columns = (*filling.columns, data.target)
+    return filling, Statistics.of(columns, filling.apply(packed.blocks(parts.train)))
+
+
+def build(
+    config: Config, packed: PackedTable, parts: Split, filling: Filling, statistics: Statistics
+) -> Regressor:
+    """The regressor that the recipe describes, with first weights."""
+    from model.impute import Impute
+    from model.regressor import build_regressor
+
+    scale = config.data.scale
+    if log_target := scale.target == "log1p":
+        target = statistics.log1p(packed.blocks(parts.train)).scaling("standard")
+    else:
+        target = statistics.scaling(scale.target)
+    return build_regressor(
+        config.train.seed,
+        statistics.scaling(scale.features),
+        target,
+        log_target,
+        None if filling.rule == "error" else Impute(filling.values, filling.indicated),
+        **config.model.model_dump(),
+    )
+
+
+def contract(data: DataConfig, schema: Schema, statistics: Statistics) -> dict[str, Any]:
     """What an exported model says of itself: its columns, and what they held in training."""
     return {
         "features": schema.features,
         "target": schema.target,
         "schema": schema.describe(),
-        "reading": asdict(reading),
+        "reading": asdict(reading_of(data)),
+        "may_be_empty": data.missing.numeric != "error",
         "statistics": statistics.describe(),
         "versions": versions(),
     }
@@ -248,7 +288,7 @@ def train_epoch(
     step = (epoch - 1) * dataset.steps
     for index, block in enumerate(dataset.blocks()):
         paddle.seed(dataset.block_seed(index))  # dropout's; a resumed run would draw the same
-        features = regressor.scale_features(block[:, :-1])
+        features = regressor.prepare(block[:, :-1])
         target = regressor.scale_target(block[:, -1:])
         sizes = dataset.batch_sizes(len(block))
         for x, y in zip(paddle.split(features, sizes), paddle.split(target, sizes), strict=True):

@@ -88,6 +88,18 @@ class ScaleConfig(Section):
     errors count in per cent; predictions come back in its own unit"""
 
 
+class MissingConfig(Section):
+    numeric: Literal["error", "mean", "median", "constant"] = "error"
+    """what stands in for a missing number: nothing (error), or the training rows' mean or median,
+    or a constant; filled in by the exported graph"""
+    constant: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    """the number for missing.numeric=constant"""
+    indicator: bool = False
+    """whether each column with holes in training gets another that says where they were"""
+    values: Annotated[list[str], Field(min_length=1)] = ["", "NA", "NaN", "null"]
+    """cells that read as missing"""
+
+
 class DataConfig(Section):
     path: Name
     """the table: CSV, TSV, text between runs of white space, Parquet, Arrow or JSON lines; gzip or
@@ -110,6 +122,7 @@ class DataConfig(Section):
     """the column to predict"""
     exclude: list[Name] = []
     """columns that are no features"""
+    missing: MissingConfig = MissingConfig()
     split: SplitConfig = SplitConfig()
     scale: ScaleConfig = ScaleConfig()
 

@@ -63,7 +63,7 @@ def export(
                 "parity": parity,
                 "inference": {"onednn": onednn},
                 "golden": {
-                    "rows": golden.tolist(),
+                    "rows": [[None if np.isnan(v) else float(v) for v in row] for row in golden],
                     "predictions": run_graph(predictor, golden)[:, 0].tolist(),
                 },
             },

@@ -10,6 +10,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
+from model.impute import Impute
 from model.linear import Linear
 from model.mlp import MLP
 from model.scale import LogScale, Scale
@@ -21,17 +22,29 @@ NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
 class Regressor(nn.Layer):
     """Raw features float32 [N, D] -> predictions float32 [N, 1] in the target's unit.
 
-    Training runs `network` alone, on rows that `scale_features` and `scale_target` have scaled.
+    Training runs `network` alone, on rows that `prepare` and `scale_target` have made ready.
+    Without `impute` the features have no NaN.
     """
 
-    def __init__(self, scale_features: Scale, network: nn.Layer, scale_target: Scale) -> None:
+    def __init__(
+        self,
+        scale_features: Scale,
+        network: nn.Layer,
+        scale_target: Scale,
+        impute: nn.Layer | None = None,
+    ) -> None:
         super().__init__()
+        self.impute = impute or nn.Identity()
         self.scale_features = scale_features
         self.network = network
         self.scale_target = scale_target
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        return self.scale_target.inverse(self.network(self.scale_features(features)))
+        return self.scale_target.inverse(self.network(self.prepare(features)))
+
+    def prepare(self, features: paddle.Tensor) -> paddle.Tensor:
+        """What the network sees of raw features."""
+        return self.scale_features(self.impute(features))
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Arrays in, arrays out: [N, D] -> [N, 1]; without dropout."""
@@ -47,7 +60,13 @@ def build_network(name: str, features: int, seed: int, **options: Any) -> nn.Lay
 
 
 def build_regressor(
-    seed: int, features: Scaling, target: Scaling, log_target: bool, name: str, **options: Any
+    seed: int,
+    features: Scaling,
+    target: Scaling,
+    log_target: bool,
+    impute: Impute | None,
+    name: str,
+    **options: Any,
 ) -> Regressor:
     """The network `name` with its options, between the two scalings.
 
@@ -60,6 +79,7 @@ def build_regressor(
         Scale(shift[:-1], spread[:-1]),
         build_network(name, len(shift) - 1, seed, **options),
         scale_target(target_shift[-1:], target_spread[-1:]),
+        impute,
     )
 
 

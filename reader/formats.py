@@ -39,6 +39,7 @@ class Reading:
     separator: str | None = None
     comment: str | None = None
     decimal_comma: bool = False
+    missing: Sequence[str] = ("",)
 
 
 class Source(Protocol):
@@ -50,9 +51,12 @@ class Source(Protocol):
     @property
     def columns(self) -> tuple[str, ...]: ...
 
+    @property
+    def reading(self) -> Reading: ...
+
     def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
-        """The columns as float32 by the shortest way, which fails or gives null where a cell is
-        no plain number; None where there is no such way."""
+        """The columns as float32 by the shortest way, and `suspect` as below; it fails where a
+        cell is no plain number, and gives null where one is missing. None: no such way."""
 
     def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
         """The columns as they stand, and `suspect`: whether a row may be of the wrong length."""
@@ -89,9 +93,10 @@ class TextFile:
         if self.separator == WHITE_SPACE or self.reading.decimal_comma:
             return None
         positions = [str(self.columns.index(name)) for name in columns]
-        return self._scan(set(positions)).select(positions)
+        frame = self._scan(set(positions), self.reading.missing)
+        return frame.select(*positions, suspect=pl.col(str(len(self.columns) - 1)).is_null())
 
-    def _scan(self, numbers: Collection[str] = ()) -> pl.LazyFrame:
+    def _scan(self, numbers: Collection[str] = (), missing: Sequence[str] = ()) -> pl.LazyFrame:
         """Columns named by position, as text, except those that are `numbers`."""
         names = [str(position) for position in range(len(self.columns))]
         return pl.scan_csv(
@@ -101,6 +106,7 @@ class TextFile:
             separator=self.separator,
             skip_lines=self.header_lines,
             comment_prefix=self.reading.comment,
+            null_values=[text for text in missing if text] or None,
             glob=False,
         )
 
@@ -153,6 +159,7 @@ class TypedFile:
     path: Path
     columns: tuple[str, ...]
     frame: pl.LazyFrame
+    reading: Reading
 
     def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
         return None
@@ -251,7 +258,7 @@ def format_of(path: Path, reading: Reading) -> str:
     return next((name for magic, name in MAGIC.items() if start.startswith(magic)), "text")
 
 
-def scan_typed(path: Path, format_name: str) -> TypedFile:
+def scan_typed(path: Path, format_name: str, reading: Reading) -> TypedFile:
     """Open a Parquet, Arrow or JSON lines file. Raises TableError where it is none."""
     try:
         if format_name == "parquet":
@@ -260,7 +267,7 @@ def scan_typed(path: Path, format_name: str) -> TypedFile:
             frame = pl.scan_ipc(path, glob=False)
         else:
             frame = pl.scan_ndjson(path)
-        return TypedFile(path, tuple(frame.collect_schema().names()), frame)
+        return TypedFile(path, tuple(frame.collect_schema().names()), frame, reading)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise TableError(f"{path}: cannot be read as {format_name}: {reason}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,7 +46,9 @@ class Cache:
     folder: Path
     limit: int
 
-    def entry(self, table: Table, schema: Schema, reading: Reading) -> Path:
+    def entry(
+        self, table: Table, schema: Schema, reading: Reading, may_be_empty: Sequence[str]
+    ) -> Path:
         """The file for this table as it is now, read this way: path, size and time of each file,
         the columns, and how cells are read."""
         stats = [(str(file.path.resolve()), file.path.stat()) for file in table.files]
@@ -55,6 +57,7 @@ class Cache:
             "files": [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats],
             "columns": [file.columns for file in table.files],
             "packed": [*schema.features, schema.target],
+            "may be empty": list(may_be_empty),
             "reading": asdict(reading),
         }
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
@@ -62,20 +65,28 @@ class Cache:
 
 
 def pack(
-    table: Table, schema: Schema, cache: Cache | None = None, reading: Reading | None = None
+    table: Table,
+    schema: Schema,
+    cache: Cache | None = None,
+    reading: Reading | None = None,
+    may_be_empty: Sequence[str] = (),
 ) -> PackedTable:
     """Stream the table into memory or, above the cache's limit, into its folder.
+
+    A missing number of a column in `may_be_empty` becomes NaN.
 
     A table that is in the cache is not read again. Raises TableError at the first bad cell, and
     for a table without rows.
     """
     columns = [*schema.features, schema.target]
-    entry = cache.entry(table, schema, reading or Reading()) if cache else None
+    entry = None
+    if cache:
+        entry = cache.entry(table, schema, reading or Reading(), may_be_empty)
     if entry and (found := _recall(entry, len(columns))):
         return PackedTable(schema, *found)
     with ThreadPoolExecutor(1) as beside:
         sha256 = beside.submit(_digest, table)
-        batches, kept, size = table.batches(columns), [], 0
+        batches, kept, size = table.batches(columns, may_be_empty), [], 0
         for batch in batches:
             kept.append(batch)
             size += batch.nbytes

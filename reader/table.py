@@ -65,26 +65,32 @@ class Table:
 def _batches(
     file: Source, columns: Sequence[str], may_be_empty: Sequence[str]
 ) -> Iterator[NDArray[np.float32]]:
-    read = yield from _by_numbers(file, columns)
+    read = yield from _by_numbers(file, columns, may_be_empty)
     if read is not None:
         yield from _by_cells(file, columns, may_be_empty, read)
 
 
 def _by_numbers(
-    file: Source, columns: Sequence[str]
+    file: Source, columns: Sequence[str], may_be_empty: Sequence[str]
 ) -> Generator[NDArray[np.float32], None, int | None]:
-    """The shortest way, up to the first batch that is not all finite numbers.
+    """The shortest way, up to the first batch that holds more than numbers and allowed holes.
 
     Returns how many rows it gave, or None where they were all.
     """
     read, numbers = 0, file.numbers(columns)
     if numbers is None:
         return read
+    allowed = np.isin(columns, may_be_empty)
     try:
         for batch in numbers.collect_batches(chunk_size=ROWS_PER_BATCH):
-            rows = batch.to_numpy(order="c")
-            if not np.isfinite(rows).all():
+            cells = batch.drop("suspect")
+            rows, marked = _to_float32(cells, file.reading)
+            if batch["suspect"].any():
                 return read
+            if not (finite := np.isfinite(rows)).all():
+                holes = (marked | cells.select(pl.all().is_null()).to_numpy()) & allowed
+                if not (finite | holes).all():
+                    return read
             read += len(rows)
             yield rows
     except pl.exceptions.PolarsError:
@@ -101,13 +107,13 @@ def _by_cells(
         cells = file.cells(columns).slice(first)
         for batch in cells.collect_batches(chunk_size=ROWS_PER_BATCH):
             text = batch.drop("suspect")
-            rows = _to_float32(text)
+            rows, marked = _to_float32(text, file.reading)
             if batch["suspect"].any() or not np.isfinite(rows).all():
                 blank = file.blank_rows() if blank is None else blank
                 index = np.setdiff1d(first + np.arange(len(text)), blank)
                 text = text[index - first].with_columns(cs.string().str.strip_chars())
-                rows = _to_float32(text)
-                _check(file, rows, text, index, columns, may_be_empty)
+                rows, marked = _to_float32(text, file.reading)
+                _check(file, rows, marked, text, index, columns, may_be_empty)
             first += len(batch)
             yield rows
     except pl.exceptions.PolarsError as error:
@@ -116,27 +122,35 @@ def _by_cells(
         raise TableError(f"{file.path}: cannot be read as a table: {reason}") from None
 
 
-def _to_float32(cells: pl.DataFrame) -> NDArray[np.float32]:
-    """What is no number becomes NaN."""
-    return cells.select(pl.all().cast(pl.Float32, strict=False)).to_numpy(order="c")
+def _to_float32(
+    cells: pl.DataFrame, reading: Reading
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The numbers, NaN where there is none; and where a number like -999 marks a missing one."""
+    rows = cells.select(pl.all().cast(pl.Float32, strict=False)).to_numpy(order="c")
+    numbers = [np.float32(text) for text in reading.missing if is_number(text)]
+    marks = [number for number in numbers if np.isfinite(number)]
+    marked = np.isin(rows, marks) if marks else np.zeros((1, 1), dtype=np.bool_)
+    return (np.where(marked, np.float32(np.nan), rows) if marked.any() else rows), marked
 
 
 def _check(
     file: Source,
     rows: NDArray[np.float32],
+    marked: NDArray[np.bool_],
     cells: pl.DataFrame,
     index: NDArray[np.int64],
     columns: Sequence[str],
     may_be_empty: Sequence[str],
 ) -> None:
     """Raise TableError at the first cell that is no finite number and may not be empty."""
-    empty = np.column_stack([column.cast(pl.String).fill_null("") == "" for column in cells])
-    bad = ~np.isfinite(rows) & ~(empty & np.isin(columns, may_be_empty))
+    texts = [column.cast(pl.String).fill_null("") for column in cells]
+    empty = np.column_stack([text.is_in(list(file.reading.missing)) for text in texts])
+    bad = ~np.isfinite(rows) & ~((empty | marked) & np.isin(columns, may_be_empty))
     if not bad.any():
         return
     row, column = (int(position) for position in np.argwhere(bad)[0])
-    cell = str(cells[row, column])
-    found = "an empty cell" if empty[row, column] else repr(cell[:40])
+    cell = texts[column][row]
+    found = repr(cell[:40]) if cell else "an empty cell"
     expected = "a finite number (float32)" if is_number(cell) else "a number"
     advice = "mend the cell, or train without the column (data.exclude)"
     if cell == columns[column]:
@@ -209,7 +223,7 @@ def _open(path: Path, reading: Reading, names: Names) -> Table:
 def _open_file(file: Path, reading: Reading, names: Names) -> Source:
     format_name = format_of(file, reading)
     if format_name not in SEPARATORS:
-        typed = scan_typed(file, format_name)
+        typed = scan_typed(file, format_name, reading)
         names(file, Record(0, 0, list(typed.columns)))
         return typed
     separator, header = sniff(file, reading)

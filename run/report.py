@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 
 def announce(
-    source: str, columns: Sequence[str], parts: dict[str, NDArray[Any]], constant: Sequence[str]
+    source: str,
+    columns: Sequence[str],
+    parts: dict[str, NDArray[Any]],
+    constant: Sequence[str],
+    filled: Sequence[str],
 ) -> str:
     """The lines printed before training; `columns` are the features, then the target."""
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in parts.items() if len(rows))
     lines = [f"{source}: {len(columns) - 1} features, target {columns[-1]}; rows: {sizes}"]
+    if filled:
+        lines.append(f"missing numbers filled in: {'; '.join(filled)}")
     if constant:
         lines.append(f"warning: constant in the training rows: {', '.join(constant)}")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from visualdl import LogReader
 
+import infer
 import train
 from model.predictor import Predictor
 from run.checkpoint import load_checkpoint
@@ -177,6 +178,45 @@ def test_mlp_learns_what_no_line_can(tmp_path: Path, product: str) -> None:
     assert line["metrics"]["test"]["r2"] < 0.1
     assert network["metrics"]["test"]["r2"] > 0.98
     assert "optimum" not in network
+
+
+@pytest.fixture
+def holes(recipe: Path, tmp_path: Path) -> Path:
+    """The small table with every seventh `a` missing."""
+    table = tmp_path / "table.csv"
+    header, *lines = table.read_text().splitlines()
+    lines[::7] = ["NA," + line.split(",", 1)[1] for line in lines[::7]]
+    table.write_text("\n".join([header, *lines]))
+    return recipe
+
+
+def test_holes_are_errors_without_a_rule(holes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["-c", str(holes)]) == 2
+    assert "line 2, column a: found 'NA', expected a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rule", ["mean", "median", "constant"])
+@pytest.mark.parametrize("indicator", ["true", "false"])
+def test_holes_are_filled_in_by_the_exported_graph(
+    tmp_path: Path, holes: Path, rule: str, indicator: str
+) -> None:
+    missing = [f"data.missing.numeric={rule}", f"data.missing.indicator={indicator}"]
+    report = train_recipe(
+        tmp_path / "run",
+        str(holes),
+        [*missing, "data.missing.constant=2.5", "train.epochs=300", "train.export=last"],
+    )
+    assert abs(report["optimum"]["gap"]) < 0.01
+    assert report["model"]["parameters"] == (4 if indicator == "true" else 3)
+    contract = json.loads((tmp_path / "run" / "export" / "contract.json").read_text())
+    assert None in [value for row in contract["golden"]["rows"] for value in row]
+    predictor = Predictor(tmp_path / "run")
+    assert np.isfinite(predictor.predict([[np.nan, 3.0], [4.0, np.nan]])).all()
+    if rule == "constant" and indicator == "false":
+        filled, given = predictor.predict([[np.nan, 3.0], [2.5, 3.0]])
+        assert filled == pytest.approx(given, rel=1e-6)
+    code = infer.main(["--model", str(tmp_path / "run"), "--input", str(tmp_path / "table.csv")])
+    assert code == 0
 
 
 def test_log1p_learns_a_target_that_grows_in_per_cent(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.columns": ([], "null", "[p, q, y]"),
     "data.target": ([], "y", "a"),
     "data.exclude": ([], "[]", "[b]"),
+    "data.missing.numeric": ([], "mean", "median"),
+    "data.missing.constant": (["data.missing.numeric=constant"], "0", "7"),
+    "data.missing.indicator": (["data.missing.numeric=mean"], "false", "true"),
+    "data.missing.values": (["data.missing.numeric=mean"], "[NA]", "['?']"),
     "data.split.method": ([], "random", "sequential"),
     "data.split.column": (["data.split.method=group"], "a", "b"),
     "data.split.train": ([], "0.8", "0.6"),
@@ -93,6 +98,8 @@ def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
     other.write_text(table.read_text().replace("9,", "8,"))
     if key == "data.decimal_comma":
         table.write_text(table.read_text().replace(",", ";").replace("9;", "9,5;"))
+    if key.startswith("data.missing"):
+        table.write_text(re.sub(r"^[0-2],", "NA,", table.read_text(), flags=re.MULTILINE))
     if key == "data.columns":
         table.write_text("\n".join(table.read_text().splitlines()[1:]))
     names = {"TABLE": str(table), "OTHER": str(other), "RUN": str(tmp_path / "runs")}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reader.formats import Reading
 from reader.pack import pack
 from reader.schema import Schema, TableError
 from reader.table import open_like, open_table
@@ -174,6 +175,46 @@ def test_unknown_target_may_be_empty(tmp_path: Path) -> None:
     path.write_text("a,b,y\n1,2,\n3,4,5\n")
     (batch,) = open_like(path, SCHEMA).batches(["a", "b", "y"], may_be_empty=["y"])
     np.testing.assert_array_equal(batch, [[1, 2, np.nan], [3, 4, 5]])
+
+
+HOLES = Reading(missing=["", "NA", "?", "-999"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b,c\n1,NA,3\n,5,6\n7,8,9\n",
+        "a,b,c\n1, NA ,3\n?,5,6\n7,8,9\n",
+        "a b c\n1 NA 3\n? 5 6\n7 8 9\n",
+        "a,c,b\n1,3,NA\n,6,5\n7,9,8\n",
+        "a,b,c\n1,-999,3\n-999.0,5,6\n7,8,9\n",
+        "a b c\n1 -999 3\n-999 5 6\n7 8 9\n",
+    ],
+)
+def test_holes_where_they_are_allowed(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.txt").write_text(content)
+    table = open_table(tmp_path / "t.txt", reading=HOLES)
+    (rows,) = table.batches(["a", "b", "c"], may_be_empty=["a", "b"])
+    np.testing.assert_array_equal(rows, [[1, np.nan, 3], [np.nan, 5, 6], [7, 8, 9]])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b,c\n1,2,NA\n", "line 2, column c: found 'NA', expected a number"),
+        ("a,b,c\n1,2,-999\n", "line 2, column c: found '-999', expected a finite number"),
+        ("a,b,c\n1,N/A,3\n", "line 2, column b: found 'N/A', expected a number"),
+        ("a,b,c\n1,nan,3\n", "line 2, column b: found 'nan', expected a finite number"),
+        ("a,b,c\n1,inf,3\n", "line 2, column b: found 'inf'"),
+        ("a,c,b\n1,3\n", "line 2: found 2 values, expected 3"),
+    ],
+)
+def test_what_is_no_hole(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    table = open_table(tmp_path / "t.csv", reading=HOLES)
+    with pytest.raises(TableError) as caught:
+        list(table.batches(["a", "b", "c"], may_be_empty=["a", "b"]))
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
