@@ -153,6 +153,8 @@ def _check(
     found = repr(cell[:40]) if cell else "an empty cell"
     expected = "a finite number (float32)" if is_number(cell) else "a number"
     advice = "mend the cell, or train without the column (data.exclude)"
+    if empty[row, column] and columns[column] not in may_be_empty:
+        advice += "; holes in features are filled in where data.missing.numeric says how"
     if cell == columns[column]:
         advice = "the line is a header: leave data.columns out, and it will be read"
     raise TableError(
