@@ -33,7 +33,7 @@ lesson: setup  ## run the lesson and build its page, runs/lesson/index.html
 	@$(BIN)/python -m lesson.chapter
 
 clean:  ## remove .venv and caches; runs stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: requirements.txt

@@ -56,7 +56,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; checkpoints/last holds the last whole epoch", file=sys.stderr)
+        print(
+            "interrupted; a run that had begun keeps its last whole epoch in checkpoints/last",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
@@ -81,6 +84,8 @@ def train(config: Config, overwrite: bool) -> None:
     started = time.perf_counter()
     data = config.data
     packed, parts = read(data)
+    if config.train.patience and not len(parts.validation):
+        raise RunError("train.patience needs a validation part, and data.split.column names none")
     filling, statistics = study(data, packed, parts)
     known = statistics.constant, filling.describe()
     print(announce(data.path, packed.columns, parts._asdict(), *known), flush=True)
@@ -141,13 +146,12 @@ def reading_of(data: DataConfig) -> Reading:
 
 def read(data: DataConfig) -> tuple[PackedTable, Split]:
     """The table's rows, in memory or mapped into it, every cell checked; and their parts."""
-    reading = reading_of(data)
-    table = open_table(data.path, data.columns, reading)
+    table = open_table(data.path, data.columns, reading_of(data))
     column = data.split.column
     schema = Schema.of(data.path, table.columns, data.target, data.exclude, column)
     cache = Cache(Path(data.cache), data.memory_limit * 2**20)
     may_be_empty = () if data.missing.numeric == "error" else schema.features
-    packed = pack(table, schema, cache, reading, may_be_empty)
+    packed = pack(table, schema, cache, may_be_empty)
     texts = table.texts(column) if column else ()
     return packed, split(len(packed.matrix), **data.split.model_dump(), texts=texts)
 
@@ -225,8 +229,6 @@ def fit(
     from reader.dataset import TableDataset
 
     options, network, progress = config.train, regressor.network, Progress()
-    if options.patience and not len(parts.validation):
-        raise RunError("train.patience needs a validation part, and data.split.column names none")
     dataset = TableDataset(packed.matrix, parts.train, options.batch_size, options.seed)
     optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
     schedule = build_schedule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,7 +14,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.formats import Reading
 from reader.schema import Schema, TableError
 from reader.table import ROWS_PER_BATCH, Table
 
@@ -46,10 +46,8 @@ class Cache:
     folder: Path
     limit: int
 
-    def entry(
-        self, table: Table, schema: Schema, reading: Reading, may_be_empty: Sequence[str]
-    ) -> Path:
-        """The file for this table as it is now, read this way: path, size and time of each file,
+    def entry(self, table: Table, schema: Schema, may_be_empty: Sequence[str]) -> Path:
+        """The file for this table as it is now, read as it is: path, size and time of each file,
         the columns, and how cells are read."""
         stats = [(str(file.path.resolve()), file.path.stat()) for file in table.files]
         key = {
@@ -58,7 +56,7 @@ class Cache:
             "columns": [file.columns for file in table.files],
             "packed": [*schema.features, schema.target],
             "may be empty": list(may_be_empty),
-            "reading": asdict(reading),
+            "reading": [asdict(file.reading) for file in table.files],
         }
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
         return self.folder / f"{name}.float32"
@@ -68,20 +66,16 @@ def pack(
     table: Table,
     schema: Schema,
     cache: Cache | None = None,
-    reading: Reading | None = None,
     may_be_empty: Sequence[str] = (),
 ) -> PackedTable:
     """Stream the table into memory or, above the cache's limit, into its folder.
 
-    A missing number of a column in `may_be_empty` becomes NaN.
-
-    A table that is in the cache is not read again. Raises TableError at the first bad cell, and
+    A missing number of a column in `may_be_empty` becomes NaN. A table that is in the cache is
+    not read again. Raises TableError at the first bad cell, and
     for a table without rows.
     """
     columns = [*schema.features, schema.target]
-    entry = None
-    if cache:
-        entry = cache.entry(table, schema, reading or Reading(), may_be_empty)
+    entry = cache.entry(table, schema, may_be_empty) if cache else None
     if entry and (found := _recall(entry, len(columns))):
         return PackedTable(schema, *found)
     with ThreadPoolExecutor(1) as beside:
@@ -103,7 +97,7 @@ def _spill(
 ) -> Matrix:
     """Write `kept`, then the rest of the batches; the note beside the file makes it valid."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    draft = entry.with_suffix(".draft")
+    draft = entry.with_suffix(f".{os.getpid()}.draft")  # two runs may pack the same table
     columns = kept[0].shape[1]
     try:
         with draft.open("wb") as file:
@@ -115,7 +109,7 @@ def _spill(
         draft.replace(entry)
     finally:
         draft.unlink(missing_ok=True)
-    note_draft = entry.with_suffix(".note.draft")
+    note_draft = entry.with_suffix(f".{os.getpid()}.note")
     note_draft.write_text(json.dumps(note))
     note_draft.replace(entry.with_suffix(".json"))
     return _map(entry, columns)

@@ -226,7 +226,11 @@ def _open_file(file: Path, reading: Reading, names: Names) -> Source:
     format_name = format_of(file, reading)
     if format_name not in SEPARATORS:
         typed = scan_typed(file, format_name, reading)
-        names(file, Record(0, 0, list(typed.columns)))
+        if names(file, Record(0, 0, list(typed.columns))) is not None:
+            raise TableError(
+                f"{file}: its columns have names of their own ({', '.join(typed.columns)}); "
+                "data.columns is for text without a header"
+            )
         return typed
     separator, header = sniff(file, reading)
     columns = names(file, header)

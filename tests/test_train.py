@@ -293,6 +293,19 @@ def test_splits_by_a_column_that_is_no_feature(
     assert Predictor(tmp_path / "run").features == ("a", "b")
 
 
+def test_patience_without_a_validation_part_writes_nothing(
+    tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    header, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header},c", *(f"{line},train" for line in lines)]))
+    options = ["data.split.method=column", "data.split.column=c", "train.patience=3"]
+    given = [option for override in options for option in ("-o", override)]
+    assert train.main(["-c", str(recipe), *given]) == 2
+    assert "data.split.column names none" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def points(folder: Path, part: str, component: str) -> dict[str, list[Any]]:
     log = LogReader(file_path=str(folder / "curves" / part / LOG))
     tags: dict[str, list[str]] = log.get_tags()

@@ -110,6 +110,15 @@ def test_wrong_typed_cell(tmp_path: Path, frame: pl.DataFrame, words: str) -> No
     assert words in str(caught.value)
 
 
+def test_names_for_a_file_that_has_its_own(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=r"names of their own \(a, b, c\); data\.columns"):
+        open_table(tmp_path / "t.parquet", ["x", "y", "z"])
+    FRAME.rename({"a": "1", "b": "2", "c": "3"}).write_parquet(tmp_path / "numbers.parquet")
+    with pytest.raises(TableError, match="names of their own"):
+        open_like(tmp_path / "numbers.parquet", SCHEMA)
+
+
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.jsonl", "t.csv.gz", "t.csv.zst"])
 def test_file_that_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PAR1 \x00\xff nonsense")

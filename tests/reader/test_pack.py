@@ -25,7 +25,7 @@ def table(tmp_path: Path) -> Path:
 
 def packed(table: Path, limit: int = 0, reading: Reading | None = None) -> PackedTable:
     cache = Cache(table.parent / "cache", limit)
-    return pack(open_table(table), SCHEMA, cache, reading)
+    return pack(open_table(table, reading=reading), SCHEMA, cache)
 
 
 def entries(table: Path) -> list[Path]:
