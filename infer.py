@@ -6,6 +6,7 @@ python infer.py --model runs/boston --input table.csv --output predictions.csv
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 
 from model.predictor import DeviceError, ExportError, Predictor, find_export, read_contract
 from reader.formats import Reading
+from reader.kinds import Encoder
 from reader.metrics import Sums
-from reader.schema import Schema, TableError
+from reader.rows import Layout
+from reader.schema import Column, Schema, TableError
 from reader.table import Table, open_like
 
 
@@ -33,7 +36,8 @@ def main(arguments: Sequence[str]) -> int:
             contract = read_contract(find_export(options.model))
             schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
             table = open_like(source, schema, reading)
-            predict(Predictor(options.model, options.device), schema, table, output)
+            flag = options.on_error == "flag"
+            predict(Predictor(options.model, options.device), schema, table, output, flag)
     except (TableError, ExportError, DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -56,6 +60,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--input", required=True, help="a table like the one trained on; - for stdin"
     )
     parser.add_argument("--output", default="-", help="a CSV file; - for stdout, the default")
+    parser.add_argument(
+        "--on-error",
+        choices=("fail", "flag"),
+        default="fail",
+        help="at a wrong row: stop, and write nothing (fail, the default); or leave its prediction "
+        "empty, and give the reason in a column `error` (flag)",
+    )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, gpu or gpu:N")
     return parser.parse_args(arguments)
 
@@ -96,59 +107,101 @@ def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def predict(predictor: Predictor, schema: Schema, table: Table, output: BinaryIO) -> None:
-    """Write one prediction a row, in order; then print metrics, where the target is known."""
-    columns, sums = list(schema.features), Sums()
-    ranges = Ranges(schema.features, predictor.contract["statistics"]["columns"])
-    if schema.target in table.columns:
-        columns.append(schema.target)
-    output.write(b"prediction\n")
-    holes = schema.features if predictor.contract["may_be_empty"] else ()
-    for rows in table.batches(columns, may_be_empty=[*holes, schema.target]):
-        features = rows[:, : len(schema.features)]
+def predict(
+    predictor: Predictor, schema: Schema, table: Table, output: BinaryIO, flag: bool
+) -> None:
+    """Write ids, prediction and, with `flag`, error: a line a row, in order; then warn of what is
+    unlike training, and print metrics, where the target is known."""
+    known = schema.target in table.columns
+    monitor = Monitor(schema, predictor.contract)
+    target = [Encoder(Column(schema.target, "target"), may_be_empty=True)] if known else []
+    ids = tuple(name for name in schema.ids if name in table.columns)
+    layout = Layout((*monitor.encoders, *target), ids, flag)
+    header = [*ids, "prediction", *["error"] * flag]
+    output.write(pl.DataFrame(schema=header).write_csv().encode())
+    sums, wrong = Sums(), 0
+    for rows, texts, errors in table.batches(layout):
+        features = np.ascontiguousarray(rows[:, :-1]) if known else rows
+        features[list(errors)] = 0
         prediction = predictor.predict(features)
-        lines = pl.DataFrame({"prediction": prediction}).write_csv(include_header=False)
-        output.write(lines.encode())
-        ranges.add(features)
-        if schema.target in table.columns:
-            known = np.isfinite(rows[:, -1])
-            sums.add(rows[known, -1], prediction[known])
-    if not ranges.rows:
+        lines = {name: texts[name] for name in ids} | {"prediction": pl.Series(prediction)}
+        if flag:
+            reasons = [errors.get(row) for row in range(len(rows))] if errors else [None]
+            lines["error"] = pl.Series(reasons, dtype=pl.String).extend_constant(
+                None, len(rows) - len(reasons)
+            )
+            lines["prediction"] = lines["prediction"].set(lines["error"].is_not_null(), None)
+        output.write(pl.DataFrame(lines).write_csv(include_header=False).encode())
+        monitor.add(np.delete(features, list(errors), axis=0) if errors else features, len(rows))
+        wrong += len(errors)
+        if known:
+            at = np.isfinite(rows[:, -1])
+            sums.add(rows[at, -1], prediction[at])
+    report(schema, table, monitor, sums, wrong)
+
+
+def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: int) -> None:
+    """Say on stderr what a reader of the predictions should know."""
+    if not monitor.rows:
         raise TableError(f"{table.path}: no rows; expected at least one")
-    if ignored := [name for name in table.columns if name not in schema.columns]:
-        print(f"note: columns not trained on are ignored: {', '.join(ignored)}", file=sys.stderr)
-    for warning in ranges.warnings():
-        print(f"warning: {warning}", file=sys.stderr)
-    if sums.rows:
-        print(
-            f"{schema.target} is known in {sums.rows:,} of {ranges.rows:,} rows:", file=sys.stderr
+    notes = []
+    if ignored := [name for name in table.columns if name not in schema.names]:
+        notes.append(f"note: columns not trained on are ignored: {', '.join(ignored)}")
+    if wrong:
+        notes.append(
+            f"warning: {wrong:,} of {monitor.rows:,} rows have no prediction; "
+            "the column error says why"
         )
-        print(sums.metrics(), file=sys.stderr)
+    notes += [f"warning: {warning}" for warning in monitor.warnings()]
+    if sums.rows:
+        notes.append(f"{schema.target} is known in {sums.rows:,} of {monitor.rows:,} rows:")
+        notes.append(str(sums.metrics()))
+    if notes:
+        print(*notes, sep="\n", file=sys.stderr)
 
 
-class Ranges:
-    """Counts the values that lie where the model was not trained."""
+class Monitor:
+    """Counts what is unlike the training rows: values out of range, missing, of unknown level."""
 
-    def __init__(self, features: Sequence[str], trained: dict[str, dict[str, float]]) -> None:
-        self.features = features
-        self.low = np.array([trained[name]["minimum"] for name in features])
-        self.high = np.array([trained[name]["maximum"] for name in features])
-        self.outside = np.zeros(len(features), dtype=np.int64)
+    def __init__(self, schema: Schema, contract: dict[str, Any]) -> None:
+        self.encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
+        self.names, self.shares = schema.packed, contract["shares"]
+        trained = contract["statistics"]["columns"]
+        anything = {"minimum": -np.inf, "maximum": np.inf}  # of codes
+        self.low = np.array([trained.get(name, anything)["minimum"] for name in self.names])
+        self.high = np.array([trained.get(name, anything)["maximum"] for name in self.names])
+        self.outside = np.zeros(len(self.names), dtype=np.int64)
         self.rows = 0
 
-    def add(self, rows: NDArray[np.float32]) -> None:
-        self.rows += len(rows)
-        self.outside += ((rows < self.low) | (rows > self.high)).sum(axis=0)
+    def add(self, features: NDArray[np.float32], rows: int) -> None:
+        self.rows += rows
+        self.outside += ((features < self.low) | (features > self.high)).sum(axis=0)
 
     def warnings(self) -> Iterator[str]:
-        """One line for each column with such values."""
-        columns = zip(self.features, self.outside, self.low, self.high, strict=True)
-        for name, count, low, high in columns:
+        """A line for each column, and each thing, that is unlike training."""
+        for name, count, low, high in zip(
+            self.names, self.outside, self.low, self.high, strict=True
+        ):
             if count:
                 yield (
                     f"{name}: {count:,} of {self.rows:,} values outside the range "
                     f"that the model was trained on, {low:g} to {high:g}"
                 )
+        for encoder in self.encoders:
+            shares = self.shares[encoder.column.name]
+            for what, found in (("missing", encoder.missing), ("unknown", encoder.unknown)):
+                if self._is_far_above(found, shares[what]):
+                    yield (
+                        f"{encoder.column.name}: {found:,} of {self.rows:,} values {what} "
+                        f"({found / self.rows:.1%}); in training {shares[what]:.1%}"
+                    )
+
+    def _is_far_above(self, count: int, share: float) -> bool:
+        """More than half as much again as in training, and more than chance would explain: three
+        standard deviations of a binomial count."""
+        expected = self.rows * share
+        chance = 3 * math.sqrt(expected * (1 - share))
+        return count > max(1.5 * expected, expected + chance)
 
 
 if __name__ == "__main__":

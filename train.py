@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,15 @@ from tqdm import tqdm
 from configs.load import ConfigError, describe_keys, dump, load
 from configs.schema import Config, DataConfig
 from model.predictor import DeviceError, ExportError, resolve_device
+from reader.findings import findings, overview
 from reader.formats import Reading
-from reader.metrics import Metrics, Sums
-from reader.missing import Filling
-from reader.pack import Cache, PackedTable, pack
-from reader.schema import Schema, TableError
-from reader.split import Split, evenly, split
-from reader.statistics import Statistics
-from reader.table import open_table
+from reader.metrics import Metrics, Sums, mean_and_deviation
+from reader.schema import TableError
+from reader.split import Split, evenly
+from reader.training_data import Source, TrainingData, read, study
 from run.checkpoint import load_checkpoint, save_checkpoint
 from run.folder import RunError, RunFolder, to_json
-from run.optimum import least_squares
+from run.optimum import Optimum, least_squares
 from run.report import announce, epoch_line, summary, versions
 
 if TYPE_CHECKING:  # Importing Paddle takes longer than finding most errors: it is done late.
@@ -47,8 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     device = [f"train.device={options.device}"] if options.device else []
     try:
         config = load(options.config, [*options.override, *device])
-        RunFolder.check(config.run.dir, options.overwrite)
-        train(config, options.overwrite)
+        RunFolder.check(config.run.dir, options.overwrite or options.check)
+        train(config, options.overwrite, options.check)
     except (ConfigError, TableError, DeviceError, RunError, ExportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -74,68 +72,90 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--device", metavar="auto|cpu|gpu|gpu:N", help="overrides train.device")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in run.dir")
+    parser.add_argument(
+        "--check", action="store_true", help="show what the table holds, and stop before training"
+    )
     if {"-h", "--help"} & set(arguments):
         parser.epilog = "keys of a recipe:\n\n" + describe_keys()
     return parser.parse_args(arguments)
 
 
-def train(config: Config, overwrite: bool) -> None:
+def train(config: Config, overwrite: bool, check: bool = False) -> None:
     """One run, from the table to the report; nothing is written before the table has been read."""
     started = time.perf_counter()
-    data = config.data
-    packed, parts = read(data)
-    if config.train.patience and not len(parts.validation):
+    source = read_table(config.data)
+    data = study_rows(config.data, source, source.parts)
+    if config.train.patience and not len(data.parts.validation):
         raise RunError("train.patience needs a validation part, and data.split.column names none")
-    filling, statistics = study(data, packed, parts)
-    known = statistics.constant, filling.describe()
-    print(announce(data.path, packed.columns, parts._asdict(), *known), flush=True)
+    print(announce(config.data.path, overview(data), data.parts._asdict()))
+    if check:
+        print(*findings(data), sep="\n")
+        return
+    if constant := data.statistics.constant:
+        print(f"warning: constant in the training rows: {', '.join(constant)}", flush=True)
 
     import paddle
 
     from model.export import export
-    from model.regressor import set_weights
     from run.curves import Curves
 
     paddle.set_device(resolve_device(config.train.device))
-    regressor = build(config, packed, parts, filling, statistics)
+    regressor = build(config, data)
     folder = RunFolder(config.run.dir, overwrite)
     folder.write("config.yaml", dump(config))
-    folder.write("schema.json", to_json(packed.schema.describe()))
+    folder.write("schema.json", to_json(data.schema.describe()))
+    folds = cross_validate(config, source, folder.path / "folds")
     with Curves(folder.path / "curves") as curves:
         curves.recipe(config.model_dump(), dump(config))
-        progress = fit(config, packed, parts, regressor, folder, curves)
-        chosen, _ = load_checkpoint(folder.path / "checkpoints" / config.train.export)
-        set_weights(regressor.network, chosen)
-        metrics = evaluate(regressor, packed, parts)
-        show(curves, regressor, packed, parts, metrics)
+        progress = fit(config, data, regressor, folder.path / "checkpoints", curves)
+        metrics = evaluate(regressor, data, data.parts)
+        show(curves, regressor, data, metrics)
 
+    extent = data.statistics.maximum[-1] - data.statistics.minimum[-1]
+    may_be_empty = config.data.missing.numeric != "error"
     parity = export(
         regressor,
         folder.path / "export",
-        contract=contract(data, packed.schema, statistics),
-        rows=packed.matrix[evenly(len(packed.matrix), 10_000), :-1],
-        target_range=statistics.maximum[-1] - statistics.minimum[-1],
+        contract=data.contract(reading_of(config.data), may_be_empty) | {"versions": versions()},
+        rows=data.packed.take(evenly(len(data.packed), 10_000))[:, :-1],
+        target_range=extent,
     )
     report = {
-        "metrics": {part: found.describe() for part, found in metrics.items()},
+        **results(config, data, metrics, progress, folds),
         "parity": parity,
-        "data": {"path": data.path, "rows": len(packed.matrix), "sha256": packed.sha256},
-        "model": {"name": config.model.name, "parameters": sum(w.size for w in chosen.values())},
-        "best": {"epoch": progress.best_epoch, "value": progress.best_mse},
-        "timing": {
-            "total_s": time.perf_counter() - started,
-            "train_s": progress.seconds,
-            "rows_per_second": progress.epochs * len(parts.train) / progress.seconds,
-        },
         "versions": versions(),
     }
-    if config.model.name == "linear" and data.scale.target != "log1p":
-        optimum = least_squares(statistics.mean, statistics.covariance)
-        report["optimum"] = optimum.describe(metrics["train"].mse)
+    report["timing"]["total_s"] = time.perf_counter() - started
     folder.write("report.json", to_json(report))
     folder.done()
     print(*(f"{part:<11} {found}" for part, found in metrics.items()), sep="\n")
     print(summary(report, folder.path))
+
+
+def results(
+    config: Config,
+    data: TrainingData,
+    metrics: dict[str, Metrics],
+    progress: Progress,
+    folds: list[Metrics],
+) -> dict[str, Any]:
+    """The figures of report.json that training gives."""
+    packed = data.packed
+    report = {
+        "metrics": {part: found.describe() for part, found in metrics.items()},
+        "data": {"path": config.data.path, "rows": len(packed), "sha256": packed.sha256},
+        "model": {"name": config.model.name, "parameters": progress.parameters},
+        "best": {"epoch": progress.best_epoch, "value": progress.best_mse},
+        "timing": {
+            "train_s": progress.seconds,
+            "rows_per_second": progress.epochs * len(data.parts.train) / progress.seconds,
+        },
+    }
+    if folds:
+        report["folds"] = mean_and_deviation(folds)
+    if (optimum := best_line(config, data)) is not None:
+        report["optimum"] = optimum.describe(metrics["train"].mse)
+    return report
 
 
 def reading_of(data: DataConfig) -> Reading:
@@ -144,65 +164,78 @@ def reading_of(data: DataConfig) -> Reading:
     )
 
 
-def read(data: DataConfig) -> tuple[PackedTable, Split]:
-    """The table's rows, in memory or mapped into it, every cell checked; and their parts."""
-    table = open_table(data.path, data.columns, reading_of(data))
-    column = data.split.column
-    schema = Schema.of(data.path, table.columns, data.target, data.exclude, column)
-    cache = Cache(Path(data.cache), data.memory_limit * 2**20)
-    may_be_empty = () if data.missing.numeric == "error" else schema.features
-    packed = pack(table, schema, cache, may_be_empty)
-    texts = table.texts(column) if column else ()
-    return packed, split(len(packed.matrix), **data.split.model_dump(), texts=texts)
-
-
-def study(data: DataConfig, packed: PackedTable, parts: Split) -> tuple[Filling, Statistics]:
-    """What the training rows, and they alone, tell: what fills in for missing numbers, and the
-    statistics of what is then there."""
-    filling = Filling.of(
-        packed.schema.features,
-        lambda: packed.blocks(parts.train),
-        data.missing.numeric,
-        data.missing.constant,
-        data.missing.indicator,
+def read_table(data: DataConfig) -> Source:
+    """The table, packed and divided."""
+    return read(
+        data.path,
+        data.target,
+        reading_of(data),
+        columns=data.columns,
+        exclude=data.exclude,
+        kinds=data.kinds,
+        time_format=data.time_format,
+        split_options=data.split.model_dump(exclude={"validation_path", "test_path", "folds"}),
+        other_paths=(data.split.validation_path, data.split.test_path),
+        may_be_empty=data.missing.numeric != "error",
+        cache=Path(data.cache),
+        memory_limit=data.memory_limit,
     )
-    columns = (*filling.columns, data.target)
-    return filling, Statistics.of(columns, filling.apply(packed.blocks(parts.train)))
 
 
-def build(
-    config: Config, packed: PackedTable, parts: Split, filling: Filling, statistics: Statistics
-) -> Regressor:
+def study_rows(data: DataConfig, source: Source, parts: Split) -> TrainingData:
+    """What the training rows of `parts` tell."""
+    missing = data.missing.model_dump(exclude={"values"})
+    return study(source, parts, **missing, **data.categories.model_dump())
+
+
+def build(config: Config, data: TrainingData) -> Regressor:
     """The regressor that the recipe describes, with first weights."""
-    from model.impute import Impute
-    from model.regressor import build_regressor
+    from model.preprocess import Preprocess
+    from model.regressor import Regressor, build_network, build_target
+    from model.scale import Scale
 
-    scale = config.data.scale
-    if log_target := scale.target == "log1p":
-        target = statistics.log1p(packed.blocks(parts.train)).scaling("standard")
-    else:
-        target = statistics.scaling(scale.target)
-    return build_regressor(
-        config.train.seed,
-        statistics.scaling(scale.features),
-        target,
-        log_target,
-        None if filling.rule == "error" else Impute(filling.values, filling.indicated),
+    encoding, scale = data.encoding, config.data.scale
+    prepare = Preprocess(
+        encoding.numbers.tolist(),
+        encoding.fill,
+        encoding.indicated.tolist(),
+        encoding.one_hot,
+        [position for position, _ in encoding.embedded],
+        Scale(*data.features(scale.features)),
+    )
+    network = build_network(
+        features=len(encoding.names),
+        seed=config.train.seed,
+        codes=[codes for _, codes in encoding.embedded],
         **config.model.model_dump(),
     )
+    target = build_target(*data.target(scale.target), log=scale.target == "log1p")
+    return Regressor(prepare, network, target)
 
 
-def contract(data: DataConfig, schema: Schema, statistics: Statistics) -> dict[str, Any]:
-    """What an exported model says of itself: its columns, and what they held in training."""
-    return {
-        "features": schema.features,
-        "target": schema.target,
-        "schema": schema.describe(),
-        "reading": asdict(reading_of(data)),
-        "may_be_empty": data.missing.numeric != "error",
-        "statistics": statistics.describe(),
-        "versions": versions(),
-    }
+def cross_validate(config: Config, source: Source, folder: Path) -> list[Metrics]:
+    """The metrics of each fold of the training rows, by a regressor that has not seen it."""
+    from run.curves import Curves
+
+    split, found = config.data.split, []
+    parts = source.folds(split.folds, split.method, split.seed) if split.folds else ()
+    for number, fold in enumerate(parts, start=1):
+        data = study_rows(config.data, source, fold)
+        regressor = build(config, data)
+        path = folder / str(number)
+        with Curves(path / "curves") as curves:
+            fit(config, data, regressor, path / "checkpoints", curves)
+        found.append(evaluate(regressor, data, fold)["test"])
+        print(f"fold {number}/{split.folds}  {found[-1]}", flush=True)
+    return found
+
+
+def best_line(config: Config, data: TrainingData) -> Optimum | None:
+    """Least squares on the training rows, where the model is a line and its loss squared."""
+    line = config.model.name == "linear" and config.data.scale.target != "log1p"
+    if not line or data.encoding.embedded:
+        return None
+    return least_squares(data.statistics.mean, data.statistics.covariance)
 
 
 @dataclass
@@ -213,23 +246,21 @@ class Progress:
     seconds: float = 0.0
     best_epoch: int = 0
     best_mse: float = math.inf
+    parameters: int = 0
 
 
 def fit(
-    config: Config,
-    packed: PackedTable,
-    parts: Split,
-    regressor: Regressor,
-    folder: RunFolder,
-    curves: Curves,
+    config: Config, data: TrainingData, regressor: Regressor, checkpoints: Path, curves: Curves
 ) -> Progress:
-    """Train epoch by epoch; leaves its weights in checkpoints/last and checkpoints/best."""
+    """Train epoch by epoch; leaves its weights in `checkpoints`, last and best, and in the
+    regressor those to be exported."""
     from model.optimizer import build_optimizer, build_schedule
-    from model.regressor import get_weights
+    from model.regressor import get_weights, set_weights
     from reader.dataset import TableDataset
 
     options, network, progress = config.train, regressor.network, Progress()
-    dataset = TableDataset(packed.matrix, parts.train, options.batch_size, options.seed)
+    parts, width = data.parts, len(data.encoding.names) + len(data.encoding.embedded)
+    dataset = TableDataset(data.packed, parts.train, options.batch_size, options.seed, width)
     optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
     schedule = build_schedule(
         learning_rate=config.optimizer.learning_rate,
@@ -247,13 +278,13 @@ def fit(
                     curves.step(step, value, optimizer.get_lr())
             seconds = time.perf_counter() - started
 
-            metrics = evaluate(regressor, packed, parts._replace(test=parts.test[:0]))
+            metrics = evaluate(regressor, data, parts._replace(test=parts.test[:0]))
             watched = finite(list(metrics.values())[-1].mse, epoch, config.optimizer.learning_rate)
             state = {"epoch": epoch, "step": step + 1, "mse": watched}
-            save_checkpoint(folder.path / "checkpoints" / "last", get_weights(network), state)
+            save_checkpoint(checkpoints / "last", get_weights(network), state)
             if watched < progress.best_mse:
                 progress.best_epoch, progress.best_mse = epoch, watched
-                save_checkpoint(folder.path / "checkpoints" / "best", get_weights(network), state)
+                save_checkpoint(checkpoints / "best", get_weights(network), state)
             progress.epochs, progress.seconds = epoch, progress.seconds + seconds
 
             for part, found in metrics.items():
@@ -266,6 +297,9 @@ def fit(
             if options.patience and epoch - progress.best_epoch >= options.patience:
                 bar.write(f"no better validation MSE for {options.patience} epochs: stopped early")
                 break
+    chosen, _ = load_checkpoint(checkpoints / options.export)
+    set_weights(network, chosen)
+    progress.parameters = sum(values.size for values in chosen.values())
     return progress
 
 
@@ -306,18 +340,14 @@ def train_epoch(
 
 
 def show(
-    curves: Curves,
-    regressor: Regressor,
-    packed: PackedTable,
-    parts: Split,
-    metrics: dict[str, Metrics],
+    curves: Curves, regressor: Regressor, data: TrainingData, metrics: dict[str, Metrics]
 ) -> None:
     """Put the final figures and pictures of the test part (or of what there is) into VisualDL."""
     from run.pictures import predicted_against_actual, residuals
 
     part = list(metrics)[-1]
-    members = getattr(parts, part)
-    rows = packed.matrix[members[evenly(len(members), 5_000)]]
+    members = getattr(data.parts, part)
+    rows = data.packed.take(members[evenly(len(members), 5_000)])
     target, prediction = rows[:, -1], regressor.predict(rows[:, :-1])[:, 0]
     curves.picture("predicted against actual", predicted_against_actual(target, prediction))
     curves.picture("residuals", residuals(target, prediction))
@@ -334,12 +364,12 @@ def finite(value: float, epoch: int, learning_rate: float) -> float:
     )
 
 
-def evaluate(regressor: Regressor, packed: PackedTable, parts: Split) -> dict[str, Metrics]:
+def evaluate(regressor: Regressor, data: TrainingData, parts: Split) -> dict[str, Metrics]:
     """Metrics in the target's unit over every row of each part that has rows."""
     metrics = {}
     for part, rows in parts._asdict().items():
         sums = Sums()
-        for block in packed.blocks(rows):
+        for block in data.packed.blocks(rows):
             sums.add(block[:, -1:], regressor.predict(block[:, :-1]))
         if len(rows):
             metrics[part] = sums.metrics()

@@ -32,10 +32,10 @@ class Section(BaseModel):
 
 
 class SplitConfig(Section):
-    method: Literal["sequential", "random", "column", "group", "time"] = "random"
-    """sequential: in file order; random: seeded, a row keeps its part when rows are appended;
-    column: a column says train, validation or test; group: rows of a group stay together;
-    time: the earliest rows train, the latest test"""
+    method: Literal["sequential", "random", "column", "group", "time", "files"] = "random"
+    """sequential: in file order; random: seeded, a row keeps its part when rows are appended, by
+    its id if it has one; column: a column says train, validation or test; group: rows of a group
+    stay together; time: the earliest rows train, the latest test; files: each part is a table"""
     column: Name | None = None
     """the column of parts, groups or times (numbers or ISO dates); it is no feature"""
     train: Share = 0.8
@@ -46,6 +46,13 @@ class SplitConfig(Section):
     """share that only the final figures see; 0 for none"""
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of the random split"""
+    validation_path: Name | None = None
+    """the table of the validation part, for method files; data.path is then that of training"""
+    test_path: Name | None = None
+    """the table of the test part, for method files"""
+    folds: Annotated[int, Field(ge=0)] = 0
+    """cross-validation: train on all but one of so many folds of the training rows, measure on that
+    one, in turn; then train on all of them. With time, only on what comes before the fold. 0: no"""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,6 +77,21 @@ class SplitConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def check_paths(self) -> SplitConfig:
+        given = self.validation_path is not None or self.test_path is not None
+        if given != (self.method == "files"):
+            raise ValueError(
+                "validation_path and test_path go with method files, which needs one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_folds(self) -> SplitConfig:
+        if self.folds == 1:
+            raise ValueError("folds: found 1, expected 0 or at least 2")
+        return self
+
+    @model_validator(mode="after")
     def check_shares(self) -> SplitConfig:
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-9:
@@ -89,15 +111,22 @@ class ScaleConfig(Section):
 
 
 class MissingConfig(Section):
-    numeric: Literal["error", "mean", "median", "constant"] = "error"
-    """what stands in for a missing number: nothing (error), or the training rows' mean or median,
-    or a constant; filled in by the exported graph"""
+    numeric: Literal["error", "mean", "median", "constant"] = "mean"
+    """what stands in for a missing number: the training rows' mean or median, or a constant, filled
+    in by the exported graph; or nothing (error)"""
     constant: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     """the number for missing.numeric=constant"""
     indicator: bool = False
     """whether each column with holes in training gets another that says where they were"""
-    values: Annotated[list[str], Field(min_length=1)] = ["", "NA", "NaN", "null"]
-    """cells that read as missing"""
+    values: Annotated[list[str], Field(min_length=1)] = ["", "NA", "NaN", "nan", "null"]
+    """cells that read as missing; in a column of texts that is a level of its own"""
+
+
+class CategoriesConfig(Section):
+    one_hot: Annotated[int, Field(ge=0)] = 32
+    """most levels of a category to get a 0/1 column each; above, a learned embedding"""
+    min_count: PositiveInt = 2
+    """training rows that a level needs; rarer ones, and those never seen, count as unknown"""
 
 
 class DataConfig(Section):
@@ -122,7 +151,13 @@ class DataConfig(Section):
     """the column to predict"""
     exclude: list[Name] = []
     """columns that are no features"""
+    kinds: dict[Name, Literal["numeric", "categorical", "boolean", "time", "id", "ignored"]] = {}
+    """kinds of columns that their first rows do not tell, as in {zip: categorical, note: ignored};
+    an id is passed through to the predictions"""
+    time_format: Name | None = None
+    """how times are written, as in '%d.%m.%Y %H:%M'; null: year first, as in 2024-12-31 23:59"""
     missing: MissingConfig = MissingConfig()
+    categories: CategoriesConfig = CategoriesConfig()
     split: SplitConfig = SplitConfig()
     scale: ScaleConfig = ScaleConfig()
 
@@ -133,6 +168,12 @@ class DataConfig(Section):
         if repeated:
             raise ValueError(f"{', '.join(repeated)} more than once")
         return names
+
+    @model_validator(mode="after")
+    def check_kinds(self) -> DataConfig:
+        if both := sorted(set(self.kinds) & {*self.exclude, self.target}):
+            raise ValueError(f"kinds: {', '.join(both)} is in data.exclude, or the target")
+        return self
 
 
 class LinearConfig(Section):
@@ -146,6 +187,8 @@ class MLPConfig(Section):
     """width of each hidden layer"""
     activation: Literal["sigmoid", "tanh", "relu"] = "relu"
     """what follows each hidden layer"""
+    embedding: PositiveInt = 8
+    """learned numbers for each level of a category of more than data.categories.one_hot levels"""
     dropout: Fraction = 0.0
     """share of hidden values set to zero in training"""
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
-FORMAT = 1
+FORMAT = 2
 
 
 class ExportError(ValueError):

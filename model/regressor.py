@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,11 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
-from model.impute import Impute
+from model.embedding import Embedded
 from model.linear import Linear
 from model.mlp import MLP
 from model.scale import LogScale, Scale
 
-Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
 NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
 
 
@@ -23,28 +22,16 @@ class Regressor(nn.Layer):
     """Raw features float32 [N, D] -> predictions float32 [N, 1] in the target's unit.
 
     Training runs `network` alone, on rows that `prepare` and `scale_target` have made ready.
-    Without `impute` the features have no NaN.
     """
 
-    def __init__(
-        self,
-        scale_features: Scale,
-        network: nn.Layer,
-        scale_target: Scale,
-        impute: nn.Layer | None = None,
-    ) -> None:
+    def __init__(self, prepare: nn.Layer, network: nn.Layer, scale_target: Scale) -> None:
         super().__init__()
-        self.impute = impute or nn.Identity()
-        self.scale_features = scale_features
+        self.prepare = prepare
         self.network = network
         self.scale_target = scale_target
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         return self.scale_target.inverse(self.network(self.prepare(features)))
-
-    def prepare(self, features: paddle.Tensor) -> paddle.Tensor:
-        """What the network sees of raw features."""
-        return self.scale_features(self.impute(features))
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Arrays in, arrays out: [N, D] -> [N, 1]; without dropout."""
@@ -53,34 +40,28 @@ class Regressor(nn.Layer):
             return self(paddle.to_tensor(features)).numpy()
 
 
-def build_network(name: str, features: int, seed: int, **options: Any) -> nn.Layer:
-    """A network with first weights that depend on `seed` alone."""
-    paddle.seed(seed)
-    return NETWORKS[name](features, **options)
-
-
-def build_regressor(
-    seed: int,
-    features: Scaling,
-    target: Scaling,
-    log_target: bool,
-    impute: Impute | None,
+def build_network(
     name: str,
+    features: int,
+    seed: int,
+    codes: Sequence[int] = (),
+    embedding: int = 0,
     **options: Any,
-) -> Regressor:
-    """The network `name` with its options, between the two scalings.
+) -> nn.Layer:
+    """A network with first weights that depend on `seed` alone.
 
-    A scaling is (shift, spread) of columns; of the target's, the last counts.
+    `codes`: the number of codes of each column that follows the features, for an embedding.
     """
-    shift, spread = features
-    target_shift, target_spread = target
-    scale_target = LogScale if log_target else Scale
-    return Regressor(
-        Scale(shift[:-1], spread[:-1]),
-        build_network(name, len(shift) - 1, seed, **options),
-        scale_target(target_shift[-1:], target_spread[-1:]),
-        impute,
-    )
+    paddle.seed(seed)
+    if not codes:
+        return NETWORKS[name](features, **options)
+    network = NETWORKS[name](features + len(codes) * embedding, **options)
+    return Embedded(network, codes, embedding)
+
+
+def build_target(shift: float, spread: float, log: bool) -> Scale:
+    """The target's scaling, of its logarithm with `log`."""
+    return (LogScale if log else Scale)(np.array([shift]), np.array([spread]))
 
 
 def get_weights(network: nn.Layer) -> dict[str, NDArray[np.float32]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import paddle
@@ -12,27 +12,35 @@ from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
 
 ROWS_PER_BLOCK = 65_536
+NUMBERS_PER_BLOCK = 64 * ROWS_PER_BLOCK
+
+
+class Rows(Protocol):
+    def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """The rows at these indices, float32 [n, columns]."""
 
 
 class TableDataset(Dataset):  # type: ignore[type-arg]
     """Item i is block i of the epoch's order: float32 [n, columns].
 
     A block holds a whole number of mini-batches, so only an epoch's last mini-batch can be short.
-    The order is a pure function of (seed, epoch).
+    The order is a pure function of (seed, epoch). `width`: what a row of the network's input holds.
     """
 
     def __init__(
         self,
-        matrix: NDArray[np.float32],
+        table: Rows,
         rows: NDArray[np.integer[Any]],
         batch_size: int,
         seed: int,
+        width: int = 1,
     ) -> None:
-        self.matrix = matrix
+        self.table = table
         self.rows = rows
         self.seed = seed
         self.batch_size = batch_size
-        self.block_size = max(1, ROWS_PER_BLOCK // batch_size) * batch_size
+        rows_per_block = min(ROWS_PER_BLOCK, NUMBERS_PER_BLOCK // width)
+        self.block_size = max(1, rows_per_block // batch_size) * batch_size
         self.steps = -(-len(rows) // batch_size)
 
     def set_epoch(self, epoch: int) -> None:
@@ -46,8 +54,7 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         start = index * self.block_size
-        # mode="clip" lets take skip the bounds check; every index comes from the split.
-        return self.matrix.take(self.order[start : start + self.block_size], axis=0, mode="clip")
+        return self.table.take(self.order[start : start + self.block_size])
 
     def batch_sizes(self, rows: int) -> list[int]:
         """The sizes of the mini-batches that make up a block of `rows` rows."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -54,21 +53,30 @@ class Source(Protocol):
     @property
     def reading(self) -> Reading: ...
 
-    def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
-        """The columns as float32 by the shortest way, and `suspect` as below; it fails where a
-        cell is no plain number, and gives null where one is missing. None: no such way."""
+    def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
+        """The columns as float32, or text, by the shortest way, and `suspect` as below; it fails
+        where a cell is no plain number, and gives null where one is missing. None: no such way."""
 
-    def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
-        """The columns as they stand, and `suspect`: whether a row may be of the wrong length."""
+    def cells(self, columns: Sequence[str], ragged: bool = False) -> pl.LazyFrame:
+        """The columns as they stand, named by position, and `suspect`: whether a row may be of the
+        wrong length. It fails where a row is too long, unless `ragged`."""
 
-    def text(self, column: str) -> pl.LazyFrame:
-        """One column as text, and `suspect` as above."""
+    def survey(self) -> Survey:
+        """Where each row of `cells` stands, and which are none, or of the wrong length."""
 
-    def blank_rows(self) -> NDArray[np.int64]:
-        """Rows of `cells` that are none. Raises TableError at a row of the wrong length."""
+
+@dataclass(frozen=True)
+class Survey:
+    """Of a file's rows: those that are blank, what is wrong with the length of others, and the
+    line of each (None: rows have no lines)."""
+
+    blank: NDArray[np.int64]
+    ragged: dict[int, str]
+    lines: NDArray[np.int64] | None
 
     def place(self, row: int) -> str:
-        """Where row `row` of `cells` stands, as a reader of the file would look it up."""
+        """Where row `row` stands, as a reader of the file would look it up."""
+        return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
 
 
 class Record(NamedTuple):
@@ -89,14 +97,20 @@ class TextFile:
     reading: Reading
     header_lines: int
 
-    def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
+    def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
         if self.separator == WHITE_SPACE or self.reading.decimal_comma:
             return None
         positions = [str(self.columns.index(name)) for name in columns]
-        frame = self._scan(set(positions), self.reading.missing)
-        return frame.select(*positions, suspect=pl.col(str(len(self.columns) - 1)).is_null())
+        numbers = {str(self.columns.index(name)) for name in columns if name not in texts}
+        missing = [text for text in self.reading.missing if text]
+        frame = self._scan(numbers, null_values=missing or None)
+        suspect = pl.col(str(len(self.columns) - 1)).is_null()
+        return frame.select(
+            *(pl.col(position).alias(str(index)) for index, position in enumerate(positions)),
+            suspect=suspect,
+        )
 
-    def _scan(self, numbers: Collection[str] = (), missing: Sequence[str] = ()) -> pl.LazyFrame:
+    def _scan(self, numbers: Collection[str] = (), **options: Any) -> pl.LazyFrame:
         """Columns named by position, as text, except those that are `numbers`."""
         names = [str(position) for position in range(len(self.columns))]
         return pl.scan_csv(
@@ -106,15 +120,15 @@ class TextFile:
             separator=self.separator,
             skip_lines=self.header_lines,
             comment_prefix=self.reading.comment,
-            null_values=[text for text in missing if text] or None,
             glob=False,
+            **options,
         )
 
-    def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
+    def cells(self, columns: Sequence[str], ragged: bool = False) -> pl.LazyFrame:
         positions = [self.columns.index(name) for name in columns]
         width = len(self.columns)
         if self.separator != WHITE_SPACE:
-            frame = self._scan()
+            frame = self._scan(truncate_ragged_lines=ragged)
             cells = [pl.col(str(position)) for position in positions]
             suspect = pl.col(str(width - 1)).is_null()  # how Polars fills up a short row
         else:
@@ -124,28 +138,21 @@ class TextFile:
             frame = lines.select(pl.col("line").str.extract_all(r"[^\s\ufeff]+"))
             cells = [pl.col("line").list.get(i, null_on_oob=True) for i in positions]
             suspect = pl.col("line").list.len() != width
-        if self.reading.decimal_comma:
-            cells = [cell.str.replace(",", ".", literal=True) for cell in cells]
         named = {str(index): cell for index, cell in enumerate(cells)}
         return frame.select(**named, suspect=suspect)
 
-    def text(self, column: str) -> pl.LazyFrame:
-        return self.cells([column])
-
-    def blank_rows(self) -> NDArray[np.int64]:
-        blank = []
+    def survey(self) -> Survey:
+        blank, ragged, lines = [], {}, []
         for index, record in enumerate(self._rows()):
+            lines.append(record.line)
             if not record.cells:
                 blank.append(index)
             elif len(record.cells) != len(self.columns):
-                raise TableError(
-                    f"{self.path}, line {record.line}: found {len(record.cells)} values, expected "
+                ragged[index] = (
+                    f"found {len(record.cells)} values, expected "
                     f"{len(self.columns)} ({', '.join(self.columns)}); mend the line"
                 )
-        return np.array(blank, dtype=np.int64)
-
-    def place(self, row: int) -> str:
-        return f"line {next(islice(self._rows(), row, None)).line}"
+        return Survey(np.array(blank, dtype=np.int64), ragged, np.array(lines, dtype=np.int64))
 
     def _rows(self) -> Iterator[Record]:
         every = records(self.path, self.separator, self.reading.comment)
@@ -161,29 +168,26 @@ class TypedFile:
     frame: pl.LazyFrame
     reading: Reading
 
-    def numbers(self, columns: Sequence[str]) -> pl.LazyFrame | None:
+    def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
         return None
 
-    def cells(self, columns: Sequence[str]) -> pl.LazyFrame:
+    def cells(self, columns: Sequence[str], ragged: bool = False) -> pl.LazyFrame:
         schema = self.frame.collect_schema()
         for name in columns:
-            if not (schema[name].is_numeric() or schema[name] in (pl.String, pl.Null)):
+            kind = schema[name]
+            if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
                 raise TableError(
-                    f"{self.path}, column {name}: found {schema[name]}, expected numbers; "
+                    f"{self.path}, column {name}: found {kind}, expected numbers, texts or times; "
                     "train without the column (data.exclude)"
                 )
-        named = {str(index): pl.col(name) for index, name in enumerate(columns)}
+        named = {
+            str(index): pl.col(name) if schema[name].is_numeric() else pl.col(name).cast(pl.String)
+            for index, name in enumerate(columns)
+        }
         return self.frame.select(**named, suspect=pl.lit(False))
 
-    def text(self, column: str) -> pl.LazyFrame:
-        cells = pl.col(column).cast(pl.String)
-        return self.frame.select(cells.alias("0"), suspect=pl.lit(False))
-
-    def blank_rows(self) -> NDArray[np.int64]:
-        return np.array([], dtype=np.int64)
-
-    def place(self, row: int) -> str:
-        return f"row {row + 1}"
+    def survey(self) -> Survey:
+        return Survey(np.array([], dtype=np.int64), {}, None)
 
 
 class _Lines:

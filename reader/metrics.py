@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,18 @@ class Metrics:
         r2 = "" if self.r2 is None else f"   R2 {self.r2:.4f}"
         errors = f"MSE {self.mse:.6g}   RMSE {self.rmse:.5g}   MAE {self.mae:.5g}{r2}"
         return f"{errors}   ({self.rows:,} rows)"
+
+
+def mean_and_deviation(folds: Sequence[Metrics]) -> dict[str, Any]:
+    """Each metric's mean and standard deviation over folds, and each fold's: JSON values."""
+    each = [fold.describe() for fold in folds]
+    found: dict[str, Any] = {"count": len(folds), "each": each}
+    for name in ("mse", "rmse", "mae", "r2"):
+        values = [fold[name] for fold in each if fold[name] is not None]
+        if values:
+            deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            found[name] = {"mean": float(np.mean(values)), "deviation": deviation}
+    return found
 
 
 class Sums:

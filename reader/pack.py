@@ -5,38 +5,57 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.schema import Schema, TableError
-from reader.table import ROWS_PER_BATCH, Table
+from reader.kinds import Encoder, Levels
+from reader.rows import ROWS_PER_BATCH, Layout, read_batches
+from reader.schema import Column, Schema, TableError
+from reader.table import Table
 
 Matrix = NDArray[np.float32]
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class PackedTable:
-    """`matrix`: float32 [rows, features + 1], row-major, target last; `sha256`: of the files."""
+    """`matrix`: float32 [rows, packed features + 1], row-major, target last; categorical columns
+    hold a number for each text of `texts`, from 1 on. `recode` gives, by position of such a
+    column, the code that stands for each of these numbers. `sha256`: of the files; `file_rows`:
+    how many rows each of them has."""
 
     schema: Schema
     matrix: Matrix
     sha256: str
+    texts: dict[str, list[str | None]] = field(default_factory=dict)
+    file_rows: tuple[int, ...] = ()
+    recode: dict[int, Matrix] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.schema.features, self.schema.target)
+        return (*self.schema.packed, self.schema.target)
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Matrix:
+        """The given rows, float32 [n, packed features + 1]."""
+        # mode="clip" lets take skip the bounds check; every index comes from the split.
+        block = self.matrix.take(rows, axis=0, mode="clip")
+        for position, codes in self.recode.items():
+            block[:, position] = codes[block[:, position].astype(np.intp)]
+        return block
 
     def blocks(self, rows: NDArray[np.integer[Any]]) -> Iterator[Matrix]:
-        """The given rows in order, float32 [n, features + 1], n <= ROWS_PER_BATCH."""
+        """The given rows in order, float32 [n, packed features + 1], n <= ROWS_PER_BATCH."""
         for start in range(0, len(rows), ROWS_PER_BATCH):
-            yield self.matrix[rows[start : start + ROWS_PER_BATCH]]
+            yield self.take(rows[start : start + ROWS_PER_BATCH])
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Cache:
     folder: Path
     limit: int
 
-    def entry(self, table: Table, schema: Schema, may_be_empty: Sequence[str]) -> Path:
+    def entry(self, table: Table, schema: Schema, may_be_empty: bool) -> Path:
         """The file for this table as it is now, read as it is: path, size and time of each file,
         the columns, and how cells are read."""
         stats = [(str(file.path.resolve()), file.path.stat()) for file in table.files]
@@ -54,8 +73,8 @@ class Cache:
             "format": CACHE_FORMAT,
             "files": [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats],
             "columns": [file.columns for file in table.files],
-            "packed": [*schema.features, schema.target],
-            "may be empty": list(may_be_empty),
+            "schema": schema.describe(),
+            "may be empty": may_be_empty,
             "reading": [asdict(file.reading) for file in table.files],
         }
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
@@ -63,75 +82,85 @@ class Cache:
 
 
 def pack(
-    table: Table,
-    schema: Schema,
-    cache: Cache | None = None,
-    may_be_empty: Sequence[str] = (),
+    table: Table, schema: Schema, cache: Cache | None = None, may_be_empty: bool = False
 ) -> PackedTable:
     """Stream the table into memory or, above the cache's limit, into its folder.
 
-    A missing number of a column in `may_be_empty` becomes NaN. A table that is in the cache is
-    not read again. Raises TableError at the first bad cell, and
-    for a table without rows.
+    With `may_be_empty` a missing number of a feature becomes NaN. A table that is in the cache is
+    not read again. Raises TableError at the first bad cell, and for a table without rows.
     """
-    columns = [*schema.features, schema.target]
     entry = cache.entry(table, schema, may_be_empty) if cache else None
-    if entry and (found := _recall(entry, len(columns))):
-        return PackedTable(schema, *found)
+    if entry and (found := _recall(entry, schema)):
+        return found
+    levels = {c.name: Levels() for c in schema.features if c.kind == "categorical"}
+    encoders = [Encoder(c, may_be_empty, levels.get(c.name)) for c in schema.features]
+    layout = Layout((*encoders, Encoder(Column(schema.target, "target"))))
+    file_rows = [0] * len(table.files)
     with ThreadPoolExecutor(1) as beside:
         sha256 = beside.submit(_digest, table)
-        batches, kept, size = table.batches(columns, may_be_empty), [], 0
+        batches, kept, size = _counted(table, layout, file_rows), [], 0
         for batch in batches:
             kept.append(batch)
             size += batch.nbytes
             if cache and entry and size > cache.limit:
-                return PackedTable(schema, _spill(entry, kept, batches, sha256), sha256.result())
+                _spill(entry, kept, batches)
+                note = {"sha256": sha256.result(), "file_rows": file_rows}
+                _annotate(entry, note | {"texts": {name: v.texts for name, v in levels.items()}})
+                packed = _recall(entry, schema)
+                assert packed, entry
+                return packed
     if not size:
         raise TableError(f"{table.path}: no rows under the header; expected at least one")
     matrix = kept[0] if len(kept) == 1 else np.concatenate(kept)
-    return PackedTable(schema, matrix, sha256.result())
+    texts = {name: found.texts for name, found in levels.items()}
+    return PackedTable(schema, matrix, sha256.result(), texts, tuple(file_rows))
 
 
-def _spill(
-    entry: Path, kept: list[Matrix], batches: Iterable[Matrix], sha256: Future[str]
-) -> Matrix:
-    """Write `kept`, then the rest of the batches; the note beside the file makes it valid."""
+def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Matrix]:
+    """The rows of one file after the other; `file_rows` counts them."""
+    for index, file in enumerate(table.files):
+        for batch in read_batches(file, layout):
+            file_rows[index] += len(batch.rows)
+            yield batch.rows
+
+
+def _spill(entry: Path, kept: list[Matrix], batches: Iterable[Matrix]) -> None:
+    """Write `kept`, then the rest of the batches; without its note the file is not valid yet."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     draft = entry.with_suffix(f".{os.getpid()}.draft")  # two runs may pack the same table
-    columns = kept[0].shape[1]
     try:
         with draft.open("wb") as file:
             while kept:
                 _write(file, kept.pop(0))
             for batch in batches:
                 _write(file, batch)
-        note = {"bytes": draft.stat().st_size, "sha256": sha256.result()}
         draft.replace(entry)
     finally:
         draft.unlink(missing_ok=True)
-    note_draft = entry.with_suffix(f".{os.getpid()}.note")
-    note_draft.write_text(json.dumps(note))
-    note_draft.replace(entry.with_suffix(".json"))
-    return _map(entry, columns)
+
+
+def _annotate(entry: Path, note: dict[str, Any]) -> None:
+    draft = entry.with_suffix(f".{os.getpid()}.note")
+    draft.write_text(json.dumps(note | {"bytes": entry.stat().st_size}))
+    draft.replace(entry.with_suffix(".json"))
 
 
 def _write(file: IO[bytes], batch: Matrix) -> None:
     file.write(np.ascontiguousarray(batch).data)
 
 
-def _recall(entry: Path, columns: int) -> tuple[Matrix, str] | None:
+def _recall(entry: Path, schema: Schema) -> PackedTable | None:
     """The packed table, unless there is none, or one that was torn."""
+    columns = len(schema.packed) + 1
     try:
         note = json.loads(entry.with_suffix(".json").read_text())
         if entry.stat().st_size == note["bytes"] and note["bytes"] % (4 * columns) == 0:
-            return _map(entry, columns), note["sha256"]
+            matrix = np.asarray(np.memmap(entry, dtype=np.float32, mode="r")).reshape(-1, columns)
+            counts = tuple(note["file_rows"])
+            return PackedTable(schema, matrix, note["sha256"], note["texts"], counts)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
-
-
-def _map(entry: Path, columns: int) -> Matrix:
-    return np.asarray(np.memmap(entry, dtype=np.float32, mode="r")).reshape(-1, columns)
 
 
 def _digest(table: Table) -> str:

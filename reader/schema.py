@@ -1,11 +1,14 @@
-"""The columns of a table and what each of them is for."""
+"""The columns of a table, their kinds, and what each of them is for."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+
+KINDS = ("numeric", "categorical", "boolean", "time", "id", "ignored")
+FEATURES = ("numeric", "categorical", "boolean", "time")
 
 
 class TableError(ValueError):
@@ -13,57 +16,118 @@ class TableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Schema:
-    """Column names in file order, those that are features, and the target."""
+class Column:
+    """One column of a table.
 
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    target: str
+    `levels`: the texts of a categorical column that have a code, from 1; None is an empty cell,
+    and any other text has code 0. `format`: how a time is written (strftime), `parts`: what it
+    becomes, `origin`: the ISO date from which `elapsed` counts days.
+    """
 
-    @classmethod
-    def of(
-        cls,
-        source: str,
-        columns: Sequence[str],
-        target: str,
-        exclude: Sequence[str],
-        split_column: str | None = None,
-    ) -> Schema:
-        """Give each column of `source` its role: what has no other one is a feature.
+    name: str
+    kind: str
+    levels: tuple[str | None, ...] = ()
+    format: str = ""
+    parts: tuple[str, ...] = ()
+    origin: str = ""
 
-        Raises TableError where a name is not a column, or where no feature is left.
-        """
-        named = [("data.target", target), *(("data.exclude", name) for name in exclude)]
-        if split_column is not None:
-            named.append(("data.split.column", split_column))
-        for key, name in named:
-            if name not in columns:
-                raise TableError(
-                    f"{source}: {key} names {name!r}, which is no column"
-                    f"{did_you_mean(name, columns)}; the columns are {', '.join(columns)}"
-                    f"{_no_header(columns)}"
-                )
-            if name == target and key != "data.target":
-                raise TableError(f"{source}: {target!r} is both data.target and in {key}")
-        others = {name for _, name in named}
-        features = tuple(name for name in columns if name not in others)
-        if not features:
-            raise TableError(f"{source}: no feature is left; the columns are {', '.join(columns)}")
-        return cls(tuple(columns), features, target)
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """The names of the numbers that a cell becomes."""
+        return tuple(f"{self.name}.{part}" for part in self.parts) or (self.name,)
 
     def describe(self) -> dict[str, Any]:
-        """JSON values that `read` takes back."""
-        kinds = dict.fromkeys(self.features, "numeric") | {self.target: "target"}
-        return {"columns": [{"name": n, "kind": kinds.get(n, "ignored")} for n in self.columns]}
+        """JSON values that `Column.read` takes back."""
+        return {key: value for key, value in asdict(self).items() if value}
 
     @classmethod
-    def read(cls, values: dict[str, Any]) -> Schema:
-        kinds = {column["name"]: column["kind"] for column in values["columns"]}
-        return cls(
-            columns=tuple(kinds),
-            features=tuple(name for name, kind in kinds.items() if kind == "numeric"),
-            target=next(name for name, kind in kinds.items() if kind == "target"),
+    def read(cls, values: Mapping[str, Any]) -> Column:
+        tuples = {key: tuple(v) for key, v in values.items() if isinstance(v, list)}
+        return cls(**{**values, **tuples})
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns in file order; one is the target."""
+
+    columns: tuple[Column, ...]
+    has_header: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def target(self) -> str:
+        return next(column.name for column in self.columns if column.kind == "target")
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.kind in FEATURES)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Columns that accompany a prediction."""
+        return tuple(column.name for column in self.columns if column.kind == "id")
+
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """The names of the numbers that the features of a row become, in order."""
+        return tuple(name for column in self.features for name in column.packed)
+
+    def with_levels(self, levels: Mapping[str, tuple[str | None, ...]]) -> Schema:
+        """The same, with other levels for the columns named."""
+        columns = (
+            Column(column.name, column.kind, levels[column.name])
+            if column.name in levels
+            else column
+            for column in self.columns
         )
+        return Schema(tuple(columns), self.has_header)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values that `Schema.read` takes back."""
+        return {
+            "columns": [column.describe() for column in self.columns],
+            "has_header": self.has_header,
+        }
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Schema:
+        return cls(tuple(map(Column.read, values["columns"])), values["has_header"])
+
+
+def roles(
+    source: str,
+    names: Sequence[str],
+    target: str,
+    exclude: Sequence[str] = (),
+    split_column: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> dict[str, str | None]:
+    """What the recipe says of each column of `source`: its kind, or None where cells must tell.
+
+    Raises TableError where a name is not a column, or where no feature is left.
+    """
+    named = [("data.target", target), *(("data.exclude", name) for name in exclude)]
+    if split_column is not None:
+        named.append(("data.split.column", split_column))
+    named += [("data.kinds", name) for name in kinds or {}]
+    for key, name in named:
+        if name not in names:
+            raise TableError(
+                f"{source}: {key} names {name!r}, which is no column"
+                f"{did_you_mean(name, names)}; the columns are {', '.join(names)}"
+                f"{_no_header(names)}"
+            )
+        if name == target and key != "data.target":
+            raise TableError(f"{source}: {target!r} is both data.target and in {key}")
+    found: dict[str, str | None] = dict.fromkeys(names)
+    found |= {name: "ignored" for key, name in named if key.endswith(("exclude", "column"))}
+    found |= {**(kinds or {}), target: "target"}
+    if all(kind in ("ignored", "id", "target") for kind in found.values()):
+        raise TableError(f"{source}: no feature is left; the columns are {', '.join(names)}")
+    return found
 
 
 def is_number(cell: str) -> bool:

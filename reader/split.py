@@ -35,6 +35,7 @@ def split(
     seed: int,
     column: str | None = None,
     texts: Iterable[pl.Series] = (),
+    file_rows: tuple[int, ...] = (),
 ) -> Split:
     """Divide `rows` rows; the three shares make 1. `texts` are the cells of `column`, in order.
 
@@ -45,6 +46,8 @@ def split(
     group: rows with equal cells share a part, by a hash of (seed, cell), so that a group keeps its
     part whatever other rows there are, and the shares hold on average.
     time: the earliest rows train and the latest test; equal times share a part.
+    files: `file_rows` counts the rows of each part. A random split with a `column` (an id) goes by
+    the hash of its cells, like group.
     Raises TableError where a part with a share gets no row, and for a cell that cannot be used.
     """
     ends = np.array([train, train + validation])
@@ -52,10 +55,13 @@ def split(
     if method == "sequential":
         bounds = [math.floor(rows * end + 1e-9) for end in ends]
         pieces = iter(np.full(n, i) for i, n in enumerate(np.diff([0, *bounds, rows])))
+    elif method == "files":
+        pieces = iter(np.full(n, i) for i, n in enumerate(file_rows))
     elif method == "column":
         pieces = _named(texts, str(column))
     else:
-        places = {"random": _deal, "group": _hashed, "time": _ranked}[method]
+        by_id = method == "random" and column is not None
+        places = {"random": _deal, "group": _hashed, "time": _ranked}["group" if by_id else method]
         found = places(seed, _filled(texts, str(column)))
         pieces = (np.searchsorted(ends, place, side="right") for place in found)
     part = np.empty(rows, dtype=np.int8)
@@ -65,10 +71,11 @@ def split(
         start += len(piece)
         if start >= rows:
             break
-    if not test and method != "column":  # what rounding left over
+    named = method in ("column", "files")
+    if not test and not named:  # what rounding left over
         part[part == 2] = 1 if validation else 0
     parts = Split(*(_members(part, index) for index in range(3)))
-    shares = (1, 0, 0) if method == "column" else (train, validation, test)
+    shares = (1, 0, 0) if named else (train, validation, test)
     for name, share, members in zip(Split._fields, shares, parts, strict=True):
         if share and not len(members):
             raise TableError(
@@ -76,6 +83,35 @@ def split(
                 f"add rows, or change data.split"
             )
     return parts
+
+
+def folds(
+    parts: Split, count: int, method: str, seed: int, texts: Iterable[pl.Series] = ()
+) -> Iterator[Split]:
+    """Cross-validation over the training rows: `count` splits, the held-out fold in place of the
+    test part, the validation part as it is.
+
+    Rows are dealt out at random, or whole groups are, by the hash of `texts`, the cells of the
+    table. For time, `texts` are ranked, and a fold's training rows are all earlier than its own.
+    Raises TableError where a fold, or its training rows, would be empty.
+    """
+    if method in ("group", "time"):
+        place = {"group": _hashed, "time": _ranked}[method](seed + 1, texts)
+        places = np.concatenate(list(place))[parts.train]
+    else:
+        places = np.random.default_rng([seed, 2]).permutation(len(parts.train)) / len(parts.train)
+    if method == "time":
+        places = pl.Series(places).rank("min").to_numpy() - 1
+        edges = np.quantile(places, np.arange(1, count + 1) / (count + 1))
+        number = np.searchsorted(edges, places, side="right") - 1
+    else:
+        number = np.floor(places * count).astype(np.int64)
+    for fold in range(count):
+        held = number == fold
+        kept = number < fold if method == "time" else ~held
+        if not held.any() or not kept.any():
+            raise TableError(f"{len(parts.train)} training rows do not make {count} folds")
+        yield Split(parts.train[kept], parts.validation, parts.train[held])
 
 
 def _filled(texts: Iterable[pl.Series], column: str) -> Iterator[pl.Series]:

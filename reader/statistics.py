@@ -76,13 +76,16 @@ class Statistics:
         logs = (np.log1p(batch[:, -1:].astype(np.float64)) for batch in batches)
         return Statistics.of(self.columns[-1:], logs)
 
-    def scaling(self, method: str) -> tuple[Vector, Vector]:
-        """(shift, spread), each [D]: (x - shift) / spread is scaled; spread 1 where constant."""
+    def scaling(self, method: str, least: Vector | float = 0.0) -> tuple[Vector, Vector]:
+        """(shift, spread), each [D]: (x - shift) / spread is scaled; spread 1 where constant.
+
+        `least`: bounds of the standard spread from below.
+        """
         extent = self.maximum - self.minimum
         shift, spread = {
             "min_max": (self.minimum, extent),
             "mean_range": (self.mean, extent),
-            "standard": (self.mean, self.deviation),
+            "standard": (self.mean, np.maximum(self.deviation, least)),
             "none": (np.zeros_like(self.mean), np.ones_like(self.mean)),
         }[method]
         return shift, np.where(extent == 0, 1.0, spread)

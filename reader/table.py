@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import polars.selectors as cs
-from numpy.typing import NDArray
 
 from reader.formats import (
     SEPARATORS,
@@ -23,9 +20,11 @@ from reader.formats import (
     scan_typed,
     sniff,
 )
+from reader.kinds import clean
+from reader.rows import Batch, Layout, read_batches, unreadable
 from reader.schema import Schema, TableError, did_you_mean, is_number
 
-ROWS_PER_BATCH = 65_536
+SAMPLE = 10_000  # rows that tell the kinds of columns
 Names = Callable[[Path, Record], Sequence[str] | None]
 
 
@@ -37,130 +36,29 @@ class Table:
     columns: tuple[str, ...]
     files: tuple[Source, ...]
 
-    def batches(
-        self, columns: Sequence[str], may_be_empty: Sequence[str] = ()
-    ) -> Iterator[NDArray[np.float32]]:
-        """Stream rows as float32 [n, len(columns)], n <= ROWS_PER_BATCH, in order.
-
-        Blank lines are no rows. An empty cell of a column in `may_be_empty` becomes NaN.
-        Raises TableError at the first other cell that is no finite number, and where a row
-        has too few or too many values.
-        """
+    def batches(self, layout: Layout) -> Iterator[Batch]:
+        """Stream the rows in order, n <= ROWS_PER_BATCH at a time. Raises TableError at the first
+        cell that is wrong, and where a row has too few or too many, unless the layout flags it."""
         for file in self.files:
-            yield from _batches(file, columns, may_be_empty)
+            yield from read_batches(file, layout)
 
     def texts(self, column: str) -> Iterator[pl.Series]:
         """Stream one column as text, a cell for each row of `batches`; null where it is empty."""
-        for file in self.files:
-            first, blank = 0, None
-            for batch in file.text(column).collect_batches(chunk_size=ROWS_PER_BATCH):
-                cells = batch["0"].str.strip_chars()
-                if batch["suspect"].any():
-                    blank = file.blank_rows() if blank is None else blank
-                    cells = cells.filter(~np.isin(first + np.arange(len(cells)), blank))
-                first += len(batch)
-                yield cells.replace("", None)
+        for batch in self.batches(Layout(ids=(column,))):
+            yield batch.ids[column].replace("", None)
 
-
-def _batches(
-    file: Source, columns: Sequence[str], may_be_empty: Sequence[str]
-) -> Iterator[NDArray[np.float32]]:
-    read = yield from _by_numbers(file, columns, may_be_empty)
-    if read is not None:
-        yield from _by_cells(file, columns, may_be_empty, read)
-
-
-def _by_numbers(
-    file: Source, columns: Sequence[str], may_be_empty: Sequence[str]
-) -> Generator[NDArray[np.float32], None, int | None]:
-    """The shortest way, up to the first batch that holds more than numbers and allowed holes.
-
-    Returns how many rows it gave, or None where they were all.
-    """
-    read, numbers = 0, file.numbers(columns)
-    if numbers is None:
-        return read
-    allowed = np.isin(columns, may_be_empty)
-    try:
-        for batch in numbers.collect_batches(chunk_size=ROWS_PER_BATCH):
-            cells = batch.drop("suspect")
-            rows, marked = _to_float32(cells, file.reading)
-            if batch["suspect"].any():
-                return read
-            if not (finite := np.isfinite(rows)).all():
-                holes = (marked | cells.select(pl.all().is_null()).to_numpy()) & allowed
-                if not (finite | holes).all():
-                    return read
-            read += len(rows)
-            yield rows
-    except pl.exceptions.PolarsError:
-        return read
-    return None
-
-
-def _by_cells(
-    file: Source, columns: Sequence[str], may_be_empty: Sequence[str], first: int
-) -> Iterator[NDArray[np.float32]]:
-    """From row `first` on, every cell checked."""
-    blank = None
-    try:
-        cells = file.cells(columns).slice(first)
-        for batch in cells.collect_batches(chunk_size=ROWS_PER_BATCH):
-            text = batch.drop("suspect")
-            rows, marked = _to_float32(text, file.reading)
-            if batch["suspect"].any() or not np.isfinite(rows).all():
-                blank = file.blank_rows() if blank is None else blank
-                index = np.setdiff1d(first + np.arange(len(text)), blank)
-                text = text[index - first].with_columns(cs.string().str.strip_chars())
-                rows, marked = _to_float32(text, file.reading)
-                _check(file, rows, marked, text, index, columns, may_be_empty)
-            first += len(batch)
-            yield rows
-    except pl.exceptions.PolarsError as error:
-        file.blank_rows()
-        reason = str(error).splitlines()[0]
-        raise TableError(f"{file.path}: cannot be read as a table: {reason}") from None
-
-
-def _to_float32(
-    cells: pl.DataFrame, reading: Reading
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The numbers, NaN where there is none; and where a number like -999 marks a missing one."""
-    rows = cells.select(pl.all().cast(pl.Float32, strict=False)).to_numpy(order="c")
-    numbers = [np.float32(text) for text in reading.missing if is_number(text)]
-    marks = [number for number in numbers if np.isfinite(number)]
-    marked = np.isin(rows, marks) if marks else np.zeros((1, 1), dtype=np.bool_)
-    return (np.where(marked, np.float32(np.nan), rows) if marked.any() else rows), marked
-
-
-def _check(
-    file: Source,
-    rows: NDArray[np.float32],
-    marked: NDArray[np.bool_],
-    cells: pl.DataFrame,
-    index: NDArray[np.int64],
-    columns: Sequence[str],
-    may_be_empty: Sequence[str],
-) -> None:
-    """Raise TableError at the first cell that is no finite number and may not be empty."""
-    texts = [column.cast(pl.String).fill_null("") for column in cells]
-    empty = np.column_stack([text.is_in(list(file.reading.missing)) for text in texts])
-    bad = ~np.isfinite(rows) & ~((empty | marked) & np.isin(columns, may_be_empty))
-    if not bad.any():
-        return
-    row, column = (int(position) for position in np.argwhere(bad)[0])
-    cell = texts[column][row]
-    found = repr(cell[:40]) if cell else "an empty cell"
-    expected = "a finite number (float32)" if is_number(cell) else "a number"
-    advice = "mend the cell, or train without the column (data.exclude)"
-    if empty[row, column] and columns[column] not in may_be_empty:
-        advice += "; holes in features are filled in where data.missing.numeric says how"
-    if cell == columns[column]:
-        advice = "the line is a header: leave data.columns out, and it will be read"
-    raise TableError(
-        f"{file.path}, {file.place(int(index[row]))}, column {columns[column]}: found {found}, "
-        f"expected {expected}; {advice}"
-    )
+    def sample(self, columns: Sequence[str], rows: int = SAMPLE) -> dict[str, pl.Series]:
+        """Cells of the first rows by column, null where one is missing; wrong rows are passed on to
+        whoever reads them all."""
+        file = self.files[0]
+        try:
+            frame = file.cells(columns, ragged=True).head(rows).collect()
+        except pl.exceptions.PolarsError as error:
+            raise unreadable(file, error) from None
+        return {
+            name: clean(frame[str(index)], file.reading, numeric=True)
+            for index, name in enumerate(columns)
+        }
 
 
 def open_table(
@@ -181,23 +79,29 @@ def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) 
     target, or the features alone. Raises TableError where neither fits.
     """
 
+    features = tuple(column.name for column in schema.features)
+    without_target = tuple(name for name in schema.names if name != schema.target)
+    layouts = (schema.names, without_target, features)
+
     def names(file: Path, header: Record) -> Sequence[str] | None:
         cells = [cell.strip() for cell in header.cells]
-        missing = [name for name in schema.features if name not in cells]
+        missing = [name for name in features if name not in cells]
         if not missing:
             return None
-        if not all(is_number(cell) for cell in cells if cell):
+        numbers = all(is_number(cell) for cell in cells if cell)
+        by_position = not schema.has_header and not set(cells) & set(schema.names)
+        fits = len(cells) in map(len, layouts)
+        if not numbers and not (by_position and fits):
             hint = did_you_mean(missing[0], cells)
             raise TableError(
                 f"{file}: no column {', '.join(missing)}{hint}; found {', '.join(cells)}"
             )
-        without_target = tuple(name for name in schema.columns if name != schema.target)
-        for columns in (schema.columns, without_target, schema.features):
+        for columns in layouts:
             if len(columns) == len(cells):
                 return columns
         raise TableError(
             f"{file}, line {header.line}: found {len(cells)} values and no header; expected "
-            f"{len(schema.features)} ({', '.join(schema.features)}), or a line with their names"
+            f"{len(features)} ({', '.join(features)}), or a line with their names"
         )
 
     asked = reading or Reading()

@@ -12,22 +12,24 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+MOST_LINES = 40
+
 
 def announce(
-    source: str,
-    columns: Sequence[str],
-    parts: dict[str, NDArray[Any]],
-    constant: Sequence[str],
-    filled: Sequence[str],
+    source: str, columns: Sequence[tuple[str, ...]], parts: dict[str, NDArray[Any]]
 ) -> str:
-    """The lines printed before training; `columns` are the features, then the target."""
+    """The lines printed before training: a row for each column of the table, and the split."""
+    head = ("column", "kind", "missing", "in the training rows")
+    shown = [head, *columns[:MOST_LINES]]
+    widths = [max(len(row[i]) for row in shown) for i in range(3)]
+    lines = [
+        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}".rstrip()
+        for row in shown
+    ]
+    if len(columns) > MOST_LINES:
+        lines.append(f"and {len(columns) - MOST_LINES:,} more, all in schema.json")
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in parts.items() if len(rows))
-    lines = [f"{source}: {len(columns) - 1} features, target {columns[-1]}; rows: {sizes}"]
-    if filled:
-        lines.append(f"missing numbers filled in: {'; '.join(filled)}")
-    if constant:
-        lines.append(f"warning: constant in the training rows: {', '.join(constant)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"{source}: {sizes} rows"])
 
 
 def versions() -> dict[str, str]:
@@ -48,6 +50,12 @@ def epoch_line(epoch: int, epochs: int, rmse: dict[str, float]) -> str | None:
 def summary(report: dict[str, Any], folder: Path) -> str:
     """The lines printed after training: proofs, and the two commands to type next."""
     lines = []
+    if "folds" in report:
+        rmse, count = report["folds"]["rmse"], report["folds"]["count"]
+        lines.append(
+            f"{f'{count} folds':<11} RMSE {rmse['mean']:.5g}, standard deviation "
+            f"{rmse['deviation']:.2g} over the folds"
+        )
     if "optimum" in report:
         exact, gap = report["optimum"]["train_mse"], report["optimum"]["gap"]
         distance = "the fit is exact" if gap is None else f"this run is {gap:.2%} above it"

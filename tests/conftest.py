@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 import train
+from reader.kinds import Encoder
+from reader.rows import Layout
+from reader.schema import Column, Schema
 
 ROOT = Path(__file__).parent.parent
 COLUMNS = [
@@ -31,6 +34,17 @@ COLUMNS = [
     "MEDV",
 ]
 Train = Callable[..., dict[str, Any]]
+
+
+def numeric(names: Sequence[str], target: str, ignored: Sequence[str] = ()) -> Schema:
+    """A schema of numeric features."""
+    kinds = dict.fromkeys(ignored, "ignored") | {target: "target"}
+    return Schema(tuple(Column(name, kinds.get(name, "numeric")) for name in names))
+
+
+def numbers(names: Sequence[str], may_be_empty: Sequence[str] = ()) -> Layout:
+    """Rows of numeric columns."""
+    return Layout(tuple(Encoder(Column(n, "numeric"), n in may_be_empty) for n in names))
 
 
 @pytest.fixture(autouse=True)

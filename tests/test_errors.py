@@ -26,7 +26,7 @@ TABLES = {
     "empty file": ("", "the file is empty"),
     "13 values": (short(7), "line 8: found 13 values, expected 14"),
     "text": (edited(9, 5, "six"), "line 10, column RM: found 'six', expected a number"),
-    "NaN": (edited(9, 5, "NaN"), "line 10, column RM: found 'NaN', expected a finite number"),
+    "NaN": (edited(9, 5, "NaN"), "line 10, column RM: found an empty cell, expected a number"),
     "infinity": (edited(9, 13, "inf"), "line 10, column MEDV: found 'inf'"),
     "two rows": ("\n".join(LINES[:2]), "2 rows are too few"),
 }

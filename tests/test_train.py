@@ -190,9 +190,9 @@ def holes(recipe: Path, tmp_path: Path) -> Path:
     return recipe
 
 
-def test_holes_are_errors_without_a_rule(holes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train.main(["-c", str(holes)]) == 2
-    assert "line 2, column a: found 'NA', expected a number" in capsys.readouterr().err
+def test_holes_may_be_errors(holes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["-c", str(holes), "-o", "data.missing.numeric=error"]) == 2
+    assert "line 2, column a: found an empty cell, expected a number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("rule", ["mean", "median", "constant"])

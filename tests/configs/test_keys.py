@@ -31,6 +31,10 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.columns": ([], "null", "[p, q, y]"),
     "data.target": ([], "y", "a"),
     "data.exclude": ([], "[]", "[b]"),
+    "data.kinds": ([], "{}", "{b: categorical}"),
+    "data.time_format": ([], "'%d.%m.%Y'", "'%m.%d.%Y'"),
+    "data.categories.one_hot": (["data.kinds={a: categorical}"], "32", "1"),
+    "data.categories.min_count": (["data.kinds={a: categorical}"], "2", "50"),
     "data.missing.numeric": ([], "mean", "median"),
     "data.missing.constant": (["data.missing.numeric=constant"], "0", "7"),
     "data.missing.indicator": (["data.missing.numeric=mean"], "false", "true"),
@@ -41,11 +45,19 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.split.validation": (["data.split.train=0.5"], "0.1", "0.2"),
     "data.split.test": (["data.split.train=0.5"], "0.1", "0.2"),
     "data.split.seed": ([], "0", "1"),
+    "data.split.validation_path": (["data.split.method=files"], "TABLE", "OTHER"),
+    "data.split.test_path": (["data.split.method=files"], "TABLE", "OTHER"),
+    "data.split.folds": ([], "2", "3"),
     "data.scale.features": ([], "standard", "min_max"),
     "data.scale.target": ([], "standard", "none"),
     "model.name": ([], "linear", "mlp"),
     "model.hidden": (["model.name=mlp"], "[4]", "[4, 4]"),
     "model.activation": (MLP, "relu", "tanh"),
+    "model.embedding": (
+        [*MLP, "data.kinds={a: categorical}", "data.categories.one_hot=1"],
+        "8",
+        "3",
+    ),
     "model.dropout": (MLP, "0.0", "0.5"),
     "optimizer.name": ([], "sgd", "adam"),
     "optimizer.learning_rate": ([], "0.01", "0.02"),
@@ -81,6 +93,7 @@ def outcome(recipe: Path, run: Path, overrides: list[str]) -> Any:
         [path.relative_to(run) for path in folders],
         {name: values.tolist() for name, values in weights.items()},
         report["metrics"],
+        report.get("folds"),
         json.loads((folders[-1] / "schema.json").read_text()),
         len(curves.get_data("scalar", "step/loss")),
         Path(folders[-1] / "export" / "model.pdiparams").read_bytes(),
@@ -98,6 +111,8 @@ def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
     other.write_text(table.read_text().replace("9,", "8,"))
     if key == "data.decimal_comma":
         table.write_text(table.read_text().replace(",", ";").replace("9;", "9,5;"))
+    if key == "data.time_format":
+        table.write_text(re.sub(r"^(\d),", r"1\1.02.2024,", table.read_text(), flags=re.M))
     if key.startswith("data.missing"):
         table.write_text(re.sub(r"^[0-2],", "NA,", table.read_text(), flags=re.MULTILINE))
     if key == "data.columns":

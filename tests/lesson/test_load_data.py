@@ -11,6 +11,7 @@ from configs.load import load
 from lesson.data import COLUMNS, PATH, load_data, main, read_flat, scale, split_rows, to_table
 from reader.split import split
 from reader.table import open_table
+from tests.conftest import numbers
 
 
 def test_the_columns_are_those_of_the_recipe() -> None:
@@ -24,8 +25,8 @@ def test_the_array_cut_into_rows_is_what_the_reader_reads() -> None:
     table = to_table(flat)
     assert flat.shape == (7084,)
     assert table.shape == (506, 14)
-    read = np.concatenate(list(open_table(PATH, COLUMNS).batches(COLUMNS)))
-    np.testing.assert_array_equal(table.astype(np.float32), read)
+    (batch,) = open_table(PATH, COLUMNS).batches(numbers(COLUMNS))
+    np.testing.assert_array_equal(table.astype(np.float32), batch.rows)
 
 
 def test_the_split_is_the_first_four_fifths() -> None:

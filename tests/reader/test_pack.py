@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reader import pack as module
 from reader.formats import Reading
 from reader.pack import Cache, PackedTable, pack
-from reader.schema import Schema, TableError
-from reader.table import Table, open_table
+from reader.schema import TableError
+from reader.table import open_table
+from tests.conftest import numeric
 
 ROWS = 150_000
-SCHEMA = Schema(("a", "b", "y"), ("a", "b"), "y")
+SCHEMA = numeric(["a", "b", "y"], "y")
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_second_run_does_not_read_the_table(table: Path, monkeypatch: pytest.Mon
     def read(*arguments: object) -> None:
         raise AssertionError("the table was read")
 
-    monkeypatch.setattr(Table, "batches", read)
+    monkeypatch.setattr(module, "read_batches", read)
     assert len(packed(table).matrix) == ROWS
 
 

@@ -7,22 +7,21 @@ import pytest
 
 from reader.formats import Reading
 from reader.pack import pack
-from reader.schema import Schema, TableError
+from reader.schema import Schema, TableError, roles
 from reader.table import open_like, open_table
-from tests.conftest import COLUMNS
+from tests.conftest import COLUMNS, numbers, numeric
 
 
 def read(path: Path, content: str | bytes, columns: list[str] | None = None) -> list[list[float]]:
     """Write `content`, and read it back with the last column as the target."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     table = open_table(path, columns)
-    schema = Schema.of(str(path), table.columns, table.columns[-1], [])
-    return pack(table, schema).matrix.tolist()
+    return pack(table, numeric(table.columns, table.columns[-1])).matrix.tolist()
 
 
 def test_housing_data() -> None:
     table = open_table("data/boston/housing.data", COLUMNS)
-    packed = pack(table, Schema.of("", COLUMNS, "MEDV", []))
+    packed = pack(table, numeric(COLUMNS, "MEDV"))
     assert packed.matrix.dtype == np.float32
     assert packed.matrix.flags.c_contiguous
     np.testing.assert_array_equal(
@@ -125,11 +124,11 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_text_in_an_excluded_column_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("name,a,y\nx,1,2\n,3,4\n")
-    packed = pack(open_table(path), Schema.of("", ["name", "a", "y"], "y", ["name"]))
+    packed = pack(open_table(path), numeric(["name", "a", "y"], "y", ["name"]))
     assert packed.matrix.tolist() == [[1, 2], [3, 4]]
 
 
-SCHEMA = Schema(columns=("a", "i", "b", "y"), features=("a", "b"), target="y")
+SCHEMA = numeric(["a", "i", "b", "y"], "y", ["i"])
 
 
 @pytest.mark.parametrize(
@@ -150,8 +149,8 @@ def test_columns_of_a_table_to_predict(
 ) -> None:
     path = tmp_path / "t.txt"
     path.write_text(content)
-    (batch,) = open_like(path, SCHEMA).batches(SCHEMA.features)
-    assert batch.tolist() == rows
+    (batch,) = open_like(path, SCHEMA).batches(numbers(["a", "b"]))
+    assert batch.rows.tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -173,8 +172,8 @@ def test_wrong_table_to_predict(tmp_path: Path, content: str, words: str) -> Non
 def test_unknown_target_may_be_empty(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,y\n1,2,\n3,4,5\n")
-    (batch,) = open_like(path, SCHEMA).batches(["a", "b", "y"], may_be_empty=["y"])
-    np.testing.assert_array_equal(batch, [[1, 2, np.nan], [3, 4, 5]])
+    (batch,) = open_like(path, SCHEMA).batches(numbers(["a", "b", "y"], ["y"]))
+    np.testing.assert_array_equal(batch.rows, [[1, 2, np.nan], [3, 4, 5]])
 
 
 HOLES = Reading(missing=["", "NA", "?", "-999"])
@@ -194,15 +193,15 @@ HOLES = Reading(missing=["", "NA", "?", "-999"])
 def test_holes_where_they_are_allowed(tmp_path: Path, content: str) -> None:
     (tmp_path / "t.txt").write_text(content)
     table = open_table(tmp_path / "t.txt", reading=HOLES)
-    (rows,) = table.batches(["a", "b", "c"], may_be_empty=["a", "b"])
-    np.testing.assert_array_equal(rows, [[1, np.nan, 3], [np.nan, 5, 6], [7, 8, 9]])
+    (batch,) = table.batches(numbers(["a", "b", "c"], ["a", "b"]))
+    np.testing.assert_array_equal(batch.rows, [[1, np.nan, 3], [np.nan, 5, 6], [7, 8, 9]])
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("a,b,c\n1,2,NA\n", "line 2, column c: found 'NA', expected a number"),
-        ("a,b,c\n1,2,-999\n", "line 2, column c: found '-999', expected a finite number"),
+        ("a,b,c\n1,2,NA\n", "line 2, column c: found an empty cell, expected a number"),
+        ("a,b,c\n1,2,-999\n", "line 2, column c: found an empty cell"),
         ("a,b,c\n1,N/A,3\n", "line 2, column b: found 'N/A', expected a number"),
         ("a,b,c\n1,nan,3\n", "line 2, column b: found 'nan', expected a finite number"),
         ("a,b,c\n1,inf,3\n", "line 2, column b: found 'inf'"),
@@ -213,7 +212,7 @@ def test_what_is_no_hole(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "t.csv").write_text(content)
     table = open_table(tmp_path / "t.csv", reading=HOLES)
     with pytest.raises(TableError) as caught:
-        list(table.batches(["a", "b", "c"], may_be_empty=["a", "b"]))
+        list(table.batches(numbers(["a", "b", "c"], ["a", "b"])))
     assert words in str(caught.value)
 
 
@@ -228,13 +227,13 @@ def test_what_is_no_hole(tmp_path: Path, content: str, words: str) -> None:
 )
 def test_wrong_roles(target: str, exclude: list[str], words: str) -> None:
     with pytest.raises(TableError) as caught:
-        Schema.of("housing.data", COLUMNS, target, exclude)
+        roles("housing.data", COLUMNS, target, exclude)
     assert words in str(caught.value)
 
 
 def test_row_taken_for_a_header() -> None:
     with pytest.raises(TableError, match=r"name the columns .* in data\.columns"):
-        Schema.of("t.csv", ["1", "2", "3"], "y", [])
+        roles("t.csv", ["1", "2", "3"], "y")
 
 
 def test_schema_reads_back() -> None:

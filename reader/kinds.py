@@ -1,0 +1,200 @@
+"""What kind a column is, told from a sample of its cells, and how its cells become numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import date
+from itertools import product
+
+import numpy as np
+import polars as pl
+
+from reader.formats import Reading
+from reader.schema import Column, TableError, is_number
+
+MOST_LEVELS = 100_000
+TRUE, FALSE = ("true", "yes", "t", "y", "1", "是"), ("false", "no", "f", "n", "0", "否")
+BOOLEANS = dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
+DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
+CLOCKS = (" %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M:%S%.f%#z", "T%H:%M:%S%.f%#z", " %H:%M", "T%H:%M")
+FORMATS = [*DAYS, *map("".join, product(DAYS, CLOCKS))]
+ID_NAME = re.compile(r"(^|[\W_])(id|uuid|guid)$|编号$|序号$", re.IGNORECASE)
+ID_IN_CAMEL_CASE = re.compile(r"[a-z]I[dD]$")
+FEW = 20  # rows that may all differ in a column that is no identifier
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+def infer(name: str, cells: pl.Series, time_format: str | None = None) -> Column:
+    """The kind of a column, from cells (null where one is missing).
+
+    numeric where at least half of the cells are numbers: the others are mistakes, to be told of
+    where they stand. id where no two cells are equal: texts, or whole numbers under such a name.
+    boolean, time and categorical are for texts.
+    """
+    known = cells.drop_nulls()
+    numbers = known.cast(pl.Float64, strict=False)
+    if 2 * numbers.null_count() <= len(known):
+        named = ID_NAME.search(name) or ID_IN_CAMEL_CASE.search(name)
+        whole = not numbers.null_count() and (numbers == numbers.round()).all()
+        is_id = named and len(known) and whole and known.n_unique() == len(known)
+        return Column(name, "id" if is_id else "numeric")
+    if known.str.to_lowercase().is_in(list(BOOLEANS)).all():
+        return Column(name, "boolean")
+    if found := time_column(name, known, time_format):
+        return found
+    differ = len(known) > FEW and known.n_unique() == len(known)
+    return Column(name, "id" if differ else "categorical")
+
+
+def time_column(name: str, cells: pl.Series, time_format: str | None) -> Column | None:
+    """The column as a time, if there is a format that reads at least half of the cells."""
+    if not len(cells):
+        return None
+    for candidate in [time_format] if time_format else FORMATS:
+        moments = _moments(cells, candidate).drop_nulls()
+        if len(moments) and 2 * len(moments) >= len(cells):
+            clock = ("hour",) if any(sign in candidate for sign in ("%H", "%I", "%T")) else ()
+            parts = ("year", "month", "day_of_week", *clock, "elapsed")
+            origin = str(moments.dt.date().min())
+            return Column(name, "time", format=candidate, parts=parts, origin=origin)
+    return None
+
+
+def of_kind(name: str, kind: str, cells: pl.Series, time_format: str | None = None) -> Column:
+    """The column, of a kind that was asked for. Raises TableError for a time of no known format."""
+    if kind != "time":
+        return Column(name, kind)
+    known = cells.drop_nulls()
+    if found := time_column(name, known, time_format):
+        return found
+    example = repr(known[0]) if len(known) else "no cell"
+    raise TableError(
+        f"column {name} (data.kinds: time): found {example}, expected "
+        f"{time_format or 'a date like 2024-12-31 or 2024-12-31 23:59:59'}; "
+        "say how times are written in data.time_format, as in '%d.%m.%Y'"
+    )
+
+
+def rounded_away(cells: pl.Series) -> bool:
+    """Whether float32 may be too coarse for a column: its cells differ, and it changes some."""
+    numbers = cells.drop_nulls().cast(pl.Float64, strict=False).drop_nulls()
+    return numbers.n_unique() > 1 and bool((numbers.cast(pl.Float32) != numbers).any())
+
+
+class Levels:
+    """Codes of texts from 1 on; a text that has none gets the next one, or 0 once it is closed."""
+
+    def __init__(self, texts: Iterable[str | None] = (), closed: bool = False) -> None:
+        self.texts: list[str | None] = list(texts)
+        self.closed = closed
+        self._known = set(self.texts)
+
+    def encode(self, column: str, cells: pl.Series) -> pl.Series:
+        """Float32 codes. Raises TableError for more than MOST_LEVELS levels."""
+        if not self.closed:
+            new = [text for text in cells.unique(maintain_order=True) if text not in self._known]
+            self.texts += new
+            self._known.update(new)
+        if len(self.texts) > MOST_LEVELS:
+            raise TableError(
+                f"column {column}: found more than {MOST_LEVELS:,} different texts; leave it out "
+                f"(data.exclude), or pass it through as an id (data.kinds: {{{column}: id}})"
+            )
+        codes = {text: index for index, text in enumerate(self.texts, start=1)}
+        empty = codes.pop(None, 0)
+        found = cells.replace_strict(
+            list(codes), list(codes.values()), default=0, return_dtype=pl.Float32
+        )
+        return found.zip_with(cells.is_not_null(), pl.Series([empty], dtype=pl.Float32))
+
+
+class Encoder:
+    """Turns the cells of one column into numbers, and counts what is missing or unknown."""
+
+    def __init__(
+        self, column: Column, may_be_empty: bool = False, levels: Levels | None = None
+    ) -> None:
+        self.column = column
+        self.may_be_empty = may_be_empty or column.kind == "categorical"
+        self.levels = levels or Levels(column.levels, closed=True)
+        self.missing = self.unknown = 0
+        kinds: dict[str, Callable[[pl.Series], list[pl.Series]]] = {
+            "boolean": self._boolean,
+            "time": self._time,
+            "categorical": self._categorical,
+        }
+        self._encode = kinds.get(column.kind, self._number)
+
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether the cells are plain numbers, and not texts."""
+        return self.column.kind in ("numeric", "target")
+
+    def encode(self, cells: pl.Series) -> list[pl.Series]:
+        """Float32 columns named as `column.packed`; null or NaN where a cell is null or wrong."""
+        if not self.reads_numbers and cells.dtype != pl.String:
+            cells = cells.cast(pl.String)
+        found = self._encode(cells)
+        return [part.alias(name) for part, name in zip(found, self.column.packed, strict=True)]
+
+    def count(self, cells: pl.Series, encoded: pl.Series) -> None:
+        """Take note of cells that are missing or of no known level."""
+        self.missing += cells.null_count()
+        if self.column.kind == "categorical":
+            self.unknown += int(((encoded == 0) & cells.is_not_null()).sum())
+
+    def expected(self, cell: str) -> str:
+        """What a wrong cell should have been."""
+        return {
+            "boolean": "true or false, yes or no, 1 or 0",
+            "time": f"a time written {self.column.format}",
+        }.get(self.column.kind, "a finite number (float32)" if is_number(cell) else "a number")
+
+    def _number(self, cells: pl.Series) -> list[pl.Series]:
+        return [cells.cast(pl.Float32, strict=False)]
+
+    def _boolean(self, cells: pl.Series) -> list[pl.Series]:
+        lowered = cells.str.to_lowercase()
+        return [lowered.replace_strict(BOOLEANS, default=None, return_dtype=pl.Float32)]
+
+    def _categorical(self, cells: pl.Series) -> list[pl.Series]:
+        return [self.levels.encode(self.column.name, cells)]
+
+    def _time(self, cells: pl.Series) -> list[pl.Series]:
+        moments = _moments(cells, self.column.format)
+        origin = date.fromisoformat(self.column.origin)
+        elapsed = (moments - pl.Series([origin]).cast(pl.Datetime("us"))).dt.total_microseconds()
+        parts = {
+            "year": moments.dt.year(),
+            "month": moments.dt.month(),
+            "day_of_week": moments.dt.weekday(),
+            "hour": moments.dt.hour(),
+            "elapsed": elapsed / MICROSECONDS_A_DAY,
+        }
+        return [parts[name].cast(pl.Float32) for name in self.column.parts]
+
+
+def _moments(cells: pl.Series, time_format: str) -> pl.Series:
+    """Datetimes, of UTC where the cells name their offset; null where a cell is none."""
+    found = cells.str.to_datetime(time_format, strict=False, time_unit="us")
+    return found.dt.replace_time_zone(None)
+
+
+def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
+    """The cells with null wherever one is missing: a text, or in a numeric column a number."""
+    if cells.dtype == pl.String:
+        cells = cells.str.strip_chars()
+        cells = cells.set(cells.is_in(list(reading.missing)), None)
+    if not numeric:
+        return cells
+    if cells.dtype == pl.String and reading.decimal_comma:
+        cells = cells.str.replace(",", ".", literal=True)
+    marks = [float(text) for text in reading.missing if is_number(text)]
+    if cells.dtype.is_float() and np.isnan(marks).any():
+        cells = cells.fill_nan(None)
+    if not np.isfinite(marks).any():
+        return cells
+    numbers = cells.cast(pl.Float32, strict=False)
+    marked = numbers.is_in(pl.Series(marks, dtype=pl.Float32).implode())
+    return cells.set(marked, None) if marked.any() else cells

@@ -1,0 +1,191 @@
+"""Cells to float32 rows, batch by batch, every cell checked."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from reader.formats import Reading, Source, Survey
+from reader.kinds import Encoder, clean
+from reader.schema import TableError
+
+ROWS_PER_BATCH = 65_536
+
+
+class Batch(NamedTuple):
+    """`rows`: float32 [n, packed columns], NaN where a cell may be empty and is; `ids`: texts, by
+    column; `errors`: what is wrong with a row, by its index here; all of such a row is NaN."""
+
+    rows: NDArray[np.float32]
+    ids: pl.DataFrame
+    errors: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a row is made of: columns that become numbers, and columns passed through as text.
+
+    With `flag` a wrong row does not raise, but goes into `Batch.errors`.
+    """
+
+    encoders: tuple[Encoder, ...] = ()
+    ids: tuple[str, ...] = ()
+    flag: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*(encoder.column.name for encoder in self.encoders), *self.ids)
+
+    @property
+    def texts(self) -> set[str]:
+        return {e.column.name for e in self.encoders if not e.reads_numbers} | set(self.ids)
+
+
+def read_batches(file: Source, layout: Layout) -> Iterator[Batch]:
+    """Stream a file's rows, n <= ROWS_PER_BATCH at a time, in order; blank lines are no rows."""
+    read = yield from _by_numbers(file, layout)
+    if read is not None:
+        yield from _by_cells(file, layout, read)
+
+
+def unreadable(file: Source, error: Exception) -> TableError:
+    reason = str(error).splitlines()[0]
+    return TableError(f"{file.path}: cannot be read as a table: {reason}")
+
+
+def _by_numbers(file: Source, layout: Layout) -> Generator[Batch, None, int | None]:
+    """The shortest way, up to the first batch that is not plainly right.
+
+    Returns how many rows it gave, or None where they were all.
+    """
+    read, frame = 0, file.numbers(layout.names, layout.texts)
+    if frame is None:
+        return read
+    try:
+        for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
+            if cells["suspect"].any():
+                return read
+            decoded = _Decoded.of(cells, layout, file.reading)
+            if not decoded.is_right():
+                return read
+            read += len(cells)
+            yield decoded.batch()
+    except pl.exceptions.PolarsError:
+        return read
+    return None
+
+
+def _by_cells(file: Source, layout: Layout, first: int) -> Iterator[Batch]:
+    """From row `first` on, by the text of each cell."""
+    survey: Survey | None = None
+    try:
+        frame = file.cells(layout.names, ragged=layout.flag).slice(first)
+        for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
+            index = np.arange(first, first + len(cells))
+            first += len(cells)
+            decoded = _Decoded.of(cells, layout, file.reading)
+            if not layout.flag and not cells["suspect"].any() and decoded.is_right():
+                yield decoded.batch()
+                continue
+            survey = survey or _survey(file, layout)
+            index = np.setdiff1d(index, survey.blank)
+            decoded = _Decoded.of(cells[index - first + len(cells)], layout, file.reading)
+            errors = {
+                row: survey.ragged[at]
+                for row, at in enumerate(index.tolist())
+                if at in survey.ragged
+            }
+            for row, message in decoded.wrong_cells(file.reading):
+                errors.setdefault(row, message)
+                if not layout.flag:
+                    break
+            errors = {row: f"{survey.place(index[row])}, {errors[row]}" for row in sorted(errors)}
+            if errors and not layout.flag:
+                raise TableError(f"{file.path}, {next(iter(errors.values()))}")
+            yield decoded.batch(errors)
+    except pl.exceptions.PolarsError as error:
+        _survey(file, layout)
+        raise unreadable(file, error) from None
+
+
+def _survey(file: Source, layout: Layout) -> Survey:
+    """Raises TableError at the first row of the wrong length, unless the layout flags it."""
+    survey = file.survey()
+    for row, message in survey.ragged.items():
+        if not layout.flag:
+            raise TableError(f"{file.path}, {survey.place(row)}: {message}")
+    return survey
+
+
+class _Decoded(NamedTuple):
+    """A batch: its cells, null where one is missing, and the numbers they became."""
+
+    layout: Layout
+    cells: list[pl.Series]
+    encoded: list[list[pl.Series]]
+    ids: pl.DataFrame
+    rows: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, layout: Layout, reading: Reading) -> _Decoded:
+        cells = [
+            clean(frame[str(index)], reading, encoder.reads_numbers)
+            for index, encoder in enumerate(layout.encoders)
+        ]
+        encoded = [e.encode(column) for e, column in zip(layout.encoders, cells, strict=True)]
+        parts = [part for parts in encoded for part in parts]
+        passed = frame[:, len(cells) : len(cells) + len(layout.ids)]
+        ids = passed.select(pl.all().cast(pl.String).str.strip_chars())
+        ids.columns = list(layout.ids)
+        rows = pl.DataFrame(parts).to_numpy(order="c") if parts else np.empty((len(frame), 0))
+        return cls(layout, cells, encoded, ids, rows.astype(np.float32, copy=False))
+
+    def is_right(self) -> bool:
+        """Whether there is a number wherever a cell may not be empty, and no wrong cell."""
+        return bool(np.isfinite(self.rows).all()) or not any(mask.any() for mask in self._wrong())
+
+    def _wrong(self) -> Iterator[NDArray[np.bool_]]:
+        for encoder, cells, parts in zip(
+            self.layout.encoders, self.cells, self.encoded, strict=True
+        ):
+            wrong = ~parts[0].is_finite().fill_null(False) & cells.is_not_null()
+            yield (wrong if encoder.may_be_empty else wrong | cells.is_null()).to_numpy()
+
+    def wrong_cells(self, reading: Reading) -> Iterator[tuple[int, str]]:
+        """The row, and what is wrong, of each cell that is; row by row."""
+        if not self.layout.encoders:
+            return
+        for row, column in np.argwhere(np.column_stack(list(self._wrong()))):
+            encoder, cell = self.layout.encoders[column], self.cells[column][int(row)]
+            yield int(row), _explain(encoder, "" if cell is None else str(cell))
+
+    def batch(self, errors: dict[int, str] | None = None) -> Batch:
+        for encoder, cells, parts in zip(
+            self.layout.encoders, self.cells, self.encoded, strict=True
+        ):
+            encoder.count(cells, parts[0])
+        rows = self.rows
+        if errors:
+            rows = rows.copy()
+            rows[list(errors)] = np.nan
+        return Batch(rows, self.ids, errors or {})
+
+
+def _explain(encoder: Encoder, cell: str) -> str:
+    name, kind = encoder.column.name, encoder.column.kind
+    found = repr(cell[:40]) if cell else "an empty cell"
+    advice = "mend the cell, or train without the column (data.exclude)"
+    if kind == "target":
+        advice = "mend the cell, or leave the row out of the table"
+    elif not cell:
+        advice += "; holes in features are filled in where data.missing.numeric says how"
+    elif kind == "numeric":
+        advice += f", or take it for texts (data.kinds: {{{name}: categorical}})"
+    if cell == name:
+        advice = "the line is a header: leave data.columns out, and it will be read"
+    return f"column {name}: found {found}, expected {encoder.expected(cell)}; {advice}"
