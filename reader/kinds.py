@@ -190,11 +190,16 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
         return cells
     if cells.dtype == pl.String and reading.decimal_comma:
         cells = cells.str.replace(",", ".", literal=True)
-    marks = [float(text) for text in reading.missing if is_number(text)]
-    if cells.dtype.is_float() and np.isnan(marks).any():
+    if cells.dtype.is_float() and {"nan", "NaN"} & set(reading.missing):
         cells = cells.fill_nan(None)
-    if not np.isfinite(marks).any():
+    if not (marks := finite_marks(reading)):
         return cells
     numbers = cells.cast(pl.Float32, strict=False)
     marked = numbers.is_in(pl.Series(marks, dtype=pl.Float32).implode())
     return cells.set(marked, None) if marked.any() else cells
+
+
+def finite_marks(reading: Reading) -> list[float]:
+    """Numbers like -999 that stand for a missing one."""
+    marks = [float(text) for text in reading.missing if is_number(text)]
+    return [mark for mark in marks if np.isfinite(mark)]

@@ -11,10 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from reader.formats import Reading, Source, Survey
-from reader.kinds import Encoder, clean
+from reader.kinds import Encoder, clean, finite_marks
 from reader.schema import TableError
 
 ROWS_PER_BATCH = 65_536
+NO_IDS = pl.DataFrame()
 
 
 class Batch(NamedTuple):
@@ -70,6 +71,12 @@ def _by_numbers(file: Source, layout: Layout) -> Generator[Batch, None, int | No
         for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
             if cells["suspect"].any():
                 return read
+            if not layout.texts and not finite_marks(file.reading):
+                rows = cells.drop("suspect").to_numpy(order="c")
+                if np.isfinite(rows).all():
+                    read += len(cells)
+                    yield Batch(rows, NO_IDS, {})
+                    continue
             decoded = _Decoded.of(cells, layout, file.reading)
             if not decoded.is_right():
                 return read

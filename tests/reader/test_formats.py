@@ -101,7 +101,7 @@ def test_same_digest_for_the_same_files(tmp_path: Path) -> None:
         (FRAME.with_columns(b=pl.Series(["2", "x"])), "row 2, column b: found 'x'"),
         (
             FRAME.with_columns(b=pl.Series([2.0, float("nan")])),
-            "row 2, column b: found an empty cell",
+            "row 2, column b: found 'nan'",
         ),
         (FRAME.with_columns(b=pl.lit(True)), "column b: found 'true', expected a number"),
         (FRAME.with_columns(b=pl.lit([1])), "column b: found List"),
