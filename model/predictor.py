@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
 FORMAT = 2
+TRUE, FALSE = (
+    (True, "true", "yes", "t", "y", "1", "是"),
+    (False, "false", "no", "f", "n", "0", "否"),
+)
 
 
 class ExportError(ValueError):
@@ -79,6 +85,8 @@ class Predictor:
         predictor.features                       # the columns it wants, in order
         predictor.predict(rows)                  # float32 [N, D] raw values -> float32 [N]
 
+        predictor.predict(predictor.encode({"area": [7.5], "town": ["north"]}))
+
     `device` is auto, cpu, gpu or gpu:N. Raises ExportError where the folder is not a sound
     export, DeviceError where there is no such device.
     """
@@ -103,6 +111,64 @@ class Predictor:
         if not len(values):
             return np.empty(0, dtype=np.float32)
         return run_graph(self._predictor, values)[:, 0]
+
+    def encode(self, table: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
+        """The rows that `predict` takes, of columns by name as the table has them.
+
+        Cells are numbers, booleans, texts, or datetimes (no other time zone than UTC); None is a
+        missing one. Raises ValueError for a column that is not there, and for a wrong cell.
+        """
+        packed: list[NDArray[np.float32]] = []
+        for column in self.contract["schema"]["columns"]:
+            name, kind = column["name"], column["kind"]
+            if kind in ("id", "ignored", "target"):
+                continue
+            if name not in table:
+                raise ValueError(f"no column {name}; found {', '.join(table)}")
+            try:
+                packed += _encode(column, table[name])
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"column {name} ({kind}): {error}") from None
+        return np.column_stack(packed)
+
+
+def _encode(column: dict[str, Any], cells: Sequence[Any]) -> list[NDArray[np.float32]]:
+    """The numbers that the cells of one column become, NaN where one is missing."""
+    if column["kind"] == "categorical":
+        codes = {text: code for code, text in enumerate(column.get("levels", []), start=1)}
+        found = [codes.get(cell if cell is None else str(cell), 0) for cell in cells]
+        return [np.array(found, dtype=np.float32)]
+    if column["kind"] == "boolean":
+        known = {None: np.nan} | dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
+        lowered = [cell.lower() if isinstance(cell, str) else cell for cell in cells]
+        return [np.array([known[cell] for cell in lowered], dtype=np.float32)]
+    if column["kind"] == "numeric":
+        return [np.array([np.nan if c is None else float(c) for c in cells], dtype=np.float32)]
+    moments = [_moment(c, column["format"]) if isinstance(c, str) else c for c in cells]
+    parts = [_time(moment, datetime.fromisoformat(column["origin"])) for moment in moments]
+    return [np.array([part[n] for part in parts], dtype=np.float32) for n in column["parts"]]
+
+
+def _moment(text: str, written: str) -> datetime:
+    """A time as the table has it; of UTC where it names its offset."""
+    if written.startswith("%Y-%m-%d"):
+        moment = datetime.fromisoformat(text)
+    else:
+        moment = datetime.strptime(text, written.replace("%.f", "").replace("%#z", "%z"))
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _time(moment: datetime | None, origin: datetime) -> dict[str, float]:
+    """The parts of a time; `elapsed` in days since the origin."""
+    if moment is None:
+        return dict.fromkeys(("year", "month", "day_of_week", "hour", "elapsed"), np.nan)
+    return {
+        "year": moment.year,
+        "month": moment.month,
+        "day_of_week": moment.isoweekday(),
+        "hour": moment.hour,
+        "elapsed": (moment - origin) / timedelta(days=1),
+    }
 
 
 def resolve_device(name: str) -> str:

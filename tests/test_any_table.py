@@ -102,6 +102,31 @@ def test_ids_come_before_predictions_and_order_of_columns_is_nothing(
     assert np.abs(np.array([float(row["prediction"]) for row in one]) - actual).max() < 1.5
 
 
+def test_columns_from_a_program_are_encoded_like_those_of_a_file(
+    run: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    folder, rows = run
+    predictor = Predictor(folder / "run")
+    found = predictor.predict(
+        predictor.encode(
+            {
+                "sold": [row["sold"] for row in rows],
+                "garden": [row["garden"] == "yes" for row in rows],
+                "town": [row["town"] or None for row in rows],
+                "area": [float(row["area"]) for row in rows],
+            }
+        )
+    )
+    lines = predicted(folder, write(tmp_path / "t.csv", rows))
+    np.testing.assert_array_equal(
+        found, np.array([line["prediction"] for line in lines], dtype=np.float32)
+    )
+    with pytest.raises(ValueError, match="no column town"):
+        predictor.encode({"area": [1]})
+    with pytest.raises(ValueError, match=r"column garden \(boolean\)"):
+        predictor.encode({"area": [1], "town": ["north"], "garden": ["perhaps"], "sold": [None]})
+
+
 def test_what_is_unlike_training_is_told_once_a_column(
     run: tuple[Path, list[dict[str, Any]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
