@@ -1,6 +1,7 @@
 """Predict a table with an exported model.
 
 python infer.py --model runs/boston --input table.csv --output predictions.csv
+python infer.py --model runs/boston --verify
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ from reader.table import Table, open_like
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
+        if options.verify:
+            verify(Predictor(options.model, options.device))
+        if options.input is None:
+            return 0
         with input_file(options.input) as source, output_file(options.output, source) as output:
             contract = read_contract(find_export(options.model))
             schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
@@ -56,9 +61,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, help="a run folder or an export folder")
-    parser.add_argument(
-        "--input", required=True, help="a table like the one trained on; - for stdin"
-    )
+    parser.add_argument("--input", help="a table like the one trained on; - for stdin")
     parser.add_argument("--output", default="-", help="a CSV file; - for stdout, the default")
     parser.add_argument(
         "--on-error",
@@ -68,7 +71,25 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "empty, and give the reason in a column `error` (flag)",
     )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, gpu or gpu:N")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="check every file, and predict the golden rows of the contract again",
+    )
+    options = parser.parse_args(arguments)
+    if options.input is None and not options.verify:
+        parser.error("expected --input, --verify, or both")
+    return options
+
+
+def verify(predictor: Predictor) -> None:
+    """Raises ExportError where golden rows are not predicted as they were."""
+    rows, worst = predictor.verify()
+    print(
+        f"verified: {len(predictor.contract['files']) + 1} files by SHA-256, {rows} golden rows "
+        f"within {worst:.1e} (tolerance {predictor.contract['golden']['tolerance']:.1e})",
+        file=sys.stderr,
+    )
 
 
 @contextmanager
@@ -117,20 +138,23 @@ def predict(
     target = [Encoder(Column(schema.target, "target"), may_be_empty=True)] if known else []
     ids = tuple(name for name in schema.ids if name in table.columns)
     layout = Layout((*monitor.encoders, *target), ids, flag)
-    header = [*ids, "prediction", *["error"] * flag]
+    header = [*ids, *predictor.outputs, *["error"] * flag]
     output.write(pl.DataFrame(schema=header).write_csv().encode())
     sums, wrong = Sums(), 0
     for rows, texts, errors in table.batches(layout):
         features = np.ascontiguousarray(rows[:, :-1]) if known else rows
         features[list(errors)] = 0
-        prediction = predictor.predict(features)
-        lines = {name: texts[name] for name in ids} | {"prediction": pl.Series(prediction)}
+        found = predictor.predict_outputs(features)
+        prediction = found[:, 0]
+        lines = {name: texts[name] for name in ids}
+        lines |= {name: pl.Series(found[:, i]) for i, name in enumerate(predictor.outputs)}
         if flag:
             reasons = [errors.get(row) for row in range(len(rows))] if errors else [None]
             lines["error"] = pl.Series(reasons, dtype=pl.String).extend_constant(
                 None, len(rows) - len(reasons)
             )
-            lines["prediction"] = lines["prediction"].set(lines["error"].is_not_null(), None)
+            wrong_rows = lines["error"].is_not_null()
+            lines |= {name: lines[name].set(wrong_rows, None) for name in predictor.outputs}
         output.write(pl.DataFrame(lines).write_csv(include_header=False).encode())
         monitor.add(np.delete(features, list(errors), axis=0) if errors else features, len(rows))
         wrong += len(errors)

@@ -253,6 +253,32 @@ class TrainConfig(Section):
     """steps between two points of the curve of training loss by step"""
 
 
+class CheckpointConfig(Section):
+    seconds: NonNegativeFloat = 60.0
+    """seconds between two checkpoints; 0: do not count them"""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """steps between two checkpoints, rounded up to whole blocks of rows; 0: do not count them"""
+    epochs: Annotated[int, Field(ge=0)] = 0
+    """epochs between two checkpoints; 0: do not count them. One at the end is always written"""
+    keep: PositiveInt = 3
+    """how many of the last checkpoints to keep"""
+
+
+class IntervalsConfig(Section):
+    coverage: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """share of true values that intervals `lower` to `upper` are to hold, as in 0.9; they are
+    calibrated on the validation part (split conformal) and exported; null: none"""
+
+
+class CardConfig(Section):
+    intended_use: str = ""
+    """what the model is for, and what not; stands in report.html"""
+    data: str = ""
+    """where the rows come from"""
+    known_bias: str = ""
+    """what is known to be unfair or one-sided in them"""
+
+
 class RunConfig(Section):
     dir: Name
     """run folder; default: runs/ and the name of the recipe"""
@@ -296,10 +322,21 @@ class Config(Section):
     optimizer: OptimizerConfig = SGDConfig()
     schedule: ScheduleConfig = CosineConfig()
     train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    intervals: IntervalsConfig = IntervalsConfig()
+    card: CardConfig = CardConfig()
     run: RunConfig
 
     @model_validator(mode="after")
     def check_patience(self) -> Config:
         if self.train.patience and not self.data.split.validation:
             raise ValueError("train.patience needs a validation part: set data.split.validation")
+        return self
+
+    @model_validator(mode="after")
+    def check_intervals(self) -> Config:
+        split = self.data.split
+        by_share = split.method not in ("column", "files")
+        if self.intervals.coverage and by_share and not split.validation:
+            raise ValueError("intervals.coverage needs a validation part: set data.split.validation")
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def parity_tolerance(target_range: float, expected: NDArray[np.float64]) -> floa
 
     1e-5 of the target's range, and 1e-6 (some 8 units in the last place) of the predictions.
     """
-    return 1e-5 * target_range + 1e-6 * float(np.abs(expected).max())
+    return 1e-5 * target_range + 1e-6 * float(np.abs(expected).max(initial=0.0))
 
 
 def export(
@@ -34,11 +34,13 @@ def export(
     contract: dict[str, Any],
     rows: NDArray[np.float32],
     target_range: float,
+    unusual: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> dict[str, Any]:
     """Write the static graph, its weights and contract.json to `folder`; the measured parity.
 
-    `rows`: float32 [N, D] real rows for the comparison; `target_range`: the
-    target's maximum minus its minimum in training, from which the tolerance follows.
+    `rows`: float32 [N, D] real rows for the comparison; `unusual`: others by kind, which join some
+    of them as golden rows; `target_range`: the target's maximum minus its minimum in training, from
+    which the tolerance follows.
     Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing,
     where the exported graph differs from the regressor by more than the tolerance.
     """
@@ -53,7 +55,7 @@ def export(
         graph = paddle.jit.to_static(regressor, input_spec=[specification], full_graph=True)
         paddle.jit.save(graph, str(draft / Path(GRAPH).stem))
         parity, onednn = prove(draft, rows, expected, parity_tolerance(target_range, expected))
-        golden = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
+        real = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
         predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
         write_contract(
             draft,
@@ -62,10 +64,8 @@ def export(
                 **contract,
                 "parity": parity,
                 "inference": {"onednn": onednn},
-                "golden": {
-                    "rows": [[None if np.isnan(v) else float(v) for v in row] for row in golden],
-                    "predictions": run_graph(predictor, golden)[:, 0].tolist(),
-                },
+                "outputs": regressor.outputs,
+                "golden": golden(predictor, {"real": real, **(unusual or {})}, target_range),
             },
         )
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,6 +73,25 @@ def export(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return parity
+
+
+def golden(
+    predictor: Any, rows: Mapping[str, NDArray[np.float32]], target_range: float
+) -> dict[str, Any]:
+    """Rows by kind with what the graph says of them, for Predictor.verify: JSON values.
+
+    A row whose prediction is not finite proves nothing, and is left out.
+    """
+    kinds = [kind for kind, group in rows.items() for _ in group]
+    every = np.concatenate(list(rows.values()))
+    found = run_graph(predictor, every)[:, 0]
+    kept = [i for i in range(len(every)) if np.isfinite(found[i])]
+    return {
+        "kinds": [kinds[i] for i in kept],
+        "rows": [[None if np.isnan(v) else float(v) for v in every[i]] for i in kept],
+        "predictions": found[kept].tolist(),
+        "tolerance": parity_tolerance(target_range, found[kept].astype(np.float64)),
+    }
 
 
 def prove(
@@ -103,7 +122,7 @@ def prove(
 
 
 def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Predictions in batches, the last one ragged, and of the first row alone: [N + 1, 1]."""
+    """Predictions in batches, the last one ragged, and of the first row alone: [N + 1, outputs]."""
     size = max(1, len(rows) // 3 - 1)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     return np.concatenate([predict(batch) for batch in [*batches, rows[:1]]]).astype(np.float64)

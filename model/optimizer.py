@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import paddle
+from numpy.typing import NDArray
 from paddle import nn, optimizer
 
 OPTIMIZERS: dict[str, Callable[..., optimizer.Optimizer]] = {
@@ -30,6 +32,31 @@ def build_optimizer(
             {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
         ]
     return OPTIMIZERS[name](learning_rate=learning_rate, parameters=parameters, **options)
+
+
+def get_state(optimizer: optimizer.Optimizer, network: nn.Layer) -> dict[str, NDArray[Any]]:
+    """The optimizer's running means by parameter, as in `linear.weight/moment1_0`.
+
+    Paddle names them after parameters that it numbers over the life of a process.
+    """
+    values = optimizer.state_dict()
+    return {
+        f"{name}/{key.removeprefix(f'{parameter.name}_')}": value.numpy()
+        for name, parameter in network.named_parameters()
+        for key, value in values.items()
+        if key.startswith(f"{parameter.name}_")
+    }
+
+
+def set_state(
+    optimizer: optimizer.Optimizer, network: nn.Layer, state: Mapping[str, NDArray[Any]]
+) -> None:
+    """Put back what `get_state` gave, into an optimizer that has made no step."""
+    names = {name: parameter.name for name, parameter in network.named_parameters()}
+    parts = ((*key.rsplit("/", 1), value) for key, value in state.items())
+    optimizer.set_state_dict(
+        {f"{names[name]}_{kind}": paddle.to_tensor(value) for name, kind, value in parts}
+    )
 
 
 def build_schedule(

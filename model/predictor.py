@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
-FORMAT = 2
+FORMAT = 3
 TRUE, FALSE = (
     (True, "true", "yes", "t", "y", "1", "是"),
     (False, "false", "no", "f", "n", "0", "否"),
@@ -84,6 +84,7 @@ class Predictor:
         predictor = Predictor("runs/boston")
         predictor.features                       # the columns it wants, in order
         predictor.predict(rows)                  # float32 [N, D] raw values -> float32 [N]
+        predictor.predict_outputs(rows)          # -> float32 [N, 3], where `outputs` has intervals
 
         predictor.predict(predictor.encode({"area": [7.5], "town": ["north"]}))
 
@@ -96,12 +97,17 @@ class Predictor:
         self.contract = read_contract(folder)
         self.features: tuple[str, ...] = tuple(self.contract["features"])
         self.target: str = self.contract["target"]
+        self.outputs: tuple[str, ...] = tuple(self.contract["outputs"])
         onednn = self.contract["inference"]["onednn"] if onednn is None else onednn
         device = resolve_device(device)
         self._predictor = load_graph(folder / GRAPH, folder / WEIGHTS, device, onednn)
 
     def predict(self, rows: ArrayLike) -> NDArray[np.float32]:
         """Predict for `rows` [N, D], columns in the order of `features`, in raw units -> [N]."""
+        return self.predict_outputs(rows)[:, 0]
+
+    def predict_outputs(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """All `outputs` of `rows` [N, D] -> [N, outputs]."""
         values = np.ascontiguousarray(rows, dtype=np.float32)
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise ValueError(
@@ -109,8 +115,25 @@ class Predictor:
                 f"({', '.join(self.features)})"
             )
         if not len(values):
-            return np.empty(0, dtype=np.float32)
-        return run_graph(self._predictor, values)[:, 0]
+            return np.empty((0, len(self.outputs)), dtype=np.float32)
+        return run_graph(self._predictor, values)
+
+    def verify(self) -> tuple[int, float]:
+        """Predict the contract's golden rows again: how many, and the largest difference.
+
+        Raises ExportError where that is more than the contract's tolerance.
+        """
+        golden = self.contract["golden"]
+        rows = np.array(golden["rows"], dtype=np.float32).reshape(-1, len(self.features))
+        expected = np.array(golden["predictions"], dtype=np.float64)
+        worst = float(np.abs(self.predict_outputs(rows)[:, 0] - expected).max(initial=0.0))
+        if not worst <= golden["tolerance"]:
+            raise ExportError(
+                f"golden rows are predicted with a difference of {worst:g} in the target's unit, "
+                f"more than the tolerance of {golden['tolerance']:g}; this Paddle computes "
+                "something else than the one that trained: do not use the model with it"
+            )
+        return len(rows), worst
 
     def encode(self, table: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
         """The rows that `predict` takes, of columns by name as the table has them.
@@ -206,7 +229,7 @@ def load_graph(graph: Path, weights: Path, device: str, onednn: bool) -> Any:
 
 
 def run_graph(predictor: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [N, D], N >= 1 -> float32 [N, 1]."""
+    """float32 [N, D], N >= 1 -> float32 [N, outputs]."""
     predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(rows)
     predictor.run()
     output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()

@@ -21,6 +21,7 @@ NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
 class Regressor(nn.Layer):
     """Raw features float32 [N, D] -> predictions float32 [N, 1] in the target's unit.
 
+    With a `margin`, on the scaled target, -> [N, 3]: prediction, lower and upper end of an interval.
     Training runs `network` alone, on rows that `prepare` and `scale_target` have made ready.
     """
 
@@ -29,12 +30,20 @@ class Regressor(nn.Layer):
         self.prepare = prepare
         self.network = network
         self.scale_target = scale_target
+        self.margin: float | None = None
+
+    @property
+    def outputs(self) -> list[str]:
+        return ["prediction"] if self.margin is None else ["prediction", "lower", "upper"]
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        return self.scale_target.inverse(self.network(self.prepare(features)))
+        scaled = self.network(self.prepare(features))
+        if self.margin is not None:
+            scaled = paddle.concat([scaled, scaled - self.margin, scaled + self.margin], axis=1)
+        return self.scale_target.inverse(scaled)
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Arrays in, arrays out: [N, D] -> [N, 1]; without dropout."""
+        """Arrays in, arrays out: [N, D] -> [N, outputs]; without dropout."""
         self.eval()
         with paddle.no_grad():
             return self(paddle.to_tensor(features)).numpy()

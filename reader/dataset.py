@@ -13,6 +13,7 @@ from paddle.io import DataLoader, Dataset
 
 ROWS_PER_BLOCK = 65_536
 NUMBERS_PER_BLOCK = 64 * ROWS_PER_BLOCK
+BATCHES_PER_BLOCK = 4_096  # a run stops between blocks: half a second at most for a small network
 
 
 class Rows(Protocol):
@@ -21,7 +22,7 @@ class Rows(Protocol):
 
 
 class TableDataset(Dataset):  # type: ignore[type-arg]
-    """Item i is block i of the epoch's order: float32 [n, columns].
+    """Item i is block i of what is left of the epoch's order: float32 [n, columns].
 
     A block holds a whole number of mini-batches, so only an epoch's last mini-batch can be short.
     The order is a pure function of (seed, epoch). `width`: what a row of the network's input holds.
@@ -40,20 +41,22 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         self.seed = seed
         self.batch_size = batch_size
         rows_per_block = min(ROWS_PER_BLOCK, NUMBERS_PER_BLOCK // width)
-        self.block_size = max(1, rows_per_block // batch_size) * batch_size
+        batches = min(max(1, rows_per_block // batch_size), BATCHES_PER_BLOCK)
+        self.block_size = batches * batch_size
         self.steps = -(-len(rows) // batch_size)
+        self.first_block = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Shuffle; before the first call there is no order."""
-        self.epoch = epoch
+    def set_epoch(self, epoch: int, first_block: int = 0) -> None:
+        """Shuffle, and begin at block `first_block`; before the first call there is no order."""
+        self.epoch, self.first_block = epoch, first_block
         self.order = self.rows  # lets go of the last order before the next one is made
         self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.block_size)
+        return -(-len(self.rows) // self.block_size) - self.first_block
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
-        start = index * self.block_size
+        start = (self.first_block + index) * self.block_size
         return self.table.take(self.order[start : start + self.block_size])
 
     def batch_sizes(self, rows: int) -> list[int]:
@@ -71,8 +74,8 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         batch_size: Any = None  # an item is a block already; Paddle's stubs leave this case out
         return DataLoader(self, batch_size=batch_size, shuffle=False, use_buffer_reader=False)
 
-    def blocks(self) -> Iterator[paddle.Tensor]:
-        """The epoch, block by block."""
-        for block in self.loader():
+    def blocks(self) -> Iterator[tuple[int, paddle.Tensor]]:
+        """What is left of the epoch, block by block, each with its number in the epoch."""
+        for index, block in enumerate(self.loader(), start=self.first_block):
             gc.collect(0)  # the loader leaves the last block in a cycle of references
-            yield block
+            yield index, block

@@ -14,6 +14,7 @@ from reader.formats import Reading
 from reader.schema import Column, TableError, is_number
 
 MOST_LEVELS = 100_000
+ORIGIN = "2000-01-01"  # the same for every table: a first date would tell of rows held out
 TRUE, FALSE = ("true", "yes", "t", "y", "1", "是"), ("false", "no", "f", "n", "0", "否")
 BOOLEANS = dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
 DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
@@ -56,8 +57,7 @@ def time_column(name: str, cells: pl.Series, time_format: str | None) -> Column 
         if len(moments) and 2 * len(moments) >= len(cells):
             clock = ("hour",) if any(sign in candidate for sign in ("%H", "%I", "%T")) else ()
             parts = ("year", "month", "day_of_week", *clock, "elapsed")
-            origin = str(moments.dt.date().min())
-            return Column(name, "time", format=candidate, parts=parts, origin=origin)
+            return Column(name, "time", format=candidate, parts=parts, origin=ORIGIN)
     return None
 
 

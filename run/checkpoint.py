@@ -1,27 +1,182 @@
-"""Weights on disk: safetensors for the numbers, JSON for where they come from."""
+"""What a run must not lose: weights, optimizer and position, as safetensors and JSON."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from run.folder import to_json, write_atomically
+from run.folder import RunError, to_json, write_atomically
 
 WEIGHTS, STATE = "weights.safetensors", "state.json"
+OPTIMIZER, BEST = "optimizer.safetensors", "best.safetensors"
+STEP = "step-"
+Arrays = Mapping[str, NDArray[Any]]
 
 
-def save_checkpoint(folder: Path, weights: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Checkpoint:
+    """`weights`, those of the `best` epoch so far (none before the first), the `optimizer`'s
+    running means, and `state`: JSON values, of which `step` counts the steps done."""
+
+    weights: Arrays
+    optimizer: Arrays
+    best: Arrays
+    state: dict[str, Any]
+
+
+class Checkpoints:
+    """The last `keep` checkpoints in `folder`, each a folder `step-N` that is renamed into place
+    when it is whole, with a SHA-256 of each file; and for readers `last` and `best`.
+
+    One is due after so many seconds (of a clock that nobody sets), steps or epochs; 0: never.
+    """
+
+    def __init__(self, folder: Path, seconds: float, steps: int, epochs: int, keep: int) -> None:
+        self.folder = folder
+        self._seconds, self._steps, self._epochs, self._keep = seconds, steps, epochs, keep
+        self._time, self._step, self._epoch = time.monotonic(), 0, 0
+
+    def due(self, step: int, epoch: int) -> bool:
+        since = (time.monotonic() - self._time, step - self._step, epoch - self._epoch)
+        every = (self._seconds, self._steps, self._epochs)
+        return any(due and past >= due for past, due in zip(since, every, strict=True))
+
+    def holds(self, step: int) -> bool:
+        """Whether the last one saved or loaded is of this step."""
+        return 0 < step == self._step
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Raises RunError where it cannot be written; what was saved before stays."""
+        state = checkpoint.state
+        final, draft = self.folder / f"{STEP}{state['step']}", self.folder / ".draft"
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            contents = {WEIGHTS: save(dict(checkpoint.weights)), **self._others(checkpoint)}
+            for name, content in contents.items():
+                _write_through(draft / name, content)
+            _write_through(draft / STATE, _sealed(state, contents))
+            shutil.rmtree(final, ignore_errors=True)
+            draft.rename(final)
+            _sync(self.folder)
+            self._publish(checkpoint)
+            for old in self._found()[self._keep :]:
+                shutil.rmtree(old)
+        except OSError as error:
+            raise RunError(
+                f"{self.folder}: the checkpoint of step {state['step']} could not be written: "
+                f"{error.strerror or error}; those before it are whole: mend the cause, then go on "
+                "with --resume"
+            ) from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        self._mark(state)
+
+    def newest(self) -> Checkpoint | None:
+        """The last one that is whole; warns of those that are not."""
+        for path in self._found():
+            try:
+                found = _load(path)
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                print(
+                    f"warning: {path}: torn or altered ({error}); going back to the one before it",
+                    file=sys.stderr,
+                )
+                continue
+            self._mark(found.state)
+            return found
+        return None
+
+    def _mark(self, state: Mapping[str, Any]) -> None:
+        self._time, self._step, self._epoch = time.monotonic(), state["step"], state["epoch"]
+
+    def _others(self, checkpoint: Checkpoint) -> dict[str, bytes]:
+        others = {OPTIMIZER: checkpoint.optimizer, BEST: checkpoint.best}
+        return {name: save(dict(arrays)) for name, arrays in others.items() if arrays}
+
+    def _found(self) -> list[Path]:
+        """Checkpoints, the newest first: by step, for clocks may go back."""
+        found = [p for p in self.folder.glob(f"{STEP}*") if p.name.removeprefix(STEP).isdigit()]
+        return sorted(found, key=lambda path: -int(path.name.removeprefix(STEP)))
+
+    def _publish(self, checkpoint: Checkpoint) -> None:
+        """`last`, and `best` unless what stands there is better."""
+        state = checkpoint.state
+        save_checkpoint(self.folder / "last", checkpoint.weights, state)
+        if not checkpoint.best:
+            return
+        best = {"epoch": state["best_epoch"], "mse": state["best_mse"]}
+        try:
+            standing = load_checkpoint(self.folder / "best")[1]["mse"]
+        except (OSError, ValueError, KeyError, SafetensorError):
+            standing = np.inf
+        if best["mse"] < standing:
+            save_checkpoint(self.folder / "best", checkpoint.best, best)
+
+
+def save_checkpoint(folder: Path, weights: Arrays, state: dict[str, Any]) -> None:
     """Write `weights` and `state` (JSON values) to `folder`, over an earlier checkpoint there."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / WEIGHTS, save(weights))
+    write_atomically(folder / WEIGHTS, save(dict(weights)))
     write_atomically(folder / STATE, to_json(state).encode())
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """The weights by name, and the state."""
-    return load_file(folder / WEIGHTS), json.loads((folder / STATE).read_text())
+    weights = load((folder / WEIGHTS).read_bytes())
+    return weights, json.loads((folder / STATE).read_text())
+
+
+def _load(folder: Path) -> Checkpoint:
+    """Raises ValueError and its like for a checkpoint that is not as it was written."""
+    text = (folder / STATE).read_bytes()
+    state = json.loads(text)
+    files, own = state.pop("files"), state.pop("sha256")
+    if _sum(text.replace(own.encode(), b"0" * 64)) != own:
+        raise ValueError(f"{STATE} has another SHA-256")
+    contents = {name: (folder / name).read_bytes() for name in files}
+    for name, content in contents.items():
+        if _sum(content) != files[name]:
+            raise ValueError(f"{name} has another SHA-256")
+    arrays = {name: load(content) for name, content in contents.items()}
+    return Checkpoint(arrays[WEIGHTS], arrays.get(OPTIMIZER, {}), arrays.get(BEST, {}), state)
+
+
+def _sealed(state: dict[str, Any], contents: Mapping[str, bytes]) -> bytes:
+    """The state with the sum of each file, and its own, taken with its 64 digits at 0."""
+    files = {name: _sum(content) for name, content in contents.items()}
+    text = to_json(state | {"files": files, "sha256": "0" * 64})
+    return text.replace("0" * 64, _sum(text.encode())).encode()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Down to the disk, so that a name that stands after a crash has its content."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

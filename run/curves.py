@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,10 +26,22 @@ class Curves:
         self._folder = folder
         self._writers: dict[str, LogWriter] = {}
 
+    def rewind(self, offsets: Mapping[str, int]) -> None:
+        """Cut each log to the length that a checkpoint took note of; before the first record."""
+        for log in self._folder.glob(f"*/{LOG}"):
+            os.truncate(log, offsets.get(log.parent.name, 0))
+
+    def offsets(self) -> dict[str, int]:
+        """The length of each log in bytes, all records being written."""
+        for writer in self._writers.values():
+            writer.flush()
+        return {log.parent.name: log.stat().st_size for log in self._folder.glob(f"*/{LOG}")}
+
     def _writer(self, part: str) -> LogWriter:
         if part not in self._writers:
             # Always the same name: a VisualDL that is open fails where a log it has read is gone.
-            self._writers[part] = LogWriter(str(self._folder / part), file_name=LOG)
+            with redirect_stdout(StringIO()):  # it tells of a log that it goes on with
+                self._writers[part] = LogWriter(str(self._folder / part), file_name=LOG)
         return self._writers[part]
 
     def recipe(self, config: Mapping[str, Any], text: str) -> None:
@@ -43,8 +58,12 @@ class Curves:
     def epoch(self, epoch: int, part: str, metrics: Mapping[str, float | None]) -> None:
         """Metrics of one part, train or validation, after an epoch; the loss is the MSE."""
         for tag, name in (("loss", "mse"), ("rmse", "rmse"), ("mae", "mae"), ("r2", "r2")):
-            if (value := metrics[name]) is not None:
+            if (value := metrics.get(name)) is not None:
                 self._writer(part).add_scalar(f"epoch/{tag}", value, epoch)
+
+    def optimum(self, epoch: int, mse: float) -> None:
+        """A point of the line that no straight line's loss can get below."""
+        self._writer("optimum").add_scalar("epoch/loss", mse, epoch)
 
     def speed(self, epoch: int, rows_per_second: float) -> None:
         self._writer("train").add_scalar("epoch/rows_per_second", rows_per_second, epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,26 @@ class Optimum:
         return {"train_mse": self.mse, "gap": mse / self.mse - 1 if self.mse else None}
 
 
-def least_squares(mean: Vector, covariance: NDArray[np.float64]) -> Optimum:
+GAPS = {"10%": 0.1, "1%": 0.01, "0.1%": 0.001}
+
+
+def epochs_to_gap(
+    optimum: float, history: Sequence[Mapping[str, float]]
+) -> dict[str, int | None]:
+    """For each gap the first epoch whose training MSE was no further above the optimum."""
+    return {
+        name: next((int(e["epoch"]) for e in history if e["train"] <= optimum * (1 + gap)), None)
+        for name, gap in GAPS.items()
+    }
+
+
+def least_squares(
+    mean: Vector, covariance: NDArray[np.float64], penalty: Vector | float = 0.0
+) -> Optimum:
     """Solve from the mean [D + 1] and covariance [D + 1, D + 1] of features and target (last).
+
+    `penalty` [D] is added to the features' variances: ridge regression, with the bias left alone
+    (Hoerl and Kennard, 1970). `mse` is then that of the penalised solution.
 
     The normal equations of standardised features, by eigenvalues; directions in which the
     features do not vary (a constant column, a column that is the sum of others) get weight 0.
@@ -32,12 +51,13 @@ def least_squares(mean: Vector, covariance: NDArray[np.float64]) -> Optimum:
     deviation = np.sqrt(np.diag(covariance)[:-1])
     scale = np.where(deviation > 0, deviation, 1.0)
     correlation = covariance[:-1, :-1] / np.outer(scale, scale)
+    ridge = np.diag(np.broadcast_to(penalty, scale.shape) / scale**2)
     with_target = covariance[:-1, -1] / scale
-    values, vectors = np.linalg.eigh(correlation)
+    values, vectors = np.linalg.eigh(correlation + ridge)
     varies = values > values[-1] * len(values) * np.finfo(np.float64).eps
     basis = vectors[:, varies]
     standardised = basis @ ((basis.T @ with_target) / values[varies])
-    residual = covariance[-1, -1] - with_target @ standardised
+    residual = covariance[-1, -1] - standardised @ (2 * with_target - correlation @ standardised)
     # Below this the difference of two nearly equal numbers is rounding, and the fit is exact.
     exact = covariance[-1, -1] * 1e-12
     weights = standardised / scale

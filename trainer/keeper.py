@@ -1,0 +1,118 @@
+"""Where training stands, and how it is taken up again where it stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from run.checkpoint import Checkpoint, Checkpoints
+from run.folder import RunError
+from run.signals import Signals, Stopped
+
+if TYPE_CHECKING:
+    from paddle import nn
+    from paddle.optimizer import Optimizer
+
+    from run.curves import Curves
+
+
+@dataclass
+class Progress:
+    """`epoch` whole epochs, and `block` blocks of the next one, are done: `step` steps in all.
+
+    The best MSE (target unit squared) is that of the watched part; `history` has the MSE by part
+    after each epoch; times are those spent in the loop.
+    """
+
+    epoch: int = 0
+    block: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    best_epoch: int = 0
+    best_mse: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def spent(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.epoch_seconds += seconds
+
+    def stale(self, patience: int) -> bool:
+        """Whether there was no better epoch for so many; 0: never."""
+        return bool(patience) and self.epoch - self.best_epoch >= patience
+
+
+class Keeper:
+    """Saves and restores all that the rest of a run follows from."""
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        network: nn.Layer,
+        optimizer: Optimizer,
+        curves: Curves,
+        signals: Signals,
+        sha256: str,
+    ) -> None:
+        self.checkpoints, self.network, self.optimizer = checkpoints, network, optimizer
+        self.curves, self.signals, self.sha256 = curves, signals, sha256
+        self.best: dict[str, NDArray[np.float32]] = {}
+
+    def restore(self) -> Progress:
+        """Go on from the newest checkpoint that is whole, or begin.
+
+        Raises RunError where the table, by its SHA-256, is not that of the run.
+        """
+        from model.optimizer import set_state
+        from model.regressor import set_weights
+
+        if (found := self.checkpoints.newest()) is None:
+            self.curves.rewind({})
+            return Progress()
+        if found.state["data"] != self.sha256:
+            raise RunError(
+                f"{self.checkpoints.folder}: this run began on another table (SHA-256 "
+                f"{found.state['data'][:12]}..., found {self.sha256[:12]}...); bring that table "
+                "back, or train anew in another run.dir"
+            )
+        set_weights(self.network, dict(found.weights))
+        set_state(self.optimizer, self.network, found.optimizer)
+        self.best = dict(found.best)
+        self.curves.rewind(found.state["curves"])
+        names = Progress.__dataclass_fields__
+        return Progress(**{name: found.state[name] for name in names})
+
+    def compare(self, progress: Progress, mse: float) -> None:
+        """Keep the weights of the epoch just done, if none was better."""
+        from model.regressor import get_weights
+
+        if mse < (math.inf if progress.best_mse is None else progress.best_mse):
+            progress.best_epoch, progress.best_mse = progress.epoch, mse
+            self.best = get_weights(self.network)
+
+    def keep(self, progress: Progress, end: bool = False) -> None:
+        """Save where a checkpoint is due, at the end, and on a signal. Then raises Stopped."""
+        from model.optimizer import get_state
+        from model.regressor import get_weights
+
+        stop = self.signals.received
+        wanted = end or stop or self.checkpoints.due(progress.step, progress.epoch)
+        if wanted and not self.checkpoints.holds(progress.step):
+            state = asdict(progress) | {"data": self.sha256, "curves": self.curves.offsets()}
+            if progress.history:
+                state["mse"] = list(progress.history[-1].values())[-1]
+            weights, means = get_weights(self.network), get_state(self.optimizer, self.network)
+            self.checkpoints.save(Checkpoint(weights, means, self.best, state))
+        if stop:
+            raise Stopped(stop)
+
+    def chosen(self, export: str) -> None:
+        """Leave the weights to be exported, of the `best` epoch or the `last`, in the network."""
+        from model.regressor import set_weights
+
+        if export == "best":
+            set_weights(self.network, self.best)

@@ -1,0 +1,106 @@
+"""What a recipe asks for, made of the reader's and the model's parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from configs.schema import Config, DataConfig
+from reader.formats import Reading
+from reader.split import Split
+from reader.training_data import Source, TrainingData, read, study
+from run.folder import RunError
+from run.optimum import Optimum, least_squares
+
+if TYPE_CHECKING:
+    from model.regressor import Regressor
+
+
+def reading_of(data: DataConfig) -> Reading:
+    return Reading(
+        data.format, data.separator, data.comment, data.decimal_comma, data.missing.values
+    )
+
+
+def read_table(data: DataConfig) -> Source:
+    """The table, packed and divided."""
+    return read(
+        data.path,
+        data.target,
+        reading_of(data),
+        columns=data.columns,
+        exclude=data.exclude,
+        kinds=data.kinds,
+        time_format=data.time_format,
+        split_options=data.split.model_dump(exclude={"validation_path", "test_path", "folds"}),
+        other_paths=(data.split.validation_path, data.split.test_path),
+        may_be_empty=data.missing.numeric != "error",
+        cache=Path(data.cache),
+        memory_limit=data.memory_limit,
+    )
+
+
+def study_rows(data: DataConfig, source: Source, parts: Split) -> TrainingData:
+    """What the training rows of `parts` tell."""
+    missing = data.missing.model_dump(exclude={"values"})
+    return study(source, parts, **missing, **data.categories.model_dump())
+
+
+def check_parts(config: Config, parts: Split) -> None:
+    """Raises RunError where the validation part is too small for what it is to do."""
+    rows, coverage = len(parts.validation), config.intervals.coverage
+    if config.train.patience and not rows:
+        raise RunError("train.patience needs a validation part, and data.split.column names none")
+    if coverage and rows < (least := int(np.ceil(coverage / (1 - coverage) - 1e-9))):
+        raise RunError(
+            f"intervals.coverage={coverage:g} needs {least:,} validation rows, found {rows:,}; "
+            "enlarge data.split.validation, or ask for less"
+        )
+
+
+def build(config: Config, data: TrainingData) -> Regressor:
+    """The regressor that the recipe describes, with first weights."""
+    from model.preprocess import Preprocess
+    from model.regressor import Regressor, build_network, build_target
+    from model.scale import Scale
+
+    encoding, scale = data.encoding, config.data.scale
+    prepare = Preprocess(
+        encoding.numbers.tolist(),
+        encoding.fill,
+        encoding.indicated.tolist(),
+        encoding.one_hot,
+        [position for position, _ in encoding.embedded],
+        Scale(*data.features(scale.features)),
+    )
+    network = build_network(
+        features=len(encoding.names),
+        seed=config.train.seed,
+        codes=[codes for _, codes in encoding.embedded],
+        **config.model.model_dump(),
+    )
+    target = build_target(*data.target(scale.target), log=scale.target == "log1p")
+    return Regressor(prepare, network, target)
+
+
+def is_line(config: Config, data: TrainingData) -> bool:
+    """Whether least squares on the encoded columns is what the model minimises."""
+    line = config.model.name == "linear" and config.data.scale.target != "log1p"
+    return line and not data.encoding.embedded
+
+
+def best_line(config: Config, data: TrainingData) -> Optimum:
+    """Least squares on the training rows; for a linear model, with its weight decay.
+
+    Paddle adds decay * w to the gradient of the mean squared error on scaled columns, so the
+    optimum has decay / 2 beside the scaled variances: decay / 2 * spread^2 beside the raw ones.
+    AdamW's decay is no part of its loss.
+    """
+    decay = config.optimizer.weight_decay
+    if not is_line(config, data) or config.optimizer.name == "adamw":
+        decay = 0.0
+    _, spread = data.features(config.data.scale.features)
+    statistics = data.statistics
+    return least_squares(statistics.mean, statistics.covariance, 0.5 * decay * spread**2)
