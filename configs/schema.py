@@ -338,5 +338,7 @@ class Config(Section):
         split = self.data.split
         by_share = split.method not in ("column", "files")
         if self.intervals.coverage and by_share and not split.validation:
-            raise ValueError("intervals.coverage needs a validation part: set data.split.validation")
+            raise ValueError(
+                "intervals.coverage needs a validation part: set data.split.validation"
+            )
         return self

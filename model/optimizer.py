@@ -53,10 +53,11 @@ def set_state(
 ) -> None:
     """Put back what `get_state` gave, into an optimizer that has made no step."""
     names = {name: parameter.name for name, parameter in network.named_parameters()}
-    parts = ((*key.rsplit("/", 1), value) for key, value in state.items())
-    optimizer.set_state_dict(
-        {f"{names[name]}_{kind}": paddle.to_tensor(value) for name, kind, value in parts}
-    )
+    tensors = {}
+    for key, value in state.items():
+        name, _, kind = key.rpartition("/")
+        tensors[f"{names[name]}_{kind}"] = paddle.to_tensor(value)
+    optimizer.set_state_dict(tensors)
 
 
 def build_schedule(

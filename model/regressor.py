@@ -21,7 +21,7 @@ NETWORKS: dict[str, Callable[..., nn.Layer]] = {"linear": Linear, "mlp": MLP}
 class Regressor(nn.Layer):
     """Raw features float32 [N, D] -> predictions float32 [N, 1] in the target's unit.
 
-    With a `margin`, on the scaled target, -> [N, 3]: prediction, lower and upper end of an interval.
+    With a `margin`, on the scaled target, -> [N, 3]: the prediction and both ends.
     Training runs `network` alone, on rows that `prepare` and `scale_target` have made ready.
     """
 

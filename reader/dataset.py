@@ -52,8 +52,12 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         self.order = self.rows  # lets go of the last order before the next one is made
         self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
+    @property
+    def blocks_per_epoch(self) -> int:
+        return -(-len(self.rows) // self.block_size)
+
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.block_size) - self.first_block
+        return self.blocks_per_epoch - self.first_block
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         start = (self.first_block + index) * self.block_size

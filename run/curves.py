@@ -61,6 +61,19 @@ class Curves:
             if (value := metrics.get(name)) is not None:
                 self._writer(part).add_scalar(f"epoch/{tag}", value, epoch)
 
+    def whole_epoch(
+        self,
+        epoch: int,
+        metrics: Mapping[str, Mapping[str, float | None]],
+        rows_per_second: float,
+        network: nn.Layer,
+    ) -> None:
+        """All that an epoch leaves; `metrics` by part."""
+        for part, found in metrics.items():
+            self.epoch(epoch, part, found)
+        self.speed(epoch, rows_per_second)
+        self.histograms(epoch, network)
+
     def optimum(self, epoch: int, mse: float) -> None:
         """A point of the line that no straight line's loss can get below."""
         self._writer("optimum").add_scalar("epoch/loss", mse, epoch)

@@ -27,9 +27,7 @@ class Optimum:
 GAPS = {"10%": 0.1, "1%": 0.01, "0.1%": 0.001}
 
 
-def epochs_to_gap(
-    optimum: float, history: Sequence[Mapping[str, float]]
-) -> dict[str, int | None]:
+def epochs_to_gap(optimum: float, history: Sequence[Mapping[str, float]]) -> dict[str, int | None]:
     """For each gap the first epoch whose training MSE was no further above the optimum."""
     return {
         name: next((int(e["epoch"]) for e in history if e["train"] <= optimum * (1 + gap)), None)

@@ -60,6 +60,19 @@ def summary(report: dict[str, Any], folder: Path) -> str:
         exact, gap = report["optimum"]["train_mse"], report["optimum"]["gap"]
         distance = "the fit is exact" if gap is None else f"this run is {gap:.2%} above it"
         lines.append(f"optimum     MSE {exact:.6g} on train by exact least squares; {distance}")
+    part = list(report["metrics"])[-1]
+    if "best_line" in report:
+        line, better = report["best_line"][part]["mse"], report["best_line"][part]["improvement"]
+        side = "below" if better >= 0 else "above"
+        lines.append(
+            f"best line   MSE {line:.6g} on {part}; this model is {abs(better):.1%} {side} it"
+        )
+    if "intervals" in report:
+        found = report["intervals"]
+        lines.append(
+            f"intervals   {found['measured']:.1%} of {found['rows']:,} {found['part']} rows lie in "
+            f"theirs ({found['coverage']:.0%} asked for); mean width {found['mean_width']:.5g}"
+        )
     parity, timing = report["parity"], report["timing"]
     lines += [
         f"parity      exported = trained within {parity['max_abs_difference']:.1e} "
@@ -69,6 +82,7 @@ def summary(report: dict[str, Any], folder: Path) -> str:
         "",
         f"predict:    {_beside_python('python')} infer.py --model {quote(str(folder))} "
         f"--input {quote(report['data']['path'])}",
+        f"report:     {quote(str(folder / 'report.html'))}",
         f"see curves: {_beside_python('visualdl')} --logdir {quote(str(folder.parent))} "
         "--host 127.0.0.1 --language en",
     ]

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("configs", "reader", "model", "run", "lesson")
+ROOMS = ("configs", "reader", "model", "run", "trainer", "lesson")
 MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
     "reader": {"reader", "numpy", "polars"},
     "model": {"model", "numpy", "paddle"},
     "run": {"run", "numpy", "paddle", "visualdl", "matplotlib", "safetensors"},
+    "trainer": {"trainer", "configs", "reader", "model", "run", "numpy", "paddle"},
     "lesson": {"lesson", "reader", "model", "numpy", "paddle", "matplotlib"},
     "reader/dataset.py": {"reader", "numpy", "paddle"},
     "model/predictor.py": {"numpy", "paddle"},

@@ -24,7 +24,7 @@ def blocks(readme: str, language: str) -> list[str]:
 @pytest.fixture
 def clone(tmp_path: Path, boston_run: Path) -> Path:
     """The project with a finished run of Boston, as after `make train`."""
-    for room in ("configs", "reader", "model", "run", "data"):
+    for room in ("configs", "reader", "model", "run", "trainer", "data"):
         shutil.copytree(ROOT / room, tmp_path / room)
     for script in ("train.py", "infer.py", "Makefile"):
         shutil.copy(ROOT / script, tmp_path)

@@ -41,6 +41,11 @@ class Progress:
         self.seconds += seconds
         self.epoch_seconds += seconds
 
+    def end_epoch(self, mse: dict[str, float]) -> None:
+        """Take note of the MSE by part, the watched one last, after the epoch's last block."""
+        self.epoch, self.block, self.epoch_seconds = self.epoch + 1, 0, 0.0
+        self.history.append({"epoch": self.epoch, **mse})
+
     def stale(self, patience: int) -> bool:
         """Whether there was no better epoch for so many; 0: never."""
         return bool(patience) and self.epoch - self.best_epoch >= patience
@@ -110,7 +115,7 @@ class Keeper:
         if stop:
             raise Stopped(stop)
 
-    def chosen(self, export: str) -> None:
+    def choose(self, export: str) -> None:
         """Leave the weights to be exported, of the `best` epoch or the `last`, in the network."""
         from model.regressor import set_weights
 

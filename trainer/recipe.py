@@ -61,7 +61,17 @@ def check_parts(config: Config, parts: Split) -> None:
 
 
 def build(config: Config, data: TrainingData) -> Regressor:
-    """The regressor that the recipe describes, with first weights."""
+    """The regressor that the recipe describes, with first weights.
+
+    Paddle numbers names over the life of a process; here they start anew, for they get exported.
+    """
+    from paddle.utils import unique_name
+
+    with unique_name.guard():
+        return _build(config, data)
+
+
+def _build(config: Config, data: TrainingData) -> Regressor:
     from model.preprocess import Preprocess
     from model.regressor import Regressor, build_network, build_target
     from model.scale import Scale
@@ -91,6 +101,11 @@ def is_line(config: Config, data: TrainingData) -> bool:
     return line and not data.encoding.embedded
 
 
+def decays_in_loss(config: Config) -> bool:
+    """Whether weight decay is a part of the loss; AdamW's is not."""
+    return str(config.optimizer.name) != "adamw"
+
+
 def best_line(config: Config, data: TrainingData) -> Optimum:
     """Least squares on the training rows; for a linear model, with its weight decay.
 
@@ -99,7 +114,7 @@ def best_line(config: Config, data: TrainingData) -> Optimum:
     AdamW's decay is no part of its loss.
     """
     decay = config.optimizer.weight_decay
-    if not is_line(config, data) or config.optimizer.name == "adamw":
+    if not is_line(config, data) or not decays_in_loss(config):
         decay = 0.0
     _, spread = data.features(config.data.scale.features)
     statistics = data.statistics

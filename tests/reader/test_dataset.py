@@ -29,7 +29,7 @@ def test_is_a_paddle_dataset(dataset: TableDataset) -> None:
 
 
 def test_an_epoch_has_each_row_once_in_blocks_of_whole_batches(dataset: TableDataset) -> None:
-    blocks = [block.numpy() for block in dataset.blocks()]
+    blocks = [block.numpy() for _, block in dataset.blocks()]
     assert [len(block) for block in blocks] == [6, 6, 5]
     assert [dataset.batch_sizes(len(block)) for block in blocks] == [[3, 3], [3, 3], [3, 2]]
     assert dataset.steps == 6
