@@ -49,11 +49,14 @@ def export(
     draft.mkdir(parents=True)
     try:
         regressor.eval()
+        # Paddle's own names count the tensors of a process, and a resumed one makes others.
+        for name, tensor in [*regressor.named_parameters(), *regressor.named_buffers()]:
+            tensor.name = name
         # Before to_static, which puts a static function in the place of `forward`.
         expected = _predictions(regressor.predict, rows)
         specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
         graph = paddle.jit.to_static(regressor, input_spec=[specification], full_graph=True)
-        with paddle.utils.unique_name.guard():  # names do not tell what a process did before
+        with paddle.utils.unique_name.guard():
             paddle.jit.save(graph, str(draft / Path(GRAPH).stem))
         parity, onednn = prove(draft, rows, expected, parity_tolerance(target_range, expected))
         real = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]

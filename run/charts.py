@@ -51,14 +51,14 @@ class Axis:
 
     def ticks(self) -> list[float]:
         if self.log:
-            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             powers = [10.0**i for i in decades if self.low <= 10.0**i <= self.high]
             if len(powers) > 2:
                 return powers[:: -(-len(powers) // 6)]
             steps = [m * 10.0**i for i in decades for m in (1, 2, 5)]
             if len(inside := [step for step in steps if self.low <= step <= self.high]) > 2:
                 return inside
-        rough = (self.high - self.low) / 5
+        rough = (self.high - self.low) / 7
         power = 10.0 ** math.floor(math.log10(rough))
         step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
         step = max(step, 1.0) if self.whole else step
@@ -144,7 +144,9 @@ def bars(
     axis: str,
 ) -> str:
     """A horizontal bar a name, from zero, with a whisker of one `spread` to either side."""
-    size, reach = np.nan_to_num([np.asarray(values, float), np.asarray(spread, float)])
+    size, reach = np.nan_to_num(
+        [np.asarray(values, float), np.asarray(spread, float)], posinf=0, neginf=0
+    )
     shown = [_clip(name) for name in names]
     left = 16 + 6.4 * max((_width(name) for name in shown), default=0)
     bottom = 8 + BAR * len(names)

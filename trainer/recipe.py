@@ -61,17 +61,7 @@ def check_parts(config: Config, parts: Split) -> None:
 
 
 def build(config: Config, data: TrainingData) -> Regressor:
-    """The regressor that the recipe describes, with first weights.
-
-    Paddle numbers names over the life of a process; here they start anew, for they get exported.
-    """
-    from paddle.utils import unique_name
-
-    with unique_name.guard():
-        return _build(config, data)
-
-
-def _build(config: Config, data: TrainingData) -> Regressor:
+    """The regressor that the recipe describes, with first weights."""
     from model.preprocess import Preprocess
     from model.regressor import Regressor, build_network, build_target
     from model.scale import Scale
