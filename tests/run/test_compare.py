@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from run.compare import compare, main, previous_run
+from run.folder import RunError
+
+
+def finished(folder: Path, rmse: float, sha256: str = "a", **keys: Any) -> Path:
+    folder.mkdir()
+    metrics = {"rmse": rmse, "mae": 1.0, "r2": 1 - rmse / 10, "rows": 9}
+    config = {"train": {"epochs": 2, **keys}, "run": {"dir": str(folder)}}
+    report = {"config": config, "data": {"sha256": sha256}, "metrics": {"test": metrics}}
+    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "DONE").write_text("")
+    return folder
+
+
+def test_keys_and_metrics_that_moved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = finished(tmp_path / "a", 5.0)
+    after = finished(tmp_path / "b", 4.0, sha256="b", epochs=3, seed=1)
+    assert main([str(before), str(after)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == ["train.epochs: 2 -> 3", "train.seed: - -> 1", "the tables differ"]
+    assert [line.split() for line in lines[3:]] == [
+        ["test", "RMSE", "5", "->", "4", "-20.0%", "better"],
+        ["test", "MAE", "1", "->", "1", "+0.0%", "same"],
+        ["test", "R2", "0.5", "->", "0.6", "+0.1000", "better"],
+    ]
+    assert compare(before, before)[0] == "no key differs"
+    assert "worse" in compare(after, before)[-1]
+
+
+def test_previous_is_the_run_finished_last(tmp_path: Path) -> None:
+    assert previous_run(tmp_path / "c") is None
+    for name in ("a", "b", "c.previous"):
+        finished(tmp_path / name, 1.0)
+    assert previous_run(tmp_path / "c") == tmp_path / "b"
+    assert previous_run(tmp_path / "b") == tmp_path / "a"
+
+
+def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished(tmp_path / "a", 1.0)
+    with pytest.raises(RunError, match="expected the folder of a finished run"):
+        compare(run, tmp_path / "none")
+    (run / "report.json").write_text("[]")
+    assert main([str(run), str(run)]) == 2
+    assert "is no report" in capsys.readouterr().err
