@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test check format curves lesson clean
+.PHONY: help setup train test soak check format curves lesson clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -21,6 +21,9 @@ check: $(VENV)/.installed-dev  ## format, lint, types and tests: the gate
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/pytest
+
+soak: $(VENV)/.installed-dev  ## kill 60 runs at random moments and resume them
+	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k killed
 
 format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 	@$(BIN)/ruff format .

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from run.compare import compare, previous_run
 from tqdm import tqdm
 
 from configs.load import ConfigError, describe_keys, differences, dump, load
@@ -25,6 +24,7 @@ from reader.schema import TableError
 from reader.split import evenly
 from reader.training_data import Source, TrainingData
 from run.checkpoint import Checkpoints
+from run.compare import compare, previous_run
 from run.folder import CONFIG, RunError, RunFolder, to_json
 from run.page import page
 from run.report import announce, epoch_line, summary, versions
@@ -45,6 +45,7 @@ from trainer.resume_check import resumes_exactly
 
 if TYPE_CHECKING:  # Importing Paddle takes longer than finding most errors: it is done late.
     import paddle
+    from paddle import nn
     from paddle.optimizer import Optimizer
 
     from model.optimizer import Schedule
@@ -197,19 +198,8 @@ def fit(
 ) -> Progress:
     """Train epoch by epoch, from where the last checkpoint in `folder` stands; leaves the weights
     to be exported in the regressor."""
-    from model.optimizer import build_optimizer, build_schedule
-    from reader.dataset import TableDataset
-
     options, network, parts = config.train, regressor.network, data.parts
-    width = len(data.encoding.names) + len(data.encoding.embedded)
-    dataset = TableDataset(data.packed, parts.train, options.batch_size, options.seed, width)
-    optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
-    schedule = build_schedule(
-        learning_rate=config.optimizer.learning_rate,
-        steps_per_epoch=dataset.steps,
-        epochs=options.epochs,
-        **config.schedule.model_dump(),
-    )
+    dataset, optimizer, schedule = plan(config, data, network)
     checkpoints = Checkpoints(folder, **config.checkpoint.model_dump())
     keeper = Keeper(checkpoints, network, optimizer, curves, signals, data.packed.sha256)
     progress = keeper.restore()
@@ -255,6 +245,26 @@ def fit(
         keeper.keep(progress, end=True)
     keeper.choose(options.export)
     return progress
+
+
+def plan(
+    config: Config, data: TrainingData, network: nn.Layer
+) -> tuple[TableDataset, Optimizer, Schedule]:
+    """The rows in their order, what moves the weights, and how fast."""
+    from model.optimizer import build_optimizer, build_schedule
+    from reader.dataset import TableDataset
+
+    options, rows = config.train, data.parts.train
+    width = len(data.encoding.names) + len(data.encoding.embedded)
+    dataset = TableDataset(data.packed, rows, options.batch_size, options.seed, width)
+    optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
+    schedule = build_schedule(
+        learning_rate=config.optimizer.learning_rate,
+        steps_per_epoch=dataset.steps,
+        epochs=options.epochs,
+        **config.schedule.model_dump(),
+    )
+    return dataset, optimizer, schedule
 
 
 def train_block(

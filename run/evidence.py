@@ -101,7 +101,11 @@ def standard_errors(covariance: NDArray[np.float64], mse: float, rows: int) -> V
 
 def histogram(residual: Vector, bins: int = 40) -> dict[str, Any]:
     """Counts between edges: JSON values."""
-    counts, edges = np.histogram(residual, bins=bins)
+    low, high = float(residual.min()), float(residual.max())
+    least = 1e-6 * max(abs(low), abs(high), 1e-30)  # bins narrower than rounding have no edges
+    if high - low < least:
+        low, high = low - least, high + least
+    counts, edges = np.histogram(residual, bins=bins, range=(low, high))
     return {"counts": counts.tolist(), "edges": edges.tolist()}
 
 

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from configs.schema import Config
+from reader.metrics import Metrics, Sums, mean_and_deviation
+from reader.split import Split, evenly
+from reader.training_data import Source, TrainingData
 from run.evidence import (
     bootstrap,
     by_level,
@@ -17,11 +22,6 @@ from run.evidence import (
     standard_errors,
     worst,
 )
-
-from configs.schema import Config
-from reader.metrics import Metrics, Sums, mean_and_deviation
-from reader.split import Split, evenly
-from reader.training_data import Source, TrainingData
 from run.optimum import Optimum, epochs_to_gap
 from trainer.keeper import Progress
 from trainer.recipe import best_line, decays_in_loss, is_line
@@ -116,9 +116,8 @@ def evidence(
     """Confidence by part; examples, residuals and worst rows of the last part; and what the model
     rests on: coefficients of a line, permutation importance of any other. `mse`: of training."""
     report: dict[str, Any] = {"confidence": {}}
-    for part, members in data.parts._asdict().items():
-        if not len(members):
-            continue
+    held = {part: members for part, members in data.parts._asdict().items() if len(members)}
+    for part, members in held.items():
         members = members[evenly(len(members), MOST_ROWS)]
         rows = data.packed.take(members)
         target = rows[:, -1].astype(np.float64)

@@ -75,6 +75,14 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "train.patience": (DIVERGING, "0", "1"),
     "train.export": (DIVERGING, "best", "last"),
     "train.log_every": ([], "1", "5"),
+    "checkpoint.seconds": ([], "0", "1e-9"),
+    "checkpoint.steps": (["checkpoint.seconds=0"], "0", "1"),
+    "checkpoint.epochs": (["checkpoint.seconds=0"], "0", "1"),
+    "checkpoint.keep": (["checkpoint.epochs=1"], "1", "2"),
+    "intervals.coverage": ([], "null", "0.5"),
+    "card.intended_use": ([], "''", "'to learn'"),
+    "card.data": ([], "''", "'made up'"),
+    "card.known_bias": ([], "''", "'none'"),
     "run.dir": ([], "RUN/one", "RUN/two"),
 }
 
@@ -95,6 +103,9 @@ def outcome(recipe: Path, run: Path, overrides: list[str]) -> Any:
         report["metrics"],
         report.get("folds"),
         json.loads((folders[-1] / "schema.json").read_text()),
+        report["card"],
+        report.get("intervals"),
+        sorted(path.name for path in (folders[-1] / "checkpoints").iterdir()),
         len(curves.get_data("scalar", "step/loss")),
         Path(folders[-1] / "export" / "model.pdiparams").read_bytes(),
     )
