@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import infer
 import train
+from configs.load import load
 from model.predictor import ExportError, Predictor, read_contract
 from reader.split import Split
 from run.checkpoint import Checkpoints
@@ -81,7 +82,7 @@ def disturbed(table: Path, rows: NDArray[Any], method: str) -> None:
 
 
 def parts_of(recipe: Path, overrides: list[str]) -> Split:
-    return read_table(train.load(recipe, overrides).data).parts
+    return read_table(load(recipe, overrides).data).parts
 
 
 @pytest.mark.parametrize("method", SPLITS)

@@ -23,7 +23,7 @@ def test_bootstrap_agrees_with_the_normal_approximation(rows: int) -> None:
     squared = (prediction - target) ** 2
     half = 1.96 * squared.std() / np.sqrt(rows)
     assert found["mse"] == pytest.approx([squared.mean() - half, squared.mean() + half], rel=0.03)
-    assert found["rmse"] == pytest.approx(np.sqrt(found["mse"]))
+    assert found["rmse"] == pytest.approx(np.sqrt(np.array(found["mse"])))
     r2 = 1 - squared.mean() / target.var()
     assert found["r2"]
     assert found["r2"][0] < r2 < found["r2"][1]
