@@ -40,7 +40,7 @@ def clone(tmp_path: Path, boston_run: Path) -> Path:
 def test_shell_commands(readme: str, clone: Path) -> None:
     lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
     commands = [line for line in lines if not line.startswith("make ")]
-    assert len(commands) == 3
+    assert len(commands) == 5
     for line in commands:
         done = subprocess.run(["bash", "-c", line], cwd=clone, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
