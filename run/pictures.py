@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from run.evidence import histogram
+
 Picture = NDArray[np.uint8]
 
 
@@ -29,7 +31,8 @@ def residuals(target: NDArray[np.float32], prediction: NDArray[np.float32]) -> P
     over.axhline(0, color="0.6", linewidth=1)
     over.scatter(prediction, prediction - target, s=9, alpha=0.6)
     over.set(xlabel="predicted", ylabel="predicted - actual", title="Residuals")
-    spread.stairs(*np.histogram(prediction - target, bins=40), fill=True)
+    found = histogram((prediction - target).astype(np.float64))
+    spread.stairs(found["counts"], found["edges"], fill=True)
     spread.set(xlabel="predicted - actual", ylabel="rows", title="Their distribution")
     return _render(figure)
 
