@@ -24,7 +24,7 @@ from reader.schema import TableError
 from reader.split import evenly
 from reader.training_data import Source, TrainingData
 from run.checkpoint import Checkpoints
-from run.compare import compare, previous_run
+from run.compare import against_previous
 from run.folder import CONFIG, RunError, RunFolder, to_json
 from run.page import page
 from run.report import announce, epoch_line, summary, versions
@@ -146,12 +146,9 @@ def train(config: Config, options: argparse.Namespace, signals: Signals) -> None
         report["timing"]["total_s"] = time.perf_counter() - started
         folder.write("report.json", to_json(report))
         folder.write("report.html", page(report))
-        before = previous_run(folder.path)
         folder.done()
         print(*(f"{part:<11} {found}" for part, found in metrics.items()), sep="\n")
-        if before:
-            print(f"against {before}:", *compare(before, folder.path), "", sep="\n")
-        print(summary(report, folder.path))
+        print(*against_previous(folder.path), summary(report, folder.path), sep="\n")
     finally:
         folder.close()
 

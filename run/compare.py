@@ -35,7 +35,7 @@ def compare(before: Path, after: Path) -> list[str]:
     """
     old, new = _report(before), _report(after)
     lines = list(_keys(old.get("config", {}), new.get("config", {}))) or ["no key differs"]
-    if old["data"]["sha256"] != new["data"]["sha256"]:
+    if old["data"].get("sha256") != new["data"].get("sha256"):
         lines.append("the tables differ")
     for part in dict.fromkeys([*old["metrics"], *new["metrics"]]):
         one, other = old["metrics"].get(part), new["metrics"].get(part)
@@ -46,6 +46,16 @@ def compare(before: Path, after: Path) -> list[str]:
             lines.append(f"{part:<11}rows  {one['rows']:,} -> {other['rows']:,}")
         lines += [_move(part, name, one[name], other[name]) for name in METRICS]
     return lines
+
+
+def against_previous(folder: Path) -> list[str]:
+    """What the run in `folder` changed against the one before; nothing where it is the first."""
+    if (before := previous_run(folder)) is None:
+        return []
+    try:
+        return [f"against {before}:", *compare(before, folder), ""]
+    except RunError as error:  # an old run that is broken does not make this one fail
+        return [f"not compared with the run before: {error}", ""]
 
 
 def _report(folder: Path) -> dict[str, Any]:

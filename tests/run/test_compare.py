@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from run.compare import compare, main, previous_run
+from run.compare import against_previous, compare, main, previous_run
 from run.folder import RunError
 
 
@@ -50,3 +50,12 @@ def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (run / "report.json").write_text("[]")
     assert main([str(run), str(run)]) == 2
     assert "is no report" in capsys.readouterr().err
+
+
+def test_a_broken_run_before_does_no_harm(tmp_path: Path) -> None:
+    after = finished(tmp_path / "b", 1.0)
+    assert against_previous(after) == []
+    before = finished(tmp_path / "a", 2.0)
+    assert against_previous(after)[0] == f"against {before}:"
+    (before / "report.json").write_text("{")
+    assert "is no report" in against_previous(after)[0]
