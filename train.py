@@ -128,6 +128,8 @@ def train(config: Config, options: argparse.Namespace, signals: Signals) -> None
 
     from run.curves import Curves
 
+    paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
+    signals.install()
     paddle.set_device(resolve_device(config.train.device))
     regressor = build(config, data)
     folder = RunFolder(config.run.dir, options.overwrite, options.resume)

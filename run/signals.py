@@ -43,10 +43,15 @@ class Signals:
         if self.received:
             raise Stopped(self.received)
 
-    def __enter__(self) -> Signals:
+    def install(self) -> None:
+        """Handle signals here; once more after a package has put handlers of its own in place."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
+                before = signal.signal(number, self._handle)
+                self._before.setdefault(number, before)
+
+    def __enter__(self) -> Signals:
+        self.install()
         return self
 
     def __exit__(

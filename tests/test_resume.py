@@ -171,6 +171,29 @@ def test_a_signal_saves_and_stops_and_curves_go_on(
             assert [(p.id, p.value) for p in old[tag]] == [(p.id, p.value) for p in new[tag]]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_from_outside(
+    folder: Path, tmp_path: Path, whole: Callable[..., Any], number: int, code: int
+) -> None:
+    """In a process of its own, where Paddle brings handlers with it."""
+    case = ("linear", "momentum", "in memory")
+    expected, _ = whole(*case)
+    arguments = ["train.py", *options(folder, tmp_path / "run", *case)]
+    child = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while not list((tmp_path / "run").glob("checkpoints/step-*")):
+        assert child.poll() is None
+        time.sleep(0.001)
+    child.send_signal(number)
+    _, error = child.communicate()
+    assert child.returncode == code
+    assert error.decode().splitlines()[-1].endswith("goes on with --resume")
+    assert not (tmp_path / "run" / "DONE").exists()
+    assert command(*arguments, "--resume", cwd=ROOT).returncode == 0
+    assert outcome(tmp_path / "run") == expected
+
+
 def small(recipe: Path, *more: str) -> list[str]:
     keys = ["train.epochs=6", "checkpoint.epochs=1", *more]
     return ["-c", str(recipe), *(option for key in keys for option in ("-o", key))]
