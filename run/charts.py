@@ -79,8 +79,8 @@ def curve(
     every = np.concatenate([np.empty((0, 2)), *points.values()])
     log = bool(len(every)) and bool((every[:, 1] > 0).all())
     level = [] if line is None or not math.isfinite(line) or (log and line <= 0) else [line]
-    x = _axis(every[:, 0], LEFT, RIGHT, whole=True)
-    y = _axis([*every[:, 1], *level], BOTTOM, TOP, log=log)
+    x = axis_over(every[:, 0], LEFT, RIGHT, whole=True)
+    y = axis_over([*every[:, 1], *level], BOTTOM, TOP, log=log)
     marks = [_line(LEFT, at, RIGHT, at) for at in y.at(level)]
     legend = []
     for i, (name, pairs) in enumerate(points.items()):
@@ -107,8 +107,8 @@ def scatter(
 ) -> str:
     """A point a pair, with the line y = x (both axes then span the same values) or y = 0."""
     points = _finite(list(zip(x, y, strict=True)))
-    across = _axis(points if diagonal else points[:, 0], LEFT, RIGHT)
-    up = _axis(points if diagonal else [*points[:, 1], 0.0], BOTTOM, TOP)
+    across = axis_over(points if diagonal else points[:, 0], LEFT, RIGHT)
+    up = axis_over(points if diagonal else [*points[:, 1], 0.0], BOTTOM, TOP)
     pixels = list(zip(across.at(points[:, 0]), up.at(points[:, 1]), strict=True))
     ends = (up.low, up.high) if diagonal else (0.0, 0.0)
     low, high = up.at(ends)
@@ -122,7 +122,7 @@ def histogram(
     counts: Sequence[int], edges: Sequence[float], *, title: str, names: tuple[str, str]
 ) -> str:
     """Bars between the edges, and a line at zero."""
-    x = _axis(edges, LEFT, RIGHT)
+    x = axis_over(edges, LEFT, RIGHT)
     y = Axis(0, max([1.0, *counts]) * 1.05, BOTTOM, TOP, whole=True)
     at, tops = x.at(edges), y.at(counts)
     marks = [
@@ -150,7 +150,7 @@ def bars(
     shown = [_clip(name) for name in names]
     left = 16 + 6.4 * max((_width(name) for name in shown), default=0)
     bottom = 8 + BAR * len(names)
-    x = _axis([0.0, *(size - reach), *(size + reach)], left, RIGHT)
+    x = axis_over([0.0, *(size - reach), *(size + reach)], left, RIGHT)
     zero, marks = x.at(0)[0], []
     for i, (short, name) in enumerate(zip(shown, names, strict=True)):
         (end, low, high), y = x.at([size[i], size[i] - reach[i], size[i] + reach[i]]), 8 + BAR * i
@@ -165,7 +165,7 @@ def bars(
     return _svg(title, bottom + 42, [*_across(x, axis, 8, bottom), *marks])
 
 
-def _axis(
+def axis_over(
     values: ArrayLike, start: float, end: float, *, log: bool = False, whole: bool = False
 ) -> Axis:
     """An axis on which the values lie, a little inside both ends."""
@@ -188,7 +188,7 @@ def _frame(x: Axis, y: Axis, names: tuple[str, str], marks: Iterable[str], title
     """The marks on a grid, with ticks and the names of both axes."""
     ticks = y.ticks()
     grid = [f'<text x="4" y="14">{escape(names[1])}</text>']
-    for label, at in zip(_labels(ticks, y.log), y.at(ticks), strict=True):
+    for label, at in zip(labels_of(ticks, y.log), y.at(ticks), strict=True):
         grid.append(_line(LEFT, at, RIGHT, at, "grid"))
         grid.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
     return _svg(title, HEIGHT, [*grid, *_across(x, names[0], TOP, BOTTOM), *marks])
@@ -201,7 +201,7 @@ def _across(x: Axis, name: str, top: float, bottom: float) -> list[str]:
         f'<text x="{(x.start + x.end) / 2:.1f}" y="{bottom + 36}" text-anchor="middle">'
         f"{escape(name)}</text>"
     ]
-    for label, at in zip(_labels(ticks), x.at(ticks), strict=True):
+    for label, at in zip(labels_of(ticks), x.at(ticks), strict=True):
         parts.append(_line(at, top, at, bottom, "grid"))
         parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{label}</text>')
     return parts
@@ -218,7 +218,7 @@ def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
     return parts
 
 
-def _labels(ticks: Sequence[float], each: bool = False) -> list[str]:
+def labels_of(ticks: Sequence[float], each: bool = False) -> list[str]:
     """Short texts of the ticks: in thousands, millions, … by the largest, or `each` by itself."""
     largest, texts = max((abs(tick) for tick in ticks), default=0.0), []
     for tick in ticks:

@@ -2,42 +2,84 @@
 
 from __future__ import annotations
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from run.charts import Axis, axis_over, labels_of
 from run.evidence import histogram
 
 Picture = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+WIDTH, HEIGHT = 480, 440
+LEFT, TOP, RIGHT, BOTTOM = 76, 40, 456, 384
+FINE = 2  # drawn so many times as large and reduced, which smooths the edges
+BLUE, GREY, PALE, DARK = "#1d5f9e", "#9aa4af", "#e6e8ea", "#1c2127"
 
 
-def predicted_against_actual(
-    target: NDArray[np.float32], prediction: NDArray[np.float32]
-) -> Picture:
+def predicted_against_actual(target: Vector, prediction: Vector) -> Picture:
     """A point a row, and the line on which a perfect model would put them all: uint8 [H, W, 3]."""
-    figure = Figure(figsize=(5, 5))
-    axes = figure.add_subplot(xlabel="actual", ylabel="predicted", title="Predicted against actual")
-    ends = [min(target.min(), prediction.min()), max(target.max(), prediction.max())]
-    axes.plot(ends, ends, color="0.6", linewidth=1)
-    axes.scatter(target, prediction, s=9, alpha=0.6)
-    return _render(figure)
+    both = np.concatenate([target, prediction])
+    x, y = axis_over(both, LEFT, RIGHT), axis_over(both, BOTTOM, TOP)
+    with _panel("Predicted against actual", x, y, ("actual", "predicted")) as (image, draw):
+        draw.line(_pixels(x.at([x.low, x.high]), y.at([y.low, y.high])), GREY, FINE)
+        _points(draw, x.at(target), y.at(prediction))
+    return _reduced(image)
 
 
-def residuals(target: NDArray[np.float32], prediction: NDArray[np.float32]) -> Picture:
+def residuals(target: Vector, prediction: Vector) -> Picture:
     """Predicted minus actual over the prediction, and their distribution: uint8 [H, W, 3]."""
-    figure = Figure(figsize=(9, 4))
-    over, spread = figure.subplots(1, 2)
-    over.axhline(0, color="0.6", linewidth=1)
-    over.scatter(prediction, prediction - target, s=9, alpha=0.6)
-    over.set(xlabel="predicted", ylabel="predicted - actual", title="Residuals")
-    found = histogram((prediction - target).astype(np.float64))
-    spread.stairs(found["counts"], found["edges"], fill=True)
-    spread.set(xlabel="predicted - actual", ylabel="rows", title="Their distribution")
-    return _render(figure)
+    error = (prediction - target).astype(np.float64)
+    x, y = axis_over(prediction, LEFT, RIGHT), axis_over([0.0, *error], BOTTOM, TOP)
+    with _panel("Residuals", x, y, ("predicted", "predicted - actual")) as (over, draw):
+        draw.line(_pixels([LEFT, RIGHT], y.at([0, 0])), GREY, FINE)
+        _points(draw, x.at(prediction), y.at(error))
+    found = histogram(error)
+    x, y = axis_over(found["edges"], LEFT, RIGHT), axis_over([0, *found["counts"]], BOTTOM, TOP)
+    with _panel("Their distribution", x, y, ("predicted - actual", "rows")) as (spread, draw):
+        edges, tops = x.at(found["edges"]), y.at(found["counts"])
+        for left, right, top in zip(edges[:-1], edges[1:], tops, strict=True):
+            draw.rectangle(_pixels([left, right], [top, y.at(0)[0]]), BLUE)
+    return np.hstack([_reduced(over), _reduced(spread)])
 
 
-def _render(figure: Figure) -> Picture:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3]
+@contextmanager
+def _panel(
+    title: str, x: Axis, y: Axis, names: tuple[str, str]
+) -> Iterator[tuple[Image.Image, ImageDraw.ImageDraw]]:
+    """An empty chart to draw on: a grid with ticks, a title, and the names of both axes."""
+    image = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), "white")
+    draw = ImageDraw.Draw(image)
+    small, large = (ImageFont.load_default(size * FINE) for size in (12, 15))
+    ticks_x, ticks_y = x.ticks(), y.ticks()
+    for label, at in zip(labels_of(ticks_x), x.at(ticks_x), strict=True):
+        draw.line(_pixels([at, at], [TOP, BOTTOM]), PALE, FINE)
+        draw.text(_pixels([at], [BOTTOM + 8])[0], _plain(label), DARK, small, anchor="mt")
+    for label, at in zip(labels_of(ticks_y), y.at(ticks_y), strict=True):
+        draw.line(_pixels([LEFT, RIGHT], [at, at]), PALE, FINE)
+        draw.text(_pixels([LEFT - 8], [at])[0], _plain(label), DARK, small, anchor="rm")
+    draw.text(_pixels([(LEFT + RIGHT) / 2], [BOTTOM + 32])[0], names[0], DARK, small, anchor="mt")
+    draw.text(_pixels([8], [TOP - 12])[0], names[1], DARK, small, anchor="lb")
+    draw.text(_pixels([(LEFT + RIGHT) / 2], [TOP - 12])[0], title, DARK, large, anchor="mb")
+    yield image, draw
+
+
+def _points(draw: ImageDraw.ImageDraw, x: Sequence[float], y: Sequence[float]) -> None:
+    for across, down in _pixels(x, y):
+        draw.ellipse((across - 6, down - 6, across + 6, down + 6), BLUE, "white")
+
+
+def _pixels(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
+    return [(a * FINE, b * FINE) for a, b in zip(x, y, strict=True)]
+
+
+def _plain(label: str) -> str:
+    """With a hyphen for the minus sign, which the font lacks."""
+    return label.replace("−", "-")
+
+
+def _reduced(image: Image.Image) -> Picture:
+    return np.asarray(image.reduce(FINE))

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
     "reader": {"reader", "numpy", "polars"},
     "model": {"model", "numpy", "paddle"},
-    "run": {"run", "numpy", "paddle", "visualdl", "matplotlib", "safetensors"},
+    "run": {"run", "numpy", "paddle", "visualdl", "PIL", "safetensors"},
     "trainer": {"trainer", "configs", "reader", "model", "run", "numpy", "paddle"},
     "lesson": {"lesson", "reader", "model", "numpy", "paddle", "matplotlib"},
     "reader/dataset.py": {"reader", "numpy", "paddle"},
