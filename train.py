@@ -29,13 +29,16 @@ from run.folder import CONFIG, RunError, RunFolder, to_json
 from run.page import page
 from run.report import announce, epoch_line, summary, versions
 from run.signals import Signals, Stopped
+from trainer.auto import GAP, settle
 from trainer.evidence import evaluate, evidence, folded, results, unusual_rows
 from trainer.intervals import calibrate, measure
 from trainer.keeper import Keeper, Progress
+from trainer.memory import keep_freed_memory
 from trainer.recipe import (
     best_line,
     build,
     check_parts,
+    gap,
     is_line,
     read_table,
     reading_of,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:  # Importing Paddle takes longer than finding most errors: it 
 
     from model.optimizer import Schedule
     from model.regressor import Regressor
-    from reader.dataset import TableDataset
+    from reader.dataset import Block, TableDataset
     from run.curves import Curves
 
 MAY_CHANGE = ("train.device", "data.cache", "data.memory_limit", "checkpoint", "card", "run.dir")
@@ -108,19 +111,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def train(config: Config, options: argparse.Namespace, signals: Signals) -> None:
+def train(recipe: Config, options: argparse.Namespace, signals: Signals) -> None:
     """One run, from the table to the report; nothing is written before the table has been read."""
     started = time.perf_counter()
-    if options.resume and agrees(config).is_done:
-        print(f"{config.run.dir}: this run is done already")
+    if options.resume and agrees(recipe).is_done:
+        print(f"{recipe.run.dir}: this run is done already")
         return
-    source = read_table(config.data)
-    data = study_rows(config.data, source, source.parts)
-    check_parts(config, data.parts)
-    print(announce(config.data.path, overview(data), data.parts._asdict()))
+    source = read_table(recipe.data)
+    data = study_rows(recipe.data, source, source.parts)
+    check_parts(recipe, data.parts)
+    print(announce(recipe.data.path, overview(data), data.parts._asdict()))
     if options.check:
         print(*findings(data), sep="\n")
         return
+    config, chosen = settle(recipe, data)
+    print(*(f"auto: {key}={value}: {why}" for key, (value, why) in chosen.items()), sep="\n")
     if constant := data.statistics.constant:
         print(f"warning: constant in the training rows: {', '.join(constant)}", flush=True)
 
@@ -128,6 +133,7 @@ def train(config: Config, options: argparse.Namespace, signals: Signals) -> None
 
     from run.curves import Curves
 
+    keep_freed_memory()
     paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
     signals.install()
     paddle.set_device(resolve_device(config.train.device))
@@ -135,16 +141,18 @@ def train(config: Config, options: argparse.Namespace, signals: Signals) -> None
     folder = RunFolder(config.run.dir, options.overwrite, options.resume)
     try:
         if not (folder.path / CONFIG).exists():
-            folder.write(CONFIG, dump(config))
+            folder.write(CONFIG, dump(recipe))
         folder.write("schema.json", to_json(data.schema.describe()))
-        folds = cross_validate(config, source, folder.path / "folds", signals)
+        folds = cross_validate(recipe, source, folder.path / "folds", signals)
         with Curves(folder.path / "curves") as curves:
-            progress = fit(config, data, regressor, folder.path / "checkpoints", curves, signals)
+            fitted = (config, data, regressor, folder.path / "checkpoints", curves, signals)
+            progress = fit(*fitted, until_optimum="train.epochs" in chosen)
             metrics = evaluate(regressor, data, data.parts)
             show(curves, regressor, data, metrics)
         report = folded(results(config, data, metrics, progress), folds)
         report |= evidence(config, source, data, regressor, metrics["train"].mse)
         report |= finish(config, data, regressor, folder.path / "export")
+        report["chosen"] = {key: choice._asdict() for key, choice in chosen.items()}
         report["timing"]["total_s"] = time.perf_counter() - started
         folder.write("report.json", to_json(report))
         folder.write("report.html", page(report))
@@ -170,18 +178,20 @@ def agrees(config: Config) -> RunFolder:
     return folder
 
 
-def cross_validate(config: Config, source: Source, folder: Path, signals: Signals) -> list[Metrics]:
+def cross_validate(recipe: Config, source: Source, folder: Path, signals: Signals) -> list[Metrics]:
     """The metrics of each fold of the training rows, by a regressor that has not seen it."""
     from run.curves import Curves
 
-    split, found = config.data.split, []
+    split, found = recipe.data.split, []
     parts = source.folds(split.folds, split.method, split.seed) if split.folds else ()
     for number, fold in enumerate(parts, start=1):
-        data = study_rows(config.data, source, fold)
+        data = study_rows(recipe.data, source, fold)
+        config, chosen = settle(recipe, data)
         regressor = build(config, data)
         path = folder / str(number)
         with Curves(path / "curves") as curves:
-            fit(config, data, regressor, path / "checkpoints", curves, signals)
+            fitted = (config, data, regressor, path / "checkpoints", curves, signals)
+            fit(*fitted, until_optimum="train.epochs" in chosen)
         found.append(evaluate(regressor, data, fold)["test"])
         print(f"fold {number}/{split.folds}  {found[-1]}", flush=True)
     return found
@@ -194,33 +204,36 @@ def fit(
     folder: Path,
     curves: Curves,
     signals: Signals,
+    until_optimum: bool,
 ) -> Progress:
     """Train epoch by epoch, from where the last checkpoint in `folder` stands; leaves the weights
     to be exported in the regressor."""
     options, network, parts = config.train, regressor.network, data.parts
-    dataset, optimizer, schedule = plan(config, data, network)
+    dataset, optimizer, schedule = plan(config, data, regressor)
     checkpoints = Checkpoints(folder, **config.checkpoint.model_dump())
     keeper = Keeper(checkpoints, network, optimizer, curves, signals, data.packed.sha256)
     progress = keeper.restore()
     if not progress.step:
         curves.recipe(config.model_dump(), dump(config))
-    optimum = best_line(config, data).mse if is_line(config, data) else None
-    total = options.epochs * dataset.steps
-    bar = tqdm(total=total, initial=progress.step, unit="step", leave=False, disable=None)
+    line = best_line(config, data) if is_line(config, data) else None
+    epochs, log_every = int(options.epochs), int(options.log_every)
+    rate = float(config.optimizer.learning_rate)
+    bar = tqdm(total=epochs * dataset.steps, initial=progress.step, leave=False, disable=None)
     with bar, signals.held():
-        while progress.epoch < options.epochs and not progress.stale(options.patience):
+        while progress.epoch < epochs and not progress.ends(options.patience):
             epoch = progress.epoch + 1
             dataset.set_epoch(epoch, progress.block)
             clock = time.perf_counter()
             for index, block in dataset.blocks():
+                first = progress.step
                 for loss in train_block(
-                    block, index, regressor, optimizer, schedule, progress, dataset
+                    block, index, network, optimizer, schedule, progress, dataset
                 ):
-                    if progress.step % options.log_every == 0:
-                        value = finite(float(loss), epoch, config.optimizer.learning_rate)
+                    if progress.step % log_every == 0:
+                        value = finite(float(loss), epoch, rate)
                         curves.step(progress.step, value, optimizer.get_lr())
                     progress.step += 1
-                    bar.update()
+                bar.update(progress.step - first)
                 progress.block = index + 1
                 progress.spent(time.perf_counter() - clock)
                 if progress.block < dataset.blocks_per_epoch:
@@ -228,18 +241,19 @@ def fit(
                 clock = time.perf_counter()
 
             metrics = evaluate(regressor, data, parts._replace(test=parts.test[:0]))
-            watched = finite(list(metrics.values())[-1].mse, epoch, config.optimizer.learning_rate)
+            watched = finite(list(metrics.values())[-1].mse, epoch, rate)
             speed = len(parts.train) / progress.epoch_seconds
             progress.end_epoch({part: found.mse for part, found in metrics.items()})
             keeper.compare(progress, watched)
             curves.whole_epoch(epoch, {p: m.describe() for p, m in metrics.items()}, speed, network)
-            if optimum is not None:
-                curves.optimum(epoch, optimum)
+            if line:
+                curves.optimum(epoch, line.mse)
+                progress.done = until_optimum and gap(config, data, network, line) <= GAP
             rmse = {part: found.rmse for part, found in metrics.items()}
-            if line := epoch_line(epoch, options.epochs, rmse):
-                bar.write(line)
-            if progress.stale(options.patience):
-                bar.write(f"no better validation MSE for {options.patience} epochs: stopped early")
+            if text := epoch_line(epoch, epochs, rmse):
+                bar.write(text)
+            if reason := progress.ends(options.patience):
+                bar.write(reason)
             keeper.keep(progress)
         keeper.keep(progress, end=True)
     keeper.choose(options.export)
@@ -247,7 +261,7 @@ def fit(
 
 
 def plan(
-    config: Config, data: TrainingData, network: nn.Layer
+    config: Config, data: TrainingData, regressor: Regressor
 ) -> tuple[TableDataset, Optimizer, Schedule]:
     """The rows in their order, what moves the weights, and how fast."""
     from model.optimizer import build_optimizer, build_schedule
@@ -255,21 +269,23 @@ def plan(
 
     options, rows = config.train, data.parts.train
     width = len(data.encoding.names) + len(data.encoding.embedded)
-    dataset = TableDataset(data.packed, rows, options.batch_size, options.seed, width)
-    optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
+    dataset = TableDataset(
+        data.packed, rows, int(options.batch_size), options.seed, regressor.ready, width
+    )
+    optimizer = build_optimizer(network=regressor.network, **config.optimizer.model_dump())
     schedule = build_schedule(
-        learning_rate=config.optimizer.learning_rate,
+        learning_rate=float(config.optimizer.learning_rate),
         steps_per_epoch=dataset.steps,
-        epochs=options.epochs,
+        epochs=int(options.epochs),
         **config.schedule.model_dump(),
     )
     return dataset, optimizer, schedule
 
 
 def train_block(
-    block: paddle.Tensor,
+    block: Block,
     index: int,
-    regressor: Regressor,
+    network: nn.Layer,
     optimizer: Optimizer,
     schedule: Schedule,
     progress: Progress,
@@ -283,13 +299,9 @@ def train_block(
     import paddle
     import paddle.nn.functional as F
 
-    network = regressor.network
     network.train()
     paddle.seed(dataset.block_seed(index))  # dropout's; a resumed run draws the same
-    features = regressor.prepare(block[:, :-1])
-    target = regressor.scale_target(block[:, -1:])
-    sizes = dataset.batch_sizes(len(block))
-    for x, y in zip(paddle.split(features, sizes), paddle.split(target, sizes), strict=True):
+    for x, y in dataset.batches(block):
         optimizer.set_lr(schedule(progress.step))
         prediction = network(x)
         assert prediction.shape == y.shape, (prediction.shape, y.shape)

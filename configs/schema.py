@@ -102,12 +102,13 @@ class SplitConfig(Section):
 
 
 class ScaleConfig(Section):
-    features: Scaling = "standard"
+    features: Scaling | Literal["auto", "whiten"] = "auto"
     """min_max: (x - min) / (max - min); mean_range: (x - mean) / (max - min);
-    standard: (x - mean) / deviation; none"""
+    standard: (x - mean) / deviation; whiten: standard, then decorrelated by the covariance of the
+    training rows; none. auto: whiten for a linear model without weight decay, else standard"""
     target: Scaling | Literal["log1p"] = "standard"
-    """the same choice for the target, or log1p: standard scaling of log(1 + y), for a target whose
-    errors count in per cent; predictions come back in its own unit"""
+    """how to scale the target, by itself: as above, or log1p: standard scaling of log(1 + y), for a
+    target whose errors count in per cent; predictions come back in its own unit"""
 
 
 class MissingConfig(Section):
@@ -196,8 +197,9 @@ class MLPConfig(Section):
 class SGDConfig(Section):
     name: Literal["sgd"] = "sgd"
     """sgd, momentum, adam or adamw, as in paddle.optimizer"""
-    learning_rate: PositiveFloat = 0.02
-    """step size on scaled features and target"""
+    learning_rate: PositiveFloat | Literal["auto"] = "auto"
+    """step size on scaled features and target; auto: for a linear model half of the largest stable
+    one, known from the training rows' moments; 0.02 for others; with adam a number"""
     weight_decay: NonNegativeFloat = 0.0
     """pull of the weights (not the biases) towards zero; L2, decoupled with adamw"""
 
@@ -222,9 +224,19 @@ class ConstantConfig(Section):
     name: Literal["constant"]
 
 
+class AutoConfig(Section):
+    name: Literal["auto"] = "auto"
+    """constant; cosine: falls to 0 over the run; step: times gamma every so many epochs; inverse:
+    falls like 1 / step in each epoch, which averages over its rows where features are whitened;
+    auto: inverse for a linear model on whitened features with all else on auto, otherwise cosine"""
+
+
 class CosineConfig(Section):
-    name: Literal["cosine"] = "cosine"
-    """constant; cosine: falls to 0 over the run; step: times gamma every so many epochs"""
+    name: Literal["cosine"]
+
+
+class InverseConfig(Section):
+    name: Literal["inverse"]
 
 
 class StepConfig(Section):
@@ -236,10 +248,12 @@ class StepConfig(Section):
 
 
 class TrainConfig(Section):
-    epochs: PositiveInt = 50
-    """passes over the training rows"""
-    batch_size: PositiveInt = 64
-    """rows of a mini-batch"""
+    epochs: PositiveInt | Literal["auto"] = "auto"
+    """passes over the training rows; auto: at most 50, of a line only until its training MSE is
+    within 0.01 % of least squares"""
+    batch_size: PositiveInt | Literal["auto"] = "auto"
+    """rows of a mini-batch; auto: 64 to 1,024 by the number of rows; for a linear model with all
+    else on auto, as many as rows differ in what they say of the slope, at most 65,536"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the first weights, the order of rows and dropout"""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = "auto"
@@ -249,8 +263,8 @@ class TrainConfig(Section):
     export: Literal["best", "last"] = "best"
     """whose weights to export: the best epoch's (by validation MSE, or training MSE if there is no
     validation part) or the last one's"""
-    log_every: PositiveInt = 10
-    """steps between two points of the curve of training loss by step"""
+    log_every: PositiveInt | Literal["auto"] = "auto"
+    """steps between two points of the curve of training loss by step; auto: some 250 points"""
 
 
 class CheckpointConfig(Section):
@@ -307,10 +321,12 @@ OptimizerConfig = Annotated[
     name_or("sgd"),
 ]
 ScheduleConfig = Annotated[
-    Annotated[CosineConfig, Tag("cosine")]
+    Annotated[AutoConfig, Tag("auto")]
+    | Annotated[CosineConfig, Tag("cosine")]
+    | Annotated[InverseConfig, Tag("inverse")]
     | Annotated[ConstantConfig, Tag("constant")]
     | Annotated[StepConfig, Tag("step")],
-    name_or("cosine"),
+    name_or("auto"),
 ]
 
 
@@ -320,7 +336,7 @@ class Config(Section):
     data: DataConfig
     model: ModelConfig = LinearConfig()
     optimizer: OptimizerConfig = SGDConfig()
-    schedule: ScheduleConfig = CosineConfig()
+    schedule: ScheduleConfig = AutoConfig()
     train: TrainConfig = TrainConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     intervals: IntervalsConfig = IntervalsConfig()

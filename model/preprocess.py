@@ -18,7 +18,8 @@ class Preprocess(nn.Layer):
 
     The columns at `numbers` [D], with `fill` [D] for NaN; 1 where one at `indicated` (of these D)
     was missing, else 0; for each column of `one_hot` the row of its table [codes, width] that its
-    code says. With `scale`, all these are scaled; then follow the codes at `embedded`.
+    code says. With `scale`, all these are scaled; then follow the codes at `embedded`. `holes`:
+    whether training rows have any, so that training need not look for them where there are none.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Preprocess(nn.Layer):
         one_hot: Sequence[tuple[int, Table]] = (),
         embedded: Sequence[int] = (),
         scale: nn.Layer | None = None,
+        holes: bool = True,
     ) -> None:
         super().__init__()
+        self.holes = holes
         self.numbers, self.indicated = list(numbers), list(indicated)
         self.coded, self.embedded = [position for position, _ in one_hot], list(embedded)
         self.register_buffer("fill", paddle.to_tensor(np.asarray(fill, dtype=np.float32)))
@@ -41,8 +44,10 @@ class Preprocess(nn.Layer):
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         plain = self.numbers == list(range(x.shape[1]))
         numbers = x if plain else _columns(x, self.numbers)
-        missing = paddle.isnan(numbers)
-        parts = [paddle.where(missing, self.fill.expand_as(numbers), numbers)]
+        parts = [numbers]
+        if self.holes or not self.training:
+            missing = paddle.isnan(numbers)
+            parts = [paddle.where(missing, self.fill.expand_as(numbers), numbers)]
         if self.indicated:
             parts.append(_columns(missing.astype("float32"), self.indicated))
         for index, position in enumerate(self.coded):

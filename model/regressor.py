@@ -36,6 +36,11 @@ class Regressor(nn.Layer):
     def outputs(self) -> list[str]:
         return ["prediction"] if self.margin is None else ["prediction", "lower", "upper"]
 
+    def ready(self, rows: NDArray[np.float32]) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Rows [N, D + 1], the target last -> what the network sees, and the scaled target."""
+        features, target = paddle.to_tensor(rows[:, :-1]), paddle.to_tensor(rows[:, -1:])
+        return self.prepare(features), self.scale_target(target)
+
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         scaled = self.network(self.prepare(features))
         if self.margin is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
@@ -22,6 +23,22 @@ class Scale(nn.Layer):
     def inverse(self, z: paddle.Tensor) -> paddle.Tensor:
         """From scaled values back to the columns' own units."""
         return z * self.spread + self.shift
+
+
+class Whiten(nn.Layer):
+    """(x - shift) @ matrix on float32 [N, D] -> float32 [N, K]; `shift` [D], `matrix` [D, K].
+
+    In float64: where columns nearly follow from each other, the matrix takes small differences of
+    large numbers.
+    """
+
+    def __init__(self, shift: NDArray[np.float64], matrix: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.register_buffer("matrix", paddle.to_tensor(matrix))
+        self.register_buffer("shift", paddle.to_tensor(-shift @ matrix))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return F.linear(x.astype("float64"), self.matrix, self.shift).astype("float32")
 
 
 class LogScale(Scale):

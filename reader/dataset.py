@@ -1,9 +1,9 @@
-"""Rows as shuffled blocks, for paddle.io."""
+"""Rows as shuffled blocks that are ready for the network, for paddle.io."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,9 +11,12 @@ import paddle
 from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
 
+from reader.shuffle import Order
+
 ROWS_PER_BLOCK = 65_536
 NUMBERS_PER_BLOCK = 64 * ROWS_PER_BLOCK
 BATCHES_PER_BLOCK = 4_096  # a run stops between blocks: half a second at most for a small network
+Block = tuple[paddle.Tensor, paddle.Tensor]
 
 
 class Rows(Protocol):
@@ -22,10 +25,12 @@ class Rows(Protocol):
 
 
 class TableDataset(Dataset):  # type: ignore[type-arg]
-    """Item i is block i of what is left of the epoch's order: float32 [n, columns].
+    """Item i is block i of what is left of the epoch's order: features [n, D], target [n, 1].
 
-    A block holds a whole number of mini-batches, so only an epoch's last mini-batch can be short.
-    The order is a pure function of (seed, epoch). `width`: what a row of the network's input holds.
+    `prepare` makes both of rows float32 [n, columns]; it runs in the loader's thread, beside
+    training. A block holds a whole number of mini-batches, so only an epoch's last mini-batch can
+    be short. The order is a pure function of (seed, epoch). `width`: what a row of the network's
+    input holds.
     """
 
     def __init__(
@@ -34,12 +39,14 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         rows: NDArray[np.integer[Any]],
         batch_size: int,
         seed: int,
+        prepare: Callable[[NDArray[np.float32]], Block],
         width: int = 1,
     ) -> None:
         self.table = table
         self.rows = rows
         self.seed = seed
         self.batch_size = batch_size
+        self.prepare = prepare
         rows_per_block = min(ROWS_PER_BLOCK, NUMBERS_PER_BLOCK // width)
         batches = min(max(1, rows_per_block // batch_size), BATCHES_PER_BLOCK)
         self.block_size = batches * batch_size
@@ -49,8 +56,7 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def set_epoch(self, epoch: int, first_block: int = 0) -> None:
         """Shuffle, and begin at block `first_block`; before the first call there is no order."""
         self.epoch, self.first_block = epoch, first_block
-        self.order = self.rows  # lets go of the last order before the next one is made
-        self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+        self.order = Order(len(self.rows), self.seed, epoch)
 
     @property
     def blocks_per_epoch(self) -> int:
@@ -59,14 +65,20 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def __len__(self) -> int:
         return self.blocks_per_epoch - self.first_block
 
-    def __getitem__(self, index: int) -> NDArray[np.float32]:
+    def __getitem__(self, index: int) -> Block:
         start = (self.first_block + index) * self.block_size
-        return self.table.take(self.order[start : start + self.block_size])
+        places = self.order.places(start, min(start + self.block_size, len(self.rows)))
+        return self.prepare(self.table.take(self.rows[places]))
 
-    def batch_sizes(self, rows: int) -> list[int]:
-        """The sizes of the mini-batches that make up a block of `rows` rows."""
-        whole, rest = divmod(rows, self.batch_size)
-        return [self.batch_size] * whole + [rest] * bool(rest)
+    def batches(self, block: Block) -> Iterator[Block]:
+        """The mini-batches of a block, as views of it."""
+        return zip(*(self._views(part) for part in block), strict=True)
+
+    def _views(self, part: paddle.Tensor) -> list[paddle.Tensor]:
+        whole = len(part) // self.batch_size
+        end = whole * self.batch_size
+        views = paddle.unbind(part[:end].reshape([whole, self.batch_size, -1])) if whole else []
+        return [*views, part[end:]] if end < len(part) else views
 
     def block_seed(self, index: int) -> int:
         """A seed for what is drawn at random within block `index` of the epoch."""
@@ -74,12 +86,12 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         return int(words[0])
 
     def loader(self) -> DataLoader:
-        """Blocks as tensors on the current device, one at a time, in order."""
+        """Blocks as tensors on the current device, in order, two of them made ahead."""
         batch_size: Any = None  # an item is a block already; Paddle's stubs leave this case out
         return DataLoader(self, batch_size=batch_size, shuffle=False, use_buffer_reader=False)
 
-    def blocks(self) -> Iterator[tuple[int, paddle.Tensor]]:
+    def blocks(self) -> Iterator[tuple[int, Block]]:
         """What is left of the epoch, block by block, each with its number in the epoch."""
         for index, block in enumerate(self.loader(), start=self.first_block):
             gc.collect(0)  # the loader leaves the last block in a cycle of references
-            yield index, block
+            yield index, (block[0], block[1])

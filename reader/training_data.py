@@ -17,10 +17,11 @@ from reader.kinds import infer, of_kind, rounded_away
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, TableError, roles
 from reader.split import Split, folds, split
-from reader.statistics import Statistics
+from reader.statistics import Statistics, whitening
 from reader.table import Table, open_table
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,37 @@ class TrainingData:
         return self.packed.schema
 
     def features(self, scaling: str) -> tuple[Vector, Vector]:
-        """(shift, spread) of the encoded features."""
+        """(shift, spread) of the encoded features, for a scaling column by column."""
         least = np.append(self.encoding.least_spread, 0.0)
         shift, spread = self.statistics.scaling(scaling, least)
         return shift[:-1], spread[:-1]
+
+    def feature_map(self, scaling: str) -> tuple[Vector, Matrix]:
+        """(shift [D], matrix [D, D]): (x - shift) @ matrix is what `scaling` makes of encoded x."""
+        if scaling != "whiten":
+            shift, spread = self.features(scaling)
+            return shift, np.diag(1 / spread)
+        _, spread = self.features("standard")
+        mean, covariance = self.statistics.mean[:-1], self.statistics.covariance[:-1, :-1]
+        return whitening(mean, covariance, spread)
+
+    def curvature(self, scaling: str) -> float:
+        """The largest eigenvalue of E[x x'], x being the scaled features and a 1 for the bias."""
+        shift, matrix = self.feature_map(scaling)
+        mean = (self.statistics.mean[:-1] - shift) @ matrix
+        second = matrix.T @ self.statistics.covariance[:-1, :-1] @ matrix + np.outer(mean, mean)
+        whole = np.block([[second, mean[:, None]], [mean[None, :], np.ones((1, 1))]])
+        return float(np.linalg.eigvalsh(whole)[-1])
+
+    def noise(self, scaling: str) -> float:
+        """The largest eigenvalue of E[|x|^2 x x'], x as in `curvature`: how much a single row's
+        idea of the curvature may differ from that of all. One pass over the training rows."""
+        shift, matrix = self.feature_map(scaling)
+        fourth = np.zeros((len(shift) + 1, len(shift) + 1))
+        for rows in self.encoding.apply(self.packed.blocks(self.parts.train)):
+            x = np.column_stack([(rows[:, :-1] - shift) @ matrix, np.ones(len(rows))])
+            fourth += (x * np.square(x).sum(axis=1, keepdims=True)).T @ x
+        return float(np.linalg.eigvalsh(fourth / len(self.parts.train))[-1])
 
     def target(self, scaling: str) -> tuple[float, float]:
         """(shift, spread) of the target, with log1p that of its logarithm."""

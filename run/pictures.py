@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from run.charts import Axis, axis_over, labels_of
@@ -67,13 +67,14 @@ def _panel(
     yield image, draw
 
 
-def _points(draw: ImageDraw.ImageDraw, x: Sequence[float], y: Sequence[float]) -> None:
+def _points(draw: ImageDraw.ImageDraw, x: ArrayLike, y: ArrayLike) -> None:
     for across, down in _pixels(x, y):
         draw.ellipse((across - 6, down - 6, across + 6, down + 6), BLUE, "white")
 
 
-def _pixels(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
-    return [(a * FINE, b * FINE) for a, b in zip(x, y, strict=True)]
+def _pixels(x: ArrayLike, y: ArrayLike) -> list[tuple[float, float]]:
+    points = np.stack([np.asarray(x), np.asarray(y)], axis=1) * FINE
+    return [(float(across), float(down)) for across, down in points]
 
 
 def _plain(label: str) -> str:

@@ -24,7 +24,7 @@ from run.evidence import (
 )
 from run.optimum import Optimum, epochs_to_gap
 from trainer.keeper import Progress
-from trainer.recipe import best_line, decays_in_loss, is_line
+from trainer.recipe import best_line, decays_in_loss, is_line, trained_line
 
 if TYPE_CHECKING:
     from model.regressor import Regressor
@@ -200,14 +200,11 @@ def coefficients(
     config: Config, data: TrainingData, regressor: Regressor, mse: float
 ) -> dict[str, Any]:
     """The line in raw units, and how far each weight may be off by chance."""
-    weight, bias = (p.numpy().astype(np.float64) for p in regressor.network.parameters())
-    shift, spread = data.features(config.data.scale.features)
-    target_shift, target_spread = data.target(config.data.scale.target)
-    raw = weight[:, 0] * target_spread / spread
+    raw, intercept = trained_line(config, data, regressor.network)
     errors = standard_errors(data.statistics.covariance, mse, data.statistics.count)
     names = data.encoding.names
     return {
-        "intercept": float(target_shift + target_spread * bias[0] - shift @ raw),
+        "intercept": intercept,
         "weights": [
             {"name": n, "weight": float(w), "standard_error": float(e) if np.isfinite(e) else None}
             for n, w, e in zip(names, raw, errors, strict=True)

@@ -25,7 +25,7 @@ class Progress:
     """`epoch` whole epochs, and `block` blocks of the next one, are done: `step` steps in all.
 
     The best MSE (target unit squared) is that of the watched part; `history` has the MSE by part
-    after each epoch; times are those spent in the loop.
+    after each epoch; times are those spent in the loop. `done`: nothing is left to learn.
     """
 
     epoch: int = 0
@@ -36,6 +36,7 @@ class Progress:
     best_epoch: int = 0
     best_mse: float | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    done: bool = False
 
     def spent(self, seconds: float) -> None:
         self.seconds += seconds
@@ -46,9 +47,11 @@ class Progress:
         self.epoch, self.block, self.epoch_seconds = self.epoch + 1, 0, 0.0
         self.history.append({"epoch": self.epoch, **mse})
 
-    def stale(self, patience: int) -> bool:
-        """Whether there was no better epoch for so many; 0: never."""
-        return bool(patience) and self.epoch - self.best_epoch >= patience
+    def ends(self, patience: int) -> str:
+        """Why training ends here, if it does: no better epoch for so many (0: never), or done."""
+        if patience and self.epoch - self.best_epoch >= patience:
+            return f"no better validation MSE for {patience} epochs: stopped early"
+        return f"within 0.01% of least squares after {self.epoch} epochs" if self.done else ""
 
 
 class Keeper:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.schema import Config, DataConfig
 from reader.formats import Reading
@@ -15,6 +16,8 @@ from run.folder import RunError
 from run.optimum import Optimum, least_squares
 
 if TYPE_CHECKING:
+    from paddle import nn
+
     from model.regressor import Regressor
 
 
@@ -64,16 +67,21 @@ def build(config: Config, data: TrainingData) -> Regressor:
     """The regressor that the recipe describes, with first weights."""
     from model.preprocess import Preprocess
     from model.regressor import Regressor, build_network, build_target
-    from model.scale import Scale
+    from model.scale import Scale, Whiten
 
     encoding, scale = data.encoding, config.data.scale
+    if scale.features == "whiten":
+        scaled: nn.Layer = Whiten(*data.feature_map("whiten"))
+    else:
+        scaled = Scale(*data.features(scale.features))
     prepare = Preprocess(
         encoding.numbers.tolist(),
         encoding.fill,
         encoding.indicated.tolist(),
         encoding.one_hot,
         [position for position, _ in encoding.embedded],
-        Scale(*data.features(scale.features)),
+        scaled,
+        holes=bool(encoding.missing.any()),
     )
     network = build_network(
         features=len(encoding.names),
@@ -97,15 +105,44 @@ def decays_in_loss(config: Config) -> bool:
 
 
 def best_line(config: Config, data: TrainingData) -> Optimum:
-    """Least squares on the training rows; for a linear model, with its weight decay.
+    """Least squares on the training rows; for a linear model, with its weight decay."""
+    statistics = data.statistics
+    return least_squares(statistics.mean, statistics.covariance, penalty(config, data))
+
+
+def penalty(config: Config, data: TrainingData) -> NDArray[np.float64] | float:
+    """What weight decay adds to the curvature of the loss in raw units: see least_squares.
 
     Paddle adds decay * w to the gradient of the mean squared error on scaled columns, so the
-    optimum has decay / 2 beside the scaled variances: decay / 2 * spread^2 beside the raw ones.
-    AdamW's decay is no part of its loss.
+    optimum has decay / 2 beside the scaled variances: decay / 2 * spread^2 beside the raw ones,
+    and decay / 2 of themselves where whitening made the scaled ones 1. AdamW's decay is no part of
+    its loss.
     """
-    decay = config.optimizer.weight_decay
-    if not is_line(config, data) or not decays_in_loss(config):
-        decay = 0.0
-    _, spread = data.features(config.data.scale.features)
+    decay, scaling = config.optimizer.weight_decay, config.data.scale.features
+    if not decay or not is_line(config, data) or not decays_in_loss(config):
+        return 0.0
+    if scaling == "whiten":
+        return 0.5 * decay * data.statistics.covariance[:-1, :-1]
+    return 0.5 * decay * data.features(scaling)[1] ** 2
+
+
+def trained_line(
+    config: Config, data: TrainingData, network: nn.Layer
+) -> tuple[NDArray[np.float64], float]:
+    """(weights [D], bias) of a linear network without embeddings, from the encoded columns to the
+    target's scaled unit times its spread, plus its shift: raw units, unless that is log1p."""
+    weight, bias = (p.numpy().astype(np.float64) for p in network.parameters())
+    shift, matrix = data.feature_map(config.data.scale.features)
+    target_shift, target_spread = data.target(config.data.scale.target)
+    raw = matrix @ weight[:, 0] * target_spread
+    return raw, float(target_shift + target_spread * bias[0] - shift @ raw)
+
+
+def gap(config: Config, data: TrainingData, network: nn.Layer, line: Optimum) -> float:
+    """By what share a line's loss on all training rows is above least squares: from their moments,
+    without a look at them. Where least squares fits exactly, as a share of 1e-6 of the variance."""
     statistics = data.statistics
-    return least_squares(statistics.mean, statistics.covariance, 0.5 * decay * spread**2)
+    weights, bias = trained_line(config, data, network)
+    moments = (statistics.mean, statistics.covariance, penalty(config, data))
+    variance = float(statistics.covariance[-1, -1])
+    return line.excess(weights, bias, *moments) / max(line.mse, 1e-6 * variance)
