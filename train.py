@@ -38,6 +38,7 @@ from trainer.recipe import (
     best_line,
     build,
     check_parts,
+    fold,
     gap,
     is_line,
     read_table,
@@ -184,15 +185,15 @@ def cross_validate(recipe: Config, source: Source, folder: Path, signals: Signal
 
     split, found = recipe.data.split, []
     parts = source.folds(split.folds, split.method, split.seed) if split.folds else ()
-    for number, fold in enumerate(parts, start=1):
-        data = study_rows(recipe.data, source, fold)
+    for number, part in enumerate(parts, start=1):
+        data = study_rows(recipe.data, source, part)
         config, chosen = settle(recipe, data)
         regressor = build(config, data)
         path = folder / str(number)
         with Curves(path / "curves") as curves:
             fitted = (config, data, regressor, path / "checkpoints", curves, signals)
             fit(*fitted, until_optimum="train.epochs" in chosen)
-        found.append(evaluate(regressor, data, fold)["test"])
+        found.append(evaluate(regressor, data, part)["test"])
         print(f"fold {number}/{split.folds}  {found[-1]}", flush=True)
     return found
 
@@ -332,6 +333,7 @@ def finish(
         rows=data.packed.take(some)[:, :-1],
         target_range=extent,
         unusual=unusual_rows(data, may_be_empty),
+        folded=fold(config, data, regressor),
     )
     parameters = sum(p.size for p in regressor.network.parameters())
     model = {"name": config.model.name, "parameters": int(parameters)}

@@ -75,7 +75,10 @@ def load(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        problems += [_explain(problem, values) for problem in error.errors()]
+        together: dict[str, list[ErrorDetails]] = {}
+        for problem in error.errors():
+            together.setdefault(_locate(problem["loc"], values)[0], []).append(problem)
+        problems += [_explain(alternatives, values) for alternatives in together.values()]
     if problems:
         raise ConfigError(f"{recipe}: {len(problems)} to mend\n  " + "\n  ".join(problems))
     return config
@@ -207,8 +210,9 @@ def _text(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, default_flow_style=True).removesuffix("...\n").strip()
 
 
-def _explain(problem: ErrorDetails, values: dict[str, Any]) -> str:
-    """One line: the key, what was found, what was expected."""
+def _explain(alternatives: Sequence[ErrorDetails], values: dict[str, Any]) -> str:
+    """One line: the key, what was found, what was expected: any of the alternatives."""
+    problem = alternatives[0]
     path, found = _locate(problem["loc"], values)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
@@ -217,24 +221,31 @@ def _explain(problem: ErrorDetails, values: dict[str, Any]) -> str:
         return f"{path}: missing; set it in the recipe or with -o {path}=..."
     if kind == "union_tag_invalid":
         path, found = f"{path}.name", context["tag"]
-        expected = context["expected_tags"]
     elif kind == "value_error":
         return f"{path}: {context['error']}"
-    elif kind in ("model_type", "dict_type", "union_tag_not_found"):
-        expected = "a section with keys of its own"
-    else:
-        expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-        expected = {"string": "text", "boolean": "true or false"}.get(expected, expected)
-    options = re.findall(r"'([^']*)'", expected)
+    expected = " or ".join(dict.fromkeys(_expected(each) for each in alternatives))
+    options = re.findall(r"'([^']*)'", expected) if isinstance(found, str) else []
     return f"{path}: found {_text(found)}, expected {expected}{_did_you_mean(found, options)}"
 
 
+def _expected(problem: ErrorDetails) -> str:
+    if problem["type"] == "union_tag_invalid":
+        return str(problem["ctx"]["expected_tags"])
+    if problem["type"] in ("model_type", "dict_type", "union_tag_not_found"):
+        return "a section with keys of its own"
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return {"string": "text", "boolean": "true or false"}.get(expected, expected)
+
+
 def _locate(location: tuple[int | str, ...], values: Any) -> tuple[str, Any]:
-    """Dotted path and value of a problem, without the variant tags that pydantic puts between."""
-    path = []
+    """Dotted path and value of a problem, without the tags of variants and types that pydantic
+    puts between and behind."""
+    path: list[str] = []
     for index, step in enumerate(location):
         if isinstance(values, dict) and step not in values and index < len(location) - 1:
             continue
+        if path and not isinstance(values, dict | list):
+            break
         path.append(str(step))
         if isinstance(values, dict):
             values = values.get(step)

@@ -264,7 +264,7 @@ class TrainConfig(Section):
     """whose weights to export: the best epoch's (by validation MSE, or training MSE if there is no
     validation part) or the last one's"""
     log_every: PositiveInt | Literal["auto"] = "auto"
-    """steps between two points of the curve of training loss by step; auto: some 250 points"""
+    """steps between two points of the curve of training loss by step; auto: some 200 points"""
 
 
 class CheckpointConfig(Section):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import paddle
 from numpy.typing import NDArray
+from paddle import nn
 
 from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, ExportError, load_graph, run_graph
 from model.regressor import Regressor
@@ -35,30 +36,33 @@ def export(
     rows: NDArray[np.float32],
     target_range: float,
     unusual: Mapping[str, NDArray[np.float32]] | None = None,
+    folded: nn.Layer | None = None,
 ) -> dict[str, Any]:
     """Write the static graph, its weights and contract.json to `folder`; the measured parity.
 
     `rows`: float32 [N, D] real rows for the comparison; `unusual`: others by kind, which join some
     of them as golden rows; `target_range`: the target's maximum minus its minimum in training, from
-    which the tolerance follows.
-    Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing,
-    where the exported graph differs from the regressor by more than the tolerance.
+    which the tolerance follows; `folded`: a shorter form of the regressor, to be exported in its
+    place if it predicts the same. Everything is written beside `folder` and renamed. Raises
+    ExportError, and leaves nothing, where the exported graph differs from the regressor by more
+    than the tolerance.
     """
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
         regressor.eval()
-        # Paddle's own names count the tensors of a process, and a resumed one makes others.
-        for name, tensor in [*regressor.named_parameters(), *regressor.named_buffers()]:
-            tensor.name = name
         # Before to_static, which puts a static function in the place of `forward`.
         expected = _predictions(regressor.predict, rows)
-        specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
-        graph = paddle.jit.to_static(regressor, input_spec=[specification], full_graph=True)
-        with paddle.utils.unique_name.guard():
-            paddle.jit.save(graph, str(draft / Path(GRAPH).stem))
-        parity, onednn = prove(draft, rows, expected, parity_tolerance(target_range, expected))
+        tolerance = parity_tolerance(target_range, expected)
+        try:
+            form = folded or regressor
+            parity, onednn = _write_graph(form, draft, rows, expected, tolerance)
+        except ExportError:
+            if folded is None:
+                raise
+            form = regressor
+            parity, onednn = _write_graph(form, draft, rows, expected, tolerance)
         real = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
         predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
         write_contract(
@@ -67,7 +71,7 @@ def export(
                 "format": FORMAT,
                 **contract,
                 "parity": parity,
-                "inference": {"onednn": onednn},
+                "inference": {"onednn": onednn, "folded": form is folded},
                 "outputs": regressor.outputs,
                 "golden": golden(predictor, {"real": real, **(unusual or {})}, target_range),
             },
@@ -77,6 +81,25 @@ def export(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return parity
+
+
+def _write_graph(
+    form: nn.Layer,
+    folder: Path,
+    rows: NDArray[np.float32],
+    expected: NDArray[np.float64],
+    tolerance: float,
+) -> tuple[dict[str, Any], bool]:
+    """Save a layer as a static graph, and prove it."""
+    form.eval()
+    # Paddle's own names count the tensors of a process, and a resumed one makes others.
+    for name, tensor in [*form.named_parameters(), *form.named_buffers()]:
+        tensor.name = name
+    specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
+    graph = paddle.jit.to_static(form, input_spec=[specification], full_graph=True)
+    with paddle.utils.unique_name.guard():
+        paddle.jit.save(graph, str(folder / Path(GRAPH).stem))
+    return prove(folder, rows, expected, tolerance)
 
 
 def golden(

@@ -18,8 +18,9 @@ class Preprocess(nn.Layer):
 
     The columns at `numbers` [D], with `fill` [D] for NaN; 1 where one at `indicated` (of these D)
     was missing, else 0; for each column of `one_hot` the row of its table [codes, width] that its
-    code says. With `scale`, all these are scaled; then follow the codes at `embedded`. `holes`:
-    whether training rows have any, so that training need not look for them where there are none.
+    code says. With `scale`, all these are scaled; then follow the codes at `embedded`.
+    `holes`: whether there are NaN in training rows, and whether there may be any in others;
+    nobody looks for them where there are none.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Preprocess(nn.Layer):
         one_hot: Sequence[tuple[int, Table]] = (),
         embedded: Sequence[int] = (),
         scale: nn.Layer | None = None,
-        holes: bool = True,
+        holes: tuple[bool, bool] = (True, True),
     ) -> None:
         super().__init__()
         self.holes = holes
@@ -42,19 +43,23 @@ class Preprocess(nn.Layer):
         self.scale = scale or nn.Identity()
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        scaled = self.scale(self.encode(x))
+        return paddle.concat([scaled, _columns(x, self.embedded)], 1) if self.embedded else scaled
+
+    def encode(self, x: paddle.Tensor) -> paddle.Tensor:
+        """The same before scaling, without the codes."""
         plain = self.numbers == list(range(x.shape[1]))
         numbers = x if plain else _columns(x, self.numbers)
         parts = [numbers]
-        if self.holes or not self.training:
+        if self.holes[0 if self.training else 1]:
             missing = paddle.isnan(numbers)
             parts = [paddle.where(missing, self.fill.expand_as(numbers), numbers)]
-        if self.indicated:
-            parts.append(_columns(missing.astype("float32"), self.indicated))
+            if self.indicated:
+                parts.append(_columns(missing.astype("float32"), self.indicated))
         for index, position in enumerate(self.coded):
             code = x[:, position].astype("int64")
             parts.append(F.embedding(code, getattr(self, f"table{index}")))
-        scaled = self.scale(paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0])
-        return paddle.concat([scaled, _columns(x, self.embedded)], 1) if self.embedded else scaled
+        return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def _columns(x: paddle.Tensor, positions: list[int]) -> paddle.Tensor:

@@ -25,7 +25,7 @@ class Regressor(nn.Layer):
     Training runs `network` alone, on rows that `prepare` and `scale_target` have made ready.
     """
 
-    def __init__(self, prepare: nn.Layer, network: nn.Layer, scale_target: Scale) -> None:
+    def __init__(self, prepare: Any, network: nn.Layer, scale_target: Scale) -> None:
         super().__init__()
         self.prepare = prepare
         self.network = network

@@ -284,8 +284,9 @@ def sniff(path: Path, reading: Reading) -> tuple[str, Record]:
     frequent of , ; tab and | in the line; else white space.
     """
     text = next((text for text in _Lines(path, reading.comment) if text.strip()), None)
+    empty = TableError(f"{path}: the file is empty; expected a table")
     if text is None:
-        raise TableError(f"{path}: the file is empty; expected a table")
+        raise empty
     format_name = format_of(path, reading)
     separator = SEPARATORS[format_name]
     if reading.separator and reading.separator in text:
@@ -296,4 +297,6 @@ def sniff(path: Path, reading: Reading) -> tuple[str, Record]:
         if separator not in text:
             separator = "," if format_name == "csv" else WHITE_SPACE
     rows = records(path, separator, reading.comment)
-    return separator, next(record for record in rows if record.cells)
+    if (first := next((record for record in rows if record.cells), None)) is None:
+        raise empty  # a pair of quotes is a line, and no cell
+    return separator, first

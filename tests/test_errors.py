@@ -119,5 +119,5 @@ def test_answers_without_importing_paddle(option: str) -> None:
 
 def test_help_lists_the_keys() -> None:
     text = command("train.py", "--help").stdout
-    assert "optimizer.learning_rate (default: 0.02 with sgd and momentum" in text
+    assert "optimizer.learning_rate (default: auto with sgd and momentum" in text
     assert "passes over the training rows" in text

@@ -96,7 +96,7 @@ def test_rows_held_out_leave_no_trace_in_the_export(
     disturbed(tmp_path / "mixed.csv", np.concatenate([parts.validation, parts.test]), method)
     report = train_recipe(tmp_path / "after", str(mixed), overrides)
     assert exported(tmp_path / "before") == exported(tmp_path / "after")
-    assert report["metrics"]["test"]["mse"] > 1e5  # it was another table
+    assert report["metrics"]["test"]["mse"] > 1e4  # it was another table
 
 
 def test_a_training_row_does_leave_one(mixed: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from trainer.recipe import is_line
 WIDEST = 256  # columns; whitening costs their number squared a row
 MOST_ROWS, MOST_NUMBERS = 65_536, 1 << 22  # of a mini-batch
 FEWEST_ROWS = 4_096  # of one that averages: a step then costs less than the rows it takes
-POINTS = 250
+POINTS = 200
 GAP = 1e-4
 
 

@@ -81,7 +81,7 @@ def build(config: Config, data: TrainingData) -> Regressor:
         encoding.one_hot,
         [position for position, _ in encoding.embedded],
         scaled,
-        holes=bool(encoding.missing.any()),
+        holes=(bool(encoding.missing.any()), config.data.missing.numeric != "error"),
     )
     network = build_network(
         features=len(encoding.names),
@@ -136,6 +136,18 @@ def trained_line(
     target_shift, target_spread = data.target(config.data.scale.target)
     raw = matrix @ weight[:, 0] * target_spread
     return raw, float(target_shift + target_spread * bias[0] - shift @ raw)
+
+
+def fold(config: Config, data: TrainingData, regressor: Regressor) -> nn.Layer | None:
+    """The regressor as one product on encoded columns, where its network is a line."""
+    from model.folded import Folded
+
+    if config.model.name != "linear" or data.encoding.embedded:
+        return None
+    margin, log = regressor.margin, config.data.scale.target == "log1p"
+    if margin is not None:
+        margin *= data.target(config.data.scale.target)[1]
+    return Folded(regressor.prepare, *trained_line(config, data, regressor.network), margin, log)
 
 
 def gap(config: Config, data: TrainingData, network: nn.Layer, line: Optimum) -> float:

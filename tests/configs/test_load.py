@@ -143,4 +143,4 @@ def test_help_tells_every_key_with_its_meaning() -> None:
     text = describe_keys()
     for key in keys():
         assert f"  {key.path} (" in text
-    assert "default: 0.02 with sgd and momentum, 0.001 with adam and adamw" in text
+    assert "default: auto with sgd and momentum, 0.001 with adam and adamw" in text
