@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from reader.pack import PackedTable
 from reader.schema import Column, Schema, TableError
 
-Blocks = Callable[[], Iterable[NDArray[np.float32]]]
+Block = NDArray[np.float32]
+Each = Callable[[Callable[[Block], Any]], Iterator[Any]]
 RAREST = 0.1  # the least spread of a flag: that of a share of 1 %
 
 
@@ -44,12 +45,18 @@ class Encoding:
 
     def apply(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float64]]:
         """Rows [n, P + 1] -> float64 [n, len(names) + 1], the target last."""
-        for block in blocks:
-            numbers = block[:, self.numbers].astype(np.float64)
-            missing = np.isnan(numbers)
-            parts = [np.where(missing, self.fill, numbers), missing[:, self.indicated]]
-            parts += [table[block[:, position].astype(np.intp)] for position, table in self.one_hot]
-            yield np.column_stack([*parts, block[:, -1:]])
+        return map(self.encode, blocks)
+
+    def encode(self, block: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The same of one block."""
+        plain = len(self.numbers) == block.shape[1] - 1
+        numbers = (block[:, :-1] if plain else block[:, self.numbers]).astype(np.float64)
+        missing = np.isnan(numbers)
+        if missing.any():
+            numbers = np.where(missing, self.fill, numbers)
+        parts = [numbers, missing[:, self.indicated]]
+        parts += [table[block[:, position].astype(np.intp)] for position, table in self.one_hot]
+        return np.column_stack([*parts, block[:, -1:]])
 
 
 def choose_levels(packed: PackedTable, rows: NDArray[Any], min_count: int) -> PackedTable:
@@ -78,13 +85,14 @@ def choose_levels(packed: PackedTable, rows: NDArray[Any], min_count: int) -> Pa
 
 def learn(
     schema: Schema,
-    blocks: Blocks,
+    each: Each,
     numeric: str,
     constant: float,
     indicator: bool,
     most_flags: int,
 ) -> Encoding:
-    """Learn the encoding from the training rows, which `blocks` gives at each call, target last.
+    """Learn the encoding from the training rows: `each` gives what a function makes of each block
+    of them [n, P + 1], target last.
 
     `numeric`: what fills in for a number: its mean, median, a constant, or error (none is missing).
     A column of at most `most_flags` levels becomes a flag for each, any other an embedding's code.
@@ -95,13 +103,20 @@ def learn(
     names = [schema.packed[i] for i in numbers]
     rows, sums, missing = 0, np.zeros(len(numbers)), np.zeros(len(numbers), dtype=np.int64)
     counts = {i: np.zeros(len(column.levels) + 1) for i, column in coded.items()}
-    for block in blocks():
-        absent = np.isnan(block[:, numbers])
-        sums += np.where(absent, 0, block[:, numbers]).sum(axis=0, dtype=np.float64)
-        missing += absent.sum(axis=0)
-        rows += len(block)
-        for i, count in counts.items():
-            count += np.bincount(block[:, i].astype(np.intp), minlength=len(count))
+
+    def count(block: Block) -> tuple[int, NDArray[Any], NDArray[Any], list[NDArray[Any]]]:
+        values = block[:, :-1] if len(numbers) == block.shape[1] - 1 else block[:, numbers]
+        absent = np.isnan(values)
+        known = np.where(absent, 0, values) if absent.any() else values
+        found = [np.bincount(block[:, i].astype(np.intp), minlength=len(counts[i])) for i in counts]
+        return len(block), known.sum(axis=0, dtype=np.float64), absent.sum(axis=0), found
+
+    for more, total, absent, found in each(count):
+        rows += more
+        sums += total
+        missing += absent
+        for i, levels in zip(counts, found, strict=True):
+            counts[i] += levels
     if (empty := missing == rows).any():
         without = ", ".join(np.array(names)[empty])
         raise TableError(f"no training row has a value of {without}; leave it out (data.exclude)")
@@ -110,7 +125,8 @@ def learn(
         fill = sums / (rows - missing)
     if numeric == "median":
         for k in np.flatnonzero(missing):
-            fill[k] = np.nanmedian(np.concatenate([block[:, numbers[k]] for block in blocks()]))
+            cells = list(each(lambda block, at=numbers[k]: block[:, at]))  # type: ignore[misc]
+            fill[k] = np.nanmedian(np.concatenate(cells))
     indicated = np.flatnonzero(missing) if indicator else np.array([], dtype=np.int64)
     few = {i: column for i, column in coded.items() if len(column.levels) <= most_flags}
     one_hot = tuple((i, _flags(counts[i] / rows)) for i in few)

@@ -57,13 +57,23 @@ class Sums:
             return
         actual = target.astype(np.float64)
         error = prediction.astype(np.float64) - actual
-        self.squared += float(np.sum(error**2))
-        self.absolute += float(np.sum(np.abs(error)))
-        count, mean = actual.size, float(actual.mean())
-        total = self.rows + count
-        self.spread += float(np.sum((actual - mean) ** 2))
-        self.spread += (mean - self.mean) ** 2 * self.rows * count / total
-        self.mean += (mean - self.mean) * count / total
+        found = Sums()
+        found.rows, found.mean = actual.size, float(actual.mean())
+        found.squared = float(np.square(error).sum())
+        found.absolute = float(np.abs(error).sum())
+        found.spread = float(np.square(actual - found.mean).sum())
+        self.merge(found)
+
+    def merge(self, other: Sums) -> None:
+        """Add the rows of the other one."""
+        if not other.rows:
+            return
+        total = self.rows + other.rows
+        between = (other.mean - self.mean) ** 2 * self.rows * other.rows / total
+        self.squared += other.squared
+        self.absolute += other.absolute
+        self.spread += other.spread + between
+        self.mean += (other.mean - self.mean) * other.rows / total
         self.rows = total
 
     def metrics(self) -> Metrics:

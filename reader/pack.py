@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.kinds import Encoder, Levels
+from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
 from reader.schema import Column, Schema, TableError
 from reader.table import Table
@@ -56,6 +57,13 @@ class PackedTable:
         """The given rows in order, float32 [n, packed features + 1], n <= ROWS_PER_BATCH."""
         for start in range(0, len(rows), ROWS_PER_BATCH):
             yield self.take(rows[start : start + ROWS_PER_BATCH])
+
+    def map(
+        self, function: Callable[[Matrix], Result], rows: NDArray[np.integer[Any]]
+    ) -> Iterator[Result]:
+        """function(block) of each of `blocks`, in order, worked out on all cores."""
+        starts = range(0, len(rows), ROWS_PER_BATCH)
+        return in_order(lambda s: function(self.take(rows[s : s + ROWS_PER_BATCH])), starts)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,24 @@ from numpy.typing import NDArray
 from reader.schema import TableError
 
 Vector = NDArray[np.float64]
+
+
+class Moments(NamedTuple):
+    """Of a batch: float64 [D], and the sums of products about the mean [D, D]."""
+
+    rows: int
+    mean: Vector
+    minimum: Vector
+    maximum: Vector
+    products: NDArray[np.float64]
+
+
+def moments(batch: NDArray[Any]) -> Moments:
+    """Those of rows [n, D], n >= 1."""
+    rows = np.asarray(batch, dtype=np.float64)
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    return Moments(len(rows), mean, rows.min(axis=0), rows.max(axis=0), centred.T @ centred)
 
 
 def whitening(
@@ -47,30 +65,35 @@ class Statistics:
 
     @classmethod
     def of(cls, columns: Sequence[str], batches: Iterable[NDArray[Any]]) -> Statistics:
-        """Merge the moments of batches [n, D], n >= 1, in one pass.
+        """Merge the moments of batches [n, D], n >= 1, in one pass."""
+        return cls.merged(columns, map(moments, batches))
+
+    @classmethod
+    def merged(cls, columns: Sequence[str], found: Iterable[Moments]) -> Statistics:
+        """Of the moments of each batch.
 
         Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
         sample variances" (1979), for means and sums of products about them.
         """
-        count, mean, products = 0, None, None
-        for batch in batches:
-            rows = np.asarray(batch, dtype=np.float64)
-            centre = rows.mean(axis=0)
-            centred = rows - centre
-            if mean is None or products is None:
-                count, mean, products = len(rows), centre, centred.T @ centred
-                minimum, maximum = rows.min(axis=0), rows.max(axis=0)
+        whole: Moments | None = None
+        for part in found:
+            if whole is None:
+                whole = part
                 continue
-            shift = centre - mean
-            total = count + len(rows)
-            products += centred.T @ centred + np.outer(shift, shift) * (count * len(rows) / total)
-            mean = mean + shift * (len(rows) / total)
-            count = total
-            minimum = np.minimum(minimum, rows.min(axis=0))
-            maximum = np.maximum(maximum, rows.max(axis=0))
-        if mean is None or products is None:
+            shift = part.mean - whole.mean
+            rows = whole.rows + part.rows
+            apart = np.outer(shift, shift) * (whole.rows * part.rows / rows)
+            whole = Moments(
+                rows,
+                whole.mean + shift * (part.rows / rows),
+                np.minimum(whole.minimum, part.minimum),
+                np.maximum(whole.maximum, part.maximum),
+                whole.products + part.products + apart,
+            )
+        if whole is None:
             raise ValueError("no rows")
-        return cls(tuple(columns), count, mean, minimum, maximum, products / count)
+        covariance = whole.products / whole.rows
+        return cls(tuple(columns), *whole[:-1], covariance)
 
     @property
     def deviation(self) -> Vector:

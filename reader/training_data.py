@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from reader.kinds import infer, of_kind, rounded_away
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, TableError, roles
 from reader.split import Split, folds, split
-from reader.statistics import Statistics, whitening
+from reader.statistics import Statistics, moments, whitening
 from reader.table import Table, open_table
 
 Vector = NDArray[np.float64]
@@ -84,11 +84,14 @@ class TrainingData:
         """The largest eigenvalue of E[|x|^2 x x'], x as in `curvature`: how much a single row's
         idea of the curvature may differ from that of all. One pass over the training rows."""
         shift, matrix = self.feature_map(scaling)
-        fourth = np.zeros((len(shift) + 1, len(shift) + 1))
-        for rows in self.encoding.apply(self.packed.blocks(self.parts.train)):
-            x = np.column_stack([(rows[:, :-1] - shift) @ matrix, np.ones(len(rows))])
-            fourth += (x * np.square(x).sum(axis=1, keepdims=True)).T @ x
-        return float(np.linalg.eigvalsh(fourth / len(self.parts.train))[-1])
+
+        def fourth(block: NDArray[np.float32]) -> Matrix:
+            x = np.ones((len(block), len(shift) + 1))
+            np.matmul(self.encoding.encode(block)[:, :-1] - shift, matrix, out=x[:, :-1])
+            return (x * np.einsum("nd,nd->n", x, x)[:, None]).T @ x
+
+        total = sum(self.packed.map(fourth, self.parts.train))
+        return float(np.linalg.eigvalsh(total / len(self.parts.train))[-1])
 
     def target(self, scaling: str) -> tuple[float, float]:
         """(shift, spread) of the target, with log1p that of its logarithm."""
@@ -214,11 +217,14 @@ def study(
     Raises TableError for a column of numbers that holds none, or that float32 cannot tell apart.
     """
     packed = choose_levels(source.packed, parts.train, min_count)
-    encoding = learn(
-        packed.schema, lambda: packed.blocks(parts.train), numeric, constant, indicator, one_hot
-    )
+
+    def each(function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
+        return packed.map(function, parts.train)
+
+    encoding = learn(packed.schema, each, numeric, constant, indicator, one_hot)
     columns = (*encoding.names, packed.schema.target)
-    statistics = Statistics.of(columns, encoding.apply(packed.blocks(parts.train)))
+    found = each(lambda block: moments(encoding.encode(block)))
+    statistics = Statistics.merged(columns, found)
     for name in source.coarse:
         index = columns.index(name)
         largest = max(abs(statistics.minimum[index]), abs(statistics.maximum[index]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,13 +38,20 @@ SHUFFLED = 5_000
 def evaluate(regressor: Regressor, data: TrainingData, parts: Split) -> dict[str, Metrics]:
     """Metrics in the target's unit over every row of each part that has rows."""
     metrics = {}
+    regressor.eval()
     for part, rows in parts._asdict().items():
         sums = Sums()
-        for block in data.packed.blocks(rows):
-            sums.add(block[:, -1:], regressor.predict(block[:, :-1])[:, :1])
+        for found in data.packed.map(partial(_sums, regressor), rows):
+            sums.merge(found)
         if len(rows):
             metrics[part] = sums.metrics()
     return metrics
+
+
+def _sums(regressor: Regressor, block: NDArray[np.float32]) -> Sums:
+    sums = Sums()
+    sums.add(block[:, -1:], regressor.predict(block[:, :-1])[:, :1])
+    return sums
 
 
 def results(

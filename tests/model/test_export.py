@@ -64,6 +64,19 @@ def test_parity_is_measured_against_the_dynamic_network(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folded_form_is_exported_where_it_predicts_the_same(tmp_path: Path) -> None:
+    right, wrong = regressor(), regressor()
+    wrong.scale_target.shift += 1
+    for name, folded, shortened in (("right", right, True), ("wrong", wrong, False)):
+        contract = {"features": ["a", "b", "c"], "target": "y"}
+        trained, folder = regressor(), tmp_path / name
+        expected = trained.predict(ROWS)[:, 0]
+        parity = export(trained, folder, contract, ROWS, target_range=10.0, folded=folded)
+        assert parity["max_abs_difference"] < 1e-4
+        assert read_contract(folder)["inference"]["folded"] is shortened
+        np.testing.assert_allclose(Predictor(folder).predict(ROWS), expected, atol=1e-4)
+
+
 def test_onednn_is_turned_off_where_it_alone_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +92,7 @@ def test_onednn_is_turned_off_where_it_alone_differs(
     monkeypatch.setattr(module, "load_graph", load)
     monkeypatch.setattr(module, "run_graph", run)
     exported(tmp_path / "export")
-    assert read_contract(tmp_path / "export")["inference"] == {"onednn": False}
+    assert read_contract(tmp_path / "export")["inference"]["onednn"] is False
 
 
 def test_a_network_that_predicts_nan_is_not_exported(tmp_path: Path) -> None:

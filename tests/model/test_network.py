@@ -9,9 +9,11 @@ import paddle.nn.functional as F
 import pytest
 from numpy.typing import NDArray
 
-from model.optimizer import build_optimizer, build_schedule
+from model.folded import Folded
+from model.optimizer import SGD, build_optimizer, build_schedule
+from model.preprocess import Preprocess
 from model.regressor import Regressor, build_network, get_weights, set_weights
-from model.scale import LogScale, Scale
+from model.scale import LogScale, Scale, Whiten
 
 MLP: dict[str, Any] = {"hidden": [5, 4], "activation": "tanh", "dropout": 0.0}
 
@@ -139,6 +141,51 @@ def test_schedules() -> None:
     assert cosine[4] == pytest.approx(0.5)
     assert cosine == sorted(cosine, reverse=True)
     assert 0 < cosine[-1] < 0.05
+
+
+def test_inverse_schedule_averages_what_the_batches_of_an_epoch_ask_for() -> None:
+    """On a loss of curvature 2, (w - a)^2, the weight ends at the mean of all a."""
+    schedule = build_schedule("inverse", 0.5, steps_per_epoch=4, epochs=2)
+    for epoch, asked in enumerate(([3.0, -1.0, 7.0, 2.0], [1.0, 1.0, 1.0, 9.0])):
+        weight = 100.0
+        for k, a in enumerate(asked):
+            weight -= schedule(4 * epoch + k) * 2 * (weight - a)
+        assert weight == pytest.approx(np.mean(asked))
+
+
+def test_sgd_is_that_of_paddle_to_the_bit() -> None:
+    def trained(kind: Any) -> list[float]:
+        network = build_network("mlp", features=5, seed=3, **MLP)
+        optimizer, random = kind(0.1, parameters=network.parameters()), np.random.default_rng(0)
+        for step in range(20):
+            rows = paddle.to_tensor(random.normal(size=(16, 6)).astype(np.float32))
+            optimizer.set_lr(0.1 / (1 + step))
+            loss = F.mse_loss(network(rows[:, :-1]), rows[:, -1:])
+            optimizer.clear_grad(set_to_zero=False)
+            loss.backward()
+            optimizer.step()
+        return flat(network)
+
+    assert trained(SGD) == trained(paddle.optimizer.SGD)
+
+
+def test_folded_line_predicts_what_its_layers_predict() -> None:
+    random = np.random.default_rng(0)
+    table = np.eye(3)
+    shift, matrix = random.normal(size=6), random.normal(size=(6, 6))
+    scale = Whiten(shift, matrix)
+    prepare = Preprocess([0, 1], np.array([5.0, -1.0]), [1], [(2, table)], scale=scale)
+    network = build_network("linear", features=6, seed=0)
+    regressor = Regressor(prepare, network, LogScale(np.array([1.0]), np.array([0.1])))
+    regressor.margin = 0.5
+    weight, bias = (values.astype(np.float64) for values in get_weights(network).values())
+    raw = matrix @ weight[:, 0] * 0.1
+    folded = Folded(prepare, raw, 1 + 0.1 * bias[0] - shift @ raw, margin=0.05, log=True)
+    rows = np.array([[1, 2, 0], [np.nan, 3, 1], [4, np.nan, 2]], dtype=np.float32)
+    folded.eval()
+    found = folded(paddle.to_tensor(rows)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, regressor.predict(rows), rtol=2e-5)
 
 
 def test_the_rate_of_the_schedule_is_the_one_that_is_used() -> None:

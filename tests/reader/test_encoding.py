@@ -38,7 +38,7 @@ def blocks() -> Iterator[np.ndarray]:
 
 
 def learned(rule: str = "mean", indicator: bool = False, most_flags: int = 4) -> Encoding:
-    return learn(PACKED.schema, blocks, rule, -1, indicator, most_flags)
+    return learn(PACKED.schema, lambda f: map(f, blocks()), rule, -1, indicator, most_flags)
 
 
 def test_levels_are_in_order_of_their_texts_and_rare_ones_are_unknown() -> None:
@@ -103,4 +103,4 @@ def test_column_without_any_value() -> None:
     empty = PACKED.take(np.arange(60))
     empty[:, 0] = np.nan
     with pytest.raises(TableError, match="no training row has a value of a;"):
-        learn(PACKED.schema, lambda: [empty], "mean", 0, indicator=False, most_flags=4)
+        learn(PACKED.schema, lambda f: map(f, [empty]), "mean", 0, indicator=False, most_flags=4)

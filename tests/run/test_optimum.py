@@ -51,3 +51,20 @@ def test_gap_is_a_share_of_the_optimum() -> None:
     found = Statistics.of("ab", [np.column_stack([x, x + noise])])
     optimum = least_squares(found.mean, found.covariance)
     assert optimum.describe(optimum.mse * 1.25)["gap"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.3])
+def test_excess_is_the_loss_above_least_squares(penalty: float) -> None:
+    rows = RANDOM.normal(2, 3, size=(500, 4)) @ RANDOM.normal(size=(4, 4))
+    found = Statistics.of("abcy", [rows])
+    optimum = least_squares(found.mean, found.covariance, penalty)
+    for _ in range(5):
+        weights, bias = optimum.weights + RANDOM.normal(size=3), optimum.bias + RANDOM.normal()
+
+        def loss(weights: np.ndarray, bias: float) -> float:
+            error = rows[:, :-1] @ weights + bias - rows[:, -1]
+            return float(np.mean(error**2) + penalty * weights @ weights)
+
+        above = loss(weights, bias) - loss(optimum.weights, optimum.bias)
+        excess = optimum.excess(weights, bias, found.mean, found.covariance, penalty)
+        assert excess == pytest.approx(above, rel=1e-9)
