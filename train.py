@@ -246,7 +246,8 @@ def fit(
             speed = len(parts.train) / progress.epoch_seconds
             progress.end_epoch({part: found.mse for part, found in metrics.items()})
             keeper.compare(progress, watched)
-            curves.whole_epoch(epoch, {p: m.describe() for p, m in metrics.items()}, speed, network)
+            described = {part: found.describe() for part, found in metrics.items()}
+            curves.whole_epoch(epoch, described, speed, network, epochs)
             if line:
                 curves.optimum(epoch, line.mse)
                 progress.done = until_optimum and gap(config, data, network, line) <= GAP

@@ -62,6 +62,8 @@ class PackedTable:
         self, function: Callable[[Matrix], Result], rows: NDArray[np.integer[Any]]
     ) -> Iterator[Result]:
         """function(block) of each of `blocks`, in order, worked out on all cores."""
+        if len(rows) <= ROWS_PER_BATCH:
+            return map(function, self.blocks(rows))
         starts = range(0, len(rows), ROWS_PER_BATCH)
         return in_order(lambda s: function(self.take(rows[s : s + ROWS_PER_BATCH])), starts)
 

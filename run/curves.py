@@ -16,6 +16,7 @@ from paddle import nn
 from visualdl import LogWriter
 
 LOG = "vdlrecords.run.log"
+HISTOGRAMS = 20
 RESULTS = ("rmse", "mae", "r2")
 
 
@@ -67,12 +68,15 @@ class Curves:
         metrics: Mapping[str, Mapping[str, float | None]],
         rows_per_second: float,
         network: nn.Layer,
+        epochs: int,
     ) -> None:
-        """All that an epoch leaves; `metrics` by part."""
+        """All that an epoch leaves; `metrics` by part. Histograms, the dearest, after some twenty
+        of the `epochs`."""
         for part, found in metrics.items():
             self.epoch(epoch, part, found)
         self.speed(epoch, rows_per_second)
-        self.histograms(epoch, network)
+        if epoch % -(-epochs // HISTOGRAMS) == 0 or epoch in (1, epochs):
+            self.histograms(epoch, network)
 
     def optimum(self, epoch: int, mse: float) -> None:
         """A point of the line that no straight line's loss can get below."""
