@@ -126,7 +126,8 @@ def train(recipe: Config, options: argparse.Namespace, signals: Signals) -> None
         print(*findings(data), sep="\n")
         return
     config, chosen = settle(recipe, data)
-    print(*(f"auto: {key}={value}: {why}" for key, (value, why) in chosen.items()), sep="\n")
+    for key, (value, why) in chosen.items():
+        print(f"auto        {key}={value} ({why})")
     if constant := data.statistics.constant:
         print(f"warning: constant in the training rows: {', '.join(constant)}", flush=True)
 

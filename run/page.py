@@ -86,6 +86,7 @@ def page(report: Mapping[str, Any]) -> str:
         _intervals,
         _worst,
         _data,
+        _chosen,
         _proofs,
         _environment,
     ]
@@ -388,6 +389,13 @@ def _data(report: Mapping[str, Any]) -> str:
             ("Rows of each part", "各部分行数", sizes),
         ]
     return _section("Data and split", "数据与划分", _facts(facts))
+
+
+def _chosen(report: Mapping[str, Any]) -> str:
+    head = [("key", "键"), ("value", "取值"), ("why", "原因")]
+    chosen = report.get("chosen", {}).items()
+    rows = [[key, str(choice["value"]), choice["why"]] for key, choice in chosen]
+    return _section("Chosen by auto", "自动选择", _table(head, rows)) if rows else ""
 
 
 def _proofs(report: Mapping[str, Any]) -> str:
