@@ -239,6 +239,7 @@ def test_order() -> None:
         "Prediction intervals",
         "Worst rows",
         "Data and split",
+        "Chosen by auto",
         "Proofs",
         "Time and environment",
     ]
