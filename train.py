@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -52,10 +52,12 @@ if TYPE_CHECKING:  # Importing Paddle takes longer than finding most errors: it 
     from paddle import nn
     from paddle.optimizer import Optimizer
 
+    from model.average import Average
     from model.optimizer import Schedule
     from model.regressor import Regressor
     from reader.dataset import Block, TableDataset
     from run.curves import Curves
+    from run.optimum import Optimum
 
 MAY_CHANGE = ("train.device", "data.cache", "data.memory_limit", "checkpoint", "card", "run.dir")
 
@@ -199,6 +201,17 @@ def cross_validate(recipe: Config, source: Source, folder: Path, signals: Signal
     return found
 
 
+class Plan(NamedTuple):
+    """The rows in their order, what moves the weights, and how fast; the least-squares line, where
+    the model is one."""
+
+    dataset: TableDataset
+    optimizer: Optimizer
+    schedule: Schedule
+    average: Average | None
+    line: Optimum | None
+
+
 def fit(
     config: Config,
     data: TrainingData,
@@ -211,49 +224,30 @@ def fit(
     """Train epoch by epoch, from where the last checkpoint in `folder` stands; leaves the weights
     to be exported in the regressor."""
     options, network, parts = config.train, regressor.network, data.parts
-    dataset, optimizer, schedule = plan(config, data, regressor)
+    plan = make_plan(config, data, regressor)
     checkpoints = Checkpoints(folder, **config.checkpoint.model_dump())
-    keeper = Keeper(checkpoints, network, optimizer, curves, signals, data.packed.sha256)
+    kept = (network, plan.optimizer, plan.average)
+    keeper = Keeper(checkpoints, *kept, curves, signals, data.packed.sha256)
     progress = keeper.restore()
     if not progress.step:
         curves.recipe(config.model_dump(), dump(config))
-    line = best_line(config, data) if is_line(config, data) else None
-    epochs, log_every = int(options.epochs), int(options.log_every)
-    rate = float(config.optimizer.learning_rate)
-    bar = tqdm(total=epochs * dataset.steps, initial=progress.step, leave=False, disable=None)
+    epochs, rate = int(options.epochs), float(config.optimizer.learning_rate)
+    bar = tqdm(total=epochs * plan.dataset.steps, initial=progress.step, leave=False, disable=None)
     with bar, signals.held():
         while progress.epoch < epochs and not progress.ends(options.patience):
-            epoch = progress.epoch + 1
-            dataset.set_epoch(epoch, progress.block)
-            clock = time.perf_counter()
-            for index, block in dataset.blocks():
-                first = progress.step
-                for loss in train_block(
-                    block, index, network, optimizer, schedule, progress, dataset
-                ):
-                    if progress.step % log_every == 0:
-                        value = finite(float(loss), epoch, rate)
-                        curves.step(progress.step, value, optimizer.get_lr())
-                    progress.step += 1
-                bar.update(progress.step - first)
-                progress.block = index + 1
-                progress.spent(time.perf_counter() - clock)
-                if progress.block < dataset.blocks_per_epoch:
-                    keeper.keep(progress)
-                clock = time.perf_counter()
-
+            train_epoch(config, network, plan, progress, curves, keeper, bar)
             metrics = evaluate(regressor, data, parts._replace(test=parts.test[:0]))
-            watched = finite(list(metrics.values())[-1].mse, epoch, rate)
+            watched = finite(list(metrics.values())[-1].mse, progress.epoch + 1, rate)
             speed = len(parts.train) / progress.epoch_seconds
             progress.end_epoch({part: found.mse for part, found in metrics.items()})
             keeper.compare(progress, watched)
             described = {part: found.describe() for part, found in metrics.items()}
-            curves.whole_epoch(epoch, described, speed, network, epochs)
-            if line:
-                curves.optimum(epoch, line.mse)
-                progress.done = until_optimum and gap(config, data, network, line) <= GAP
+            curves.whole_epoch(progress.epoch, described, speed, network, epochs)
+            if plan.line:
+                curves.optimum(progress.epoch, plan.line.mse)
+                progress.done = until_optimum and gap(config, data, network, plan.line) <= GAP
             rmse = {part: found.rmse for part, found in metrics.items()}
-            if text := epoch_line(epoch, epochs, rmse):
+            if text := epoch_line(progress.epoch, epochs, rmse):
                 bar.write(text)
             if reason := progress.ends(options.patience):
                 bar.write(reason)
@@ -263,36 +257,61 @@ def fit(
     return progress
 
 
-def plan(
-    config: Config, data: TrainingData, regressor: Regressor
-) -> tuple[TableDataset, Optimizer, Schedule]:
-    """The rows in their order, what moves the weights, and how fast."""
+def make_plan(config: Config, data: TrainingData, regressor: Regressor) -> Plan:
+    """What the recipe asks for, made for these rows and this network."""
+    from model.average import Average
     from model.optimizer import build_optimizer, build_schedule
     from reader.dataset import TableDataset
 
-    options, rows = config.train, data.parts.train
+    options, rows, network = config.train, data.parts.train, regressor.network
     width = len(data.encoding.names) + len(data.encoding.embedded)
     dataset = TableDataset(
         data.packed, rows, int(options.batch_size), options.seed, regressor.ready, width
     )
-    optimizer = build_optimizer(network=regressor.network, **config.optimizer.model_dump())
+    optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
     schedule = build_schedule(
         learning_rate=float(config.optimizer.learning_rate),
         steps_per_epoch=dataset.steps,
         epochs=int(options.epochs),
         **config.schedule.model_dump(),
     )
-    return dataset, optimizer, schedule
+    average = Average(network) if options.average else None
+    line = best_line(config, data) if is_line(config, data) else None
+    return Plan(dataset, optimizer, schedule, average, line)
+
+
+def train_epoch(
+    config: Config,
+    network: nn.Layer,
+    plan: Plan,
+    progress: Progress,
+    curves: Curves,
+    keeper: Keeper,
+    bar: tqdm[Any],
+) -> None:
+    """What is left of the epoch, block by block; a checkpoint may be written between two blocks."""
+    epoch, dataset, log_every = progress.epoch + 1, plan.dataset, int(config.train.log_every)
+    dataset.set_epoch(epoch, progress.block)
+    clock = time.perf_counter()
+    for index, block in dataset.blocks():
+        first = progress.step
+        for loss in train_block(block, index, network, plan, progress):
+            if progress.step % log_every == 0:
+                value = finite(float(loss), epoch, float(config.optimizer.learning_rate))
+                curves.step(progress.step, value, plan.optimizer.get_lr())
+            progress.step += 1
+        bar.update(progress.step - first)
+        progress.block = index + 1
+        if plan.average and progress.block == dataset.blocks_per_epoch:
+            plan.average.settle(dataset.steps)
+        progress.spent(time.perf_counter() - clock)
+        if progress.block < dataset.blocks_per_epoch:
+            keeper.keep(progress)
+        clock = time.perf_counter()
 
 
 def train_block(
-    block: Block,
-    index: int,
-    network: nn.Layer,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    progress: Progress,
-    dataset: TableDataset,
+    block: Block, index: int, network: nn.Layer, plan: Plan, progress: Progress
 ) -> Iterator[paddle.Tensor]:
     """The mini-batches of block `index` of the epoch; yields the loss of each.
 
@@ -302,6 +321,7 @@ def train_block(
     import paddle
     import paddle.nn.functional as F
 
+    dataset, optimizer, schedule, average, _ = plan
     network.train()
     paddle.seed(dataset.block_seed(index))  # dropout's; a resumed run draws the same
     for x, y in dataset.batches(block):
@@ -312,6 +332,8 @@ def train_block(
         optimizer.clear_grad(set_to_zero=False)
         loss.backward()
         optimizer.step()
+        if average:
+            average.add()
         yield loss
 
 

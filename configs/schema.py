@@ -258,6 +258,9 @@ class TrainConfig(Section):
     """seed of the first weights, the order of rows and dropout"""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = "auto"
     """auto, cpu, gpu or gpu:N; --device wins"""
+    average: bool = False
+    """whether each epoch ends at the mean of the weights after each of its steps, and goes on from
+    there: less noise at a constant learning rate"""
     patience: Annotated[int, Field(ge=0)] = 0
     """stop after this many epochs without a better validation MSE; 0: never"""
     export: Literal["best", "last"] = "best"

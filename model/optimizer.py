@@ -75,6 +75,8 @@ def set_state(
     tensors = {}
     for key, value in state.items():
         name, _, kind = key.rpartition("/")
+        if kind == "average":  # see model.average
+            continue
         tensors[f"{names[name]}_{kind}"] = paddle.to_tensor(value)
     optimizer.set_state_dict(tensors)
 

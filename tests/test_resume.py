@@ -26,7 +26,7 @@ from tests.test_train import points
 from trainer.keeper import Keeper
 
 KILLS = int(os.environ.get("KILLS", "12"))  # `make soak` sets 60
-NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3"]
+NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 CASES = [
     (model, optimizer, memory)

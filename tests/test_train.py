@@ -84,6 +84,15 @@ def test_boston_reaches_the_optimum_for_ten_seeds(tmp_path: Path) -> None:
     assert min(gaps) > -1e-6
 
 
+def test_averaging_takes_the_noise_out_of_a_constant_step(tmp_path: Path) -> None:
+    few = ["schedule.name=constant", "train.epochs=30"]
+    plain, averaged = (
+        train_recipe(tmp_path / str(on), BOSTON, [*few, f"train.average={on}"])["optimum"]["gap"]
+        for on in ("false", "true")
+    )
+    assert averaged < 0.01 < plain
+
+
 def test_optimum_of_the_sequential_split(tmp_path: Path) -> None:
     sequential = ["data.split.method=sequential", "data.split.train=0.8", "data.split.validation=0"]
     report = train_recipe(tmp_path / "run", BOSTON, sequential)

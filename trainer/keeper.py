@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paddle import nn
     from paddle.optimizer import Optimizer
 
+    from model.average import Average
     from run.curves import Curves
 
 
@@ -62,12 +63,14 @@ class Keeper:
         checkpoints: Checkpoints,
         network: nn.Layer,
         optimizer: Optimizer,
+        average: Average | None,
         curves: Curves,
         signals: Signals,
         sha256: str,
     ) -> None:
         self.checkpoints, self.network, self.optimizer = checkpoints, network, optimizer
         self.curves, self.signals, self.sha256 = curves, signals, sha256
+        self.average = average
         self.best: dict[str, NDArray[np.float32]] = {}
 
     def restore(self) -> Progress:
@@ -89,6 +92,8 @@ class Keeper:
             )
         set_weights(self.network, dict(found.weights))
         set_state(self.optimizer, self.network, found.optimizer)
+        if self.average:
+            self.average.restore(found.optimizer)
         self.best = dict(found.best)
         self.curves.rewind(found.state["curves"])
         names = Progress.__dataclass_fields__
@@ -114,6 +119,8 @@ class Keeper:
             if progress.history:
                 state["mse"] = list(progress.history[-1].values())[-1]
             weights, means = get_weights(self.network), get_state(self.optimizer, self.network)
+            if self.average:
+                means |= self.average.state()
             self.checkpoints.save(Checkpoint(weights, means, self.best, state))
         if stop:
             raise Stopped(stop)

@@ -72,6 +72,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "train.batch_size": ([], "8", "16"),
     "train.seed": ([], "0", "1"),
     "train.device": ([], "cpu", "gpu:99"),
+    "train.average": ([], "false", "true"),
     "train.patience": (DIVERGING, "0", "1"),
     "train.export": (DIVERGING, "best", "last"),
     "train.log_every": ([], "1", "5"),

@@ -9,6 +9,7 @@ import paddle.nn.functional as F
 import pytest
 from numpy.typing import NDArray
 
+from model.average import Average
 from model.folded import Folded
 from model.optimizer import SGD, build_optimizer, build_schedule
 from model.preprocess import Preprocess
@@ -167,6 +168,21 @@ def test_sgd_is_that_of_paddle_to_the_bit() -> None:
         return flat(network)
 
     assert trained(SGD) == trained(paddle.optimizer.SGD)
+
+
+def test_average_puts_the_mean_of_the_iterates_in_place() -> None:
+    network = build_network("linear", features=1, seed=0)
+    average, weight = Average(network), dict(network.named_parameters())["linear.weight"]
+    for value in (1.0, 4.0, 7.0):
+        weight.set_value(paddle.full([1, 1], value))
+        average.add()
+    state = average.state()
+    average.settle(3)
+    assert weight.item() == 4
+    assert average.state()["linear.weight/average"].item() == 0
+    average.restore(state)
+    average.settle(2)
+    assert weight.item() == 6
 
 
 def test_folded_line_predicts_what_its_layers_predict() -> None:
