@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from benchmarks.tables import Table, Vector
-from benchmarks.timing import Clock
 
 GAP = 0.001
+QUARTERS = 4  # looks at the gap in a pass
 MOST_PASSES = 200
 PASSES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, MOST_PASSES)
 CAP = 60.0  # seconds of training after which a side never arrives
@@ -39,42 +37,46 @@ class Setting(NamedTuple):
 
 def reach(table: Table, setting: Setting, cap: float = CAP) -> float:
     """Seconds of training until the gap is GAP; infinite where it takes more than `cap`."""
-    spent, steps = 0.0, setting.train()
+    return _train(table, setting, cap)[0]
+
+
+def _train(table: Table, setting: Setting, cap: float) -> tuple[float, float]:
+    """The seconds, as above, and the last gap within `cap`."""
+    spent, gap, steps = 0.0, math.inf, setting.train()
     while True:
         start = time.perf_counter()
         predict = next(steps, None)
         step = time.perf_counter() - start
         spent = step if setting.restarts else spent + step
         if predict is None or spent > cap:
-            return math.inf
+            return math.inf, gap
         gap = table.gap(predict())
-        if not np.isfinite(gap):  # it diverged
-            return math.inf
+        if not math.isfinite(gap):  # it diverged
+            return math.inf, math.inf
         if gap <= GAP:
-            return spent
+            return spent, gap
 
 
 def best(
     table: Table, settings: Sequence[Setting], cap: float = CAP, budget: float = 2 * CAP
 ) -> Setting | None:
-    """The setting that gets there first; None where none does within `cap` seconds.
+    """The setting that gets there first; None where none is found to get there within `cap`.
 
-    All are tried for a short while, then for longer, until some get there or, at the longest, the
-    search itself has taken `budget` seconds.
+    Successive halving (Jamieson and Talwalkar, 2016): all settings train for a short while, the
+    better half for longer, and so on until some get there; the search takes about `budget` seconds
+    at the most.
     """
-    end = time.perf_counter() + budget
-    for limit in (cap / 256, cap / 32, cap / 4, cap):
-        seconds = []
-        for setting in settings:
-            seconds.append(reach(table, setting, limit))
+    left, end = list(settings), time.perf_counter() + budget
+    for limit in (cap / 256, cap / 64, cap / 16, cap / 4, cap):
+        found: list[tuple[float, float, int]] = []
+        for setting in left:
             if time.perf_counter() > end:
                 break
-        if (least := min(seconds)) < math.inf:
-            return settings[seconds.index(least)]
-        if time.perf_counter() > end:
+            found.append((*_train(table, setting, limit), len(found)))
+        if not found:
             break
+        seconds, _, number = min(found)
+        if math.isfinite(seconds):
+            return left[number]
+        left = [left[number] for _, _, number in sorted(found)[: -(-len(found) // 2)]]
     return None
-
-
-def clock(table: Table, setting: Setting, cap: float = CAP) -> Clock:
-    return lambda: reach(table, setting, cap)

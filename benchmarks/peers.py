@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.optimum import MOST_PASSES, PASSES, Predict, Setting
+from benchmarks.optimum import MOST_PASSES, PASSES, QUARTERS, Predict, Setting
 from benchmarks.tables import Matrix, Table, Vector, write_standard_vw
 from benchmarks.timing import run
 
-QUARTERS = 4
 SMALL = 5_000  # rows below which a call for each quarter of a pass costs more than the pass
 
 
@@ -51,6 +50,7 @@ class Peer:
 
 
 def scikit_learn(table: Table, folder: Path, whiten: bool = False) -> Sequence[Setting]:
+    rank = table.rank if whiten else 0
     constant = [
         {"learning_rate": "constant", "eta0": rate, "average": average}
         for rate, average in product(
@@ -69,27 +69,25 @@ def scikit_learn(table: Table, folder: Path, whiten: bool = False) -> Sequence[S
     ]
     whole = [*adaptive, *constant, *falling] if len(table.y) < SMALL else adaptive
     return [
-        *(_sgd_regressor(table, whiten, options, by_quarters=True) for options in constant),
-        *(_sgd_regressor(table, whiten, options, by_quarters=True) for options in falling),
-        *(_sgd_regressor(table, whiten, options, by_quarters=False) for options in whole),
+        *(_sgd_regressor(table, rank, options, by_quarters=True) for options in constant),
+        *(_sgd_regressor(table, rank, options, by_quarters=True) for options in falling),
+        *(_sgd_regressor(table, rank, options, by_quarters=False) for options in whole),
     ]
 
 
-def _sgd_regressor(
-    table: Table, whiten: bool, options: dict[str, Any], by_quarters: bool
-) -> Setting:
-    """SGDRegressor after StandardScaler, or after PCA(whiten=True): quarter of a pass by quarter,
-    or by one `fit` of so many passes."""
+def _sgd_regressor(table: Table, rank: int, options: dict[str, Any], by_quarters: bool) -> Setting:
+    """SGDRegressor after StandardScaler, and PCA(rank, whiten=True) unless that is 0;
+    quarter of a pass by quarter, or by one `fit` of so many passes."""
     from sklearn.decomposition import PCA
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import SGDRegressor
     from sklearn.preprocessing import StandardScaler
 
     def scaled() -> tuple[Vector, Vector]:
-        scaler = PCA(whiten=True) if whiten else StandardScaler()
         # In float64, which SGDRegressor is as fast in, and which whitening needs.
         x, y = table.x.astype(np.float64), table.y[:, None].astype(np.float64)
-        return scaler.fit_transform(x), StandardScaler().fit_transform(y)[:, 0]
+        x, y = StandardScaler().fit_transform(x), StandardScaler().fit_transform(y)[:, 0]
+        return (PCA(rank, whiten=True).fit_transform(x) if rank else x), y
 
     def model(**more: Any) -> Any:
         return SGDRegressor(**({"penalty": None, "tol": None, "random_state": 0} | options | more))
@@ -117,16 +115,15 @@ def _sgd_regressor(
 
 
 def pytorch(table: Table, folder: Path) -> Sequence[Setting]:
-    """torch.optim.SGD on tensors that are all there: with a rate that stays, the same with weights
-    averaged over the last pass, and a rate that falls to 0 by a cosine."""
+    """torch.optim.SGD on tensors that are all there: with a rate that stays, its last weights or
+    their average over a pass, whichever comes first; or with one that falls to 0 by a cosine."""
     found = []
     batches = (10, 30, 100) if len(table.y) < SMALL else (100, 300, 1000)
     for batch, rate in product(batches, (0.02, 0.05, 0.1, 0.2, 0.3)):
         model = partial(Torch, table.x, table.y, batch, rate)
         name = f"batch {batch}, lr {rate}"
         found += [
-            Setting(f"{name}, constant", partial(_torch_constant, model, average=False)),
-            Setting(f"{name}, averaged over a pass", partial(_torch_constant, model, average=True)),
+            Setting(f"{name}, constant", partial(_torch_constant, model)),
             Setting(f"{name}, cosine", partial(_torch_cosine, model), restarts=True),
         ]
     return found
@@ -184,25 +181,22 @@ class Torch:
             return np.asarray(self.x.double().numpy() @ weights + float(bias))
 
 
-def _torch_constant(model: Callable[[], Torch], average: bool) -> Iterator[Predict]:
+def _torch_constant(model: Callable[[], Torch]) -> Iterator[Predict]:
     trained = model()
     quarter = -(-trained.steps // QUARTERS)
     weights = [parameter.detach() for parameter in trained.network.parameters()]
-    sums = [weight.clone().zero_() for weight in weights]
+    sums = [weight * 0 for weight in weights]
     last: deque[list[Any]] = deque(maxlen=QUARTERS)
     every = chain.from_iterable(trained.epoch() for _ in range(MOST_PASSES))
     for step, _ in enumerate(every, start=1):
-        if average:
-            for total, weight in zip(sums, weights, strict=True):
-                total.add_(weight)
+        for total, weight in zip(sums, weights, strict=True):
+            total.add_(weight)
         if step % quarter == 0:
-            found = weights
-            if average:
-                last.append([total.clone() for total in sums])
-                found = [sum(each) / (quarter * len(last)) for each in zip(*last, strict=True)]
-                for total in sums:
-                    total.zero_()
-            yield partial(trained.predict, *found)
+            yield partial(trained.predict, *weights)
+            last.append(sums)
+            sums = [weight * 0 for weight in weights]
+            steps = quarter * len(last)
+            yield partial(trained.predict, *(sum(s) / steps for s in zip(*last, strict=True)))
 
 
 def _torch_cosine(model: Callable[[], Torch]) -> Iterator[Predict]:
@@ -256,19 +250,17 @@ def _vw_predictions(text: Path, model: Path) -> Vector:
     return np.loadtxt(found)
 
 
+SKLEARN_MODULES = ("sklearn.linear_model", "sklearn.preprocessing", "sklearn.decomposition")
+PYTORCH = Peer("PyTorch", "torch", ("torch", "torch.utils.data"), pytorch)
+VOWPAL_WABBIT = Peer("Vowpal Wabbit", "vowpalwabbit", ("vowpalwabbit",), vowpal_wabbit)
 PEERS = (
-    Peer(
-        "scikit-learn",
-        "scikit-learn",
-        ("sklearn.linear_model", "sklearn.preprocessing", "sklearn.decomposition"),
-        scikit_learn,
-    ),
+    Peer("scikit-learn", "scikit-learn", SKLEARN_MODULES, scikit_learn),
     Peer(
         "scikit-learn, PCA(whiten=True)",
         "scikit-learn",
-        ("sklearn.linear_model", "sklearn.preprocessing", "sklearn.decomposition"),
+        SKLEARN_MODULES,
         partial(scikit_learn, whiten=True),
     ),
-    Peer("PyTorch", "torch", ("torch", "torch.utils.data"), pytorch),
-    Peer("Vowpal Wabbit", "vowpalwabbit", ("vowpalwabbit",), vowpal_wabbit),
+    PYTORCH,
+    VOWPAL_WABBIT,
 )

@@ -14,8 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.load import load
-from configs.schema import DataConfig
-from reader.split import Split
+from configs.schema import CategoriesConfig, DataConfig, SplitConfig
 from trainer.recipe import read_table, study_rows
 
 Matrix = NDArray[np.float32]
@@ -46,13 +45,22 @@ class Table:
         return (np.asarray(values, dtype=np.float64) - y.mean()) / (y.std() or 1.0)
 
     @cached_property
-    def optimum(self) -> float:
-        """The least mean squared error of any straight line, by least squares in float64."""
+    def _least_squares(self) -> tuple[float, int]:
         x = self.x.astype(np.float64)
         x -= x.mean(axis=0)
         x /= np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
-        weights = np.linalg.lstsq(x, self.target, rcond=None)[0]
-        return float(np.mean((x @ weights - self.target) ** 2))
+        weights, _, rank, _ = np.linalg.lstsq(x, self.target, rcond=None)
+        return float(np.mean((x @ weights - self.target) ** 2)), int(rank)
+
+    @property
+    def optimum(self) -> float:
+        """The least mean squared error of any straight line, by least squares in float64."""
+        return self._least_squares[0]
+
+    @property
+    def rank(self) -> int:
+        """How many of the columns do not follow from others."""
+        return self._least_squares[1]
 
     def gap(self, prediction: Vector) -> float:
         """By what share the mean squared error of `prediction` [N] is above the optimum."""
@@ -95,12 +103,15 @@ def from_file(name: str, path: str, target: str, exclude: Sequence[str] = ()) ->
 def encoded(name: str, data: DataConfig) -> Table:
     """Every row, as the project's own reader makes it numbers: categories as 0/1 columns, missing
     numbers as the mean. Raises TableError."""
-    few = data.categories.model_copy(update={"one_hot": 1_000})
-    data = data.model_copy(update={"categories": few, "memory_limit": 2**20})
+    every = {
+        "categories": CategoriesConfig(one_hot=1_000),
+        "split": SplitConfig(train=1, validation=0, test=0),
+        "memory_limit": 2**20,
+    }
+    data = data.model_copy(update=every)
     source = read_table(data)
-    every = np.arange(len(source.packed), dtype=np.int32)
-    studied = study_rows(data, source, Split(every, every[:0], every[:0]))
-    blocks = studied.encoding.apply(studied.packed.blocks(every))
+    studied = study_rows(data, source, source.parts)
+    blocks = studied.encoding.apply(studied.packed.blocks(source.parts.train))
     rows = np.concatenate([block.astype(np.float32) for block in blocks])
     return Table(name, np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())
 
