@@ -1,0 +1,21 @@
+"""What infer.py cannot do without: import Paddle, read the columns, write one.
+
+python -m benchmarks.infer_floor TABLE OUTPUT
+"""
+
+from __future__ import annotations
+
+import sys
+
+import paddle
+import polars as pl
+
+
+def main(table: str, output: str) -> None:
+    frame = pl.scan_csv(table).cast(pl.Float32).collect()
+    frame.select(frame.columns[0]).write_csv(output)
+
+
+if __name__ == "__main__":
+    assert paddle.__version__
+    main(*sys.argv[1:])

@@ -1,0 +1,167 @@
+"""Our side of each comparison, and what it could not be faster than."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import train
+from benchmarks.optimum import QUARTERS, Predict, Setting
+from benchmarks.tables import TARGET, Matrix, Table
+from benchmarks.timing import Clock, timed
+from configs.schema import Config, DataConfig, RunConfig, TrainConfig
+from model.predictor import GRAPH, WEIGHTS, Predictor, find_export
+from reader.pack import PackedTable
+from reader.schema import Column, Schema
+from reader.split import Split
+from reader.training_data import Source
+from trainer.keeper import Progress
+from trainer.recipe import build, study_rows
+
+EVERY_ROW = ("data.split.train=1", "data.split.validation=0", "data.split.test=0")
+
+
+@dataclass(frozen=True)
+class Run:
+    """`command` trains into `folder`; `clear` takes back all that it leaves behind."""
+
+    command: Sequence[str]
+    folder: Path
+    clear: Callable[[], None]
+
+
+def train_process(
+    folder: Path, name: str, table: Path, batch: int, overrides: Sequence[str] = EVERY_ROW
+) -> Run:
+    """train.py on a table of `write_csv`: one pass over every row."""
+    recipe = folder / f"{name}.yaml"
+    recipe.write_text(
+        f"data: {{path: {table}, target: {TARGET}, cache: {folder / name}-cache}}\n"
+        f"train: {{epochs: 1, batch_size: {batch}}}\n"
+        f"run: {{dir: {folder / name}}}\n"
+    )
+    return run_recipe(recipe, folder / name, overrides)
+
+
+def run_recipe(recipe: Path, folder: Path, overrides: Sequence[str] = ()) -> Run:
+    options = [word for key in (f"run.dir={folder}", *overrides) for word in ("-o", key)]
+
+    def clear() -> None:
+        for path in (folder, Path(f"{folder}-cache")):
+            shutil.rmtree(path, ignore_errors=True)
+
+    command = (sys.executable, "train.py", "-c", str(recipe), *options)
+    return Run(command, folder, clear)
+
+
+def infer_process(folder: Path, table: Path, output: Path) -> list[str]:
+    files = ("--input", str(table), "--output", str(output))
+    return [sys.executable, "infer.py", "--model", str(folder), *files]
+
+
+class Training:
+    """What train.py does between the table and the report, on arrays; no setting chosen by hand,
+    except the batch size where one is given. `matrix`: float32 [N, D + 1], the target last."""
+
+    def __init__(self, matrix: Matrix, batch: int | None = None) -> None:
+        names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
+        columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
+        config = Config(
+            data=DataConfig(path="-", target=TARGET),
+            train=TrainConfig(batch_size=batch) if batch else TrainConfig(),
+            run=RunConfig(dir="-"),
+        )
+        every, no_file = np.arange(len(matrix), dtype=np.int32), None
+        parts = Split(every, every[:0], every[:0])
+        packed = PackedTable(Schema(columns), matrix, sha256="")
+        source = Source(no_file, packed, parts, None, ())  # type: ignore[arg-type]
+        data = study_rows(config.data, source, parts)
+        self.epochs, self.regressor, self.progress = (
+            config.train.epochs,
+            build(config, data),
+            Progress(),
+        )
+        self.plan = train.plan(config, data, self.regressor.network)
+        self.steps = self.plan[0].steps
+
+    def epoch(self) -> Iterator[None]:
+        """One pass; yields after each step."""
+        dataset, optimizer, schedule = self.plan
+        dataset.set_epoch(self.progress.epoch + 1)
+        for index, block in dataset.blocks():
+            for _ in train.train_block(
+                block, index, self.regressor, optimizer, schedule, self.progress, dataset
+            ):
+                self.progress.step += 1
+                yield
+        self.progress.epoch += 1
+        self.progress.step = 0 if self.progress.epoch == self.epochs else self.progress.step
+
+
+def to_optimum(table: Table) -> Setting:
+    def steps() -> Iterator[Predict]:
+        training = Training(np.column_stack([table.x, table.y]))
+        quarter = -(-training.steps // QUARTERS)
+        for _ in range(training.epochs):
+            for step, _ in enumerate(training.epoch(), start=1):
+                if step % quarter == 0 or step == training.steps:
+                    yield lambda: table.standardise(training.regressor.predict(table.x)[:, 0])
+
+    return Setting("defaults", steps)
+
+
+def floor(table: Table, batch: int) -> Clock:
+    """Seconds a step of the same loop over tensors that are all made: what Paddle itself takes."""
+    import paddle
+    import paddle.nn.functional as F
+
+    x = (table.x - table.x.mean(axis=0)) / table.x.std(axis=0)
+    y = table.target.astype(np.float32)[:, None]
+    batches = []
+    for start in range(0, len(x), batch):
+        rows = slice(start, start + batch)
+        batches.append((paddle.to_tensor(x[rows]), paddle.to_tensor(y[rows])))
+    network = paddle.nn.Linear(x.shape[1], 1)
+    optimizer = paddle.optimizer.SGD(0.01, parameters=network.parameters())
+
+    def epoch() -> None:
+        for x, y in batches:
+            loss = F.mse_loss(network(x), y)
+            optimizer.clear_grad(set_to_zero=False)
+            loss.backward()
+            optimizer.step()
+
+    return timed(epoch, steps=len(batches))
+
+
+def predictions(folder: Path, rows: Matrix, calls: int) -> Clock:
+    """Seconds a call of Predictor.predict."""
+    return timed(partial(Predictor(folder).predict, rows), calls)
+
+
+def bare_predictions(folder: Path, rows: Matrix, calls: int) -> Clock:
+    """Seconds a prediction by the calls of Paddle Inference alone, settings as in the contract."""
+    from paddle import inference
+
+    contract, export = Predictor(folder).contract, find_export(folder)
+    config = inference.Config(str(export / GRAPH), str(export / WEIGHTS))
+    config.disable_glog_info()
+    config.disable_gpu()
+    (config.enable_onednn if contract["inference"]["onednn"] else config.disable_onednn)()
+    predictor = inference.create_predictor(config)
+    source = predictor.get_input_handle(predictor.get_input_names()[0])
+    output = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def call() -> Any:
+        source.copy_from_cpu(rows)
+        predictor.run()
+        return output.copy_to_cpu()
+
+    return timed(call, calls)
