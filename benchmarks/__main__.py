@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.comparisons import COMPARISONS, Options, Result
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, say_who_is_missing
 from benchmarks.timing import machine
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -26,9 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parse(arguments)
     options = Options(given.folder.resolve(), given.rounds, given.quick, given.table)
     options.folder.mkdir(parents=True, exist_ok=True)
-    for peer in PEERS:
-        if not peer.load():
-            print(f"{peer.name} is not installed, and left out: see requirements-bench.txt")
+    say_who_is_missing()
     results = []
     for name in given.only or COMPARISONS:
         for result in COMPARISONS[name](options):

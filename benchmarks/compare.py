@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.__main__ import FOLDER
 from benchmarks.comparisons import Options, optima
-from benchmarks.peers import PEERS
+from benchmarks.peers import say_who_is_missing
 from benchmarks.tables import from_file
 from reader.schema import TableError
 
@@ -33,9 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{table.name}: {len(table.x):,} rows, {table.x.shape[1]} columns of numbers", flush=True)
-    for peer in PEERS:
-        if not peer.load():
-            print(f"{peer.name} is not installed, and left out: see requirements-bench.txt")
+    say_who_is_missing()
     for result in optima(table, Options(given.folder.resolve(), given.rounds)):
         print(result, flush=True)
     return 0

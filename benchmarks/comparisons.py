@@ -88,7 +88,7 @@ def exhaust(steps: Callable[[], Iterator[None]]) -> None:
 
 def start(options: Options) -> Iterator[Result]:
     """A whole run on a table of 506 rows."""
-    boston = ours.run_recipe(Path(tables.BOSTON), options.folder / "boston")
+    boston = ours.Run(tables.BOSTON, options.folder / "boston")
     sides = {
         "train.py": process(boston.command, boston.clear),
         "import paddle": process([sys.executable, "-c", "import paddle"]),
@@ -137,7 +137,8 @@ def optima(table: Table, options: Options) -> Iterator[Result]:
         if not peer.load():
             continue
         found = best(table, peer.settings(table, options.folder), cap, budget=2 * cap)
-        print(f"{table.name}, {peer.name}: {found.name if found else 'no setting gets there'}")
+        name = found.name if found else "no setting found that gets there"
+        print(f"{table.name}, {peer.name}: {name}", flush=True)
         # A peer that the search could not bring there is not tried again.
         sides[peer.name] = partial(reach, table, found, cap) if found else lambda: math.inf
     pairs = [(OURS, name, 1.0) for name in sides if name != OURS]
@@ -148,7 +149,7 @@ def whole_process(options: Options) -> Iterator[Result]:
     """From text on disk to a trained model in one pass; without a cache on either side."""
     rows = options.rows(10_000_000)
     table = tables.write_csv(options.folder, rows)
-    training = ours.train_process(options.folder, "process", table, batch=1_000)
+    training = ours.one_pass(options.folder / "process", table, batch=1_000)
     name = f"{rows:,} rows, whole process"
     sides = {"train.py": process(training.command, training.clear)}
     if peers.VOWPAL_WABBIT.load():
@@ -186,7 +187,7 @@ def predictor(options: Options) -> Iterator[Result]:
 def trained(options: Options) -> Path:
     """A run folder: the model of a linear regression on 13 columns."""
     table = tables.write_csv(options.folder, 20_000)
-    training = ours.train_process(options.folder, "model", table, batch=100)
+    training = ours.one_pass(options.folder / "model", table, batch=100)
     training.clear()
     run(training.command)
     return training.folder
@@ -199,7 +200,8 @@ def growth(options: Options) -> Iterator[Result]:
     runs: list[list[Run]] = []
     for size in sizes:
         table = tables.write_csv(options.folder, size)
-        training, found = ours.train_process(options.folder, "growth", table, batch=1_000), []
+        training = ours.one_pass(options.folder / "growth", table, batch=1_000)
+        found = []
         for _ in range(1 if options.quick else min(options.rounds, 3)):
             training.clear()
             found.append(run(training.command, watch=True))

@@ -12,8 +12,9 @@ import polars as pl
 
 
 def main(table: str, output: str) -> None:
-    frame = pl.scan_csv(table).cast(pl.Float32).collect()
-    frame.select(frame.columns[0]).write_csv(output)
+    names = pl.scan_csv(table).collect_schema().names()
+    frame = pl.read_csv(table, schema=dict.fromkeys(names, pl.Float32))
+    frame.select(names[0]).write_csv(output)
 
 
 if __name__ == "__main__":

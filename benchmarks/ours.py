@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ import train
 from benchmarks.optimum import QUARTERS, Predict, Setting
 from benchmarks.tables import TARGET, Matrix, Table
 from benchmarks.timing import Clock, timed
-from configs.schema import Config, DataConfig, RunConfig, TrainConfig
+from configs.load import dump
+from configs.schema import Config, DataConfig, RunConfig, SplitConfig, TrainConfig
 from model.predictor import GRAPH, WEIGHTS, Predictor, find_export
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
@@ -25,40 +26,43 @@ from reader.training_data import Source
 from trainer.keeper import Progress
 from trainer.recipe import build, study_rows
 
-EVERY_ROW = ("data.split.train=1", "data.split.validation=0", "data.split.test=0")
-
 
 @dataclass(frozen=True)
 class Run:
-    """`command` trains into `folder`; `clear` takes back all that it leaves behind."""
+    """train.py with `recipe`, into `folder`."""
 
-    command: Sequence[str]
+    recipe: str
     folder: Path
-    clear: Callable[[], None]
 
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "train.py", "-c", self.recipe, "-o", f"run.dir={self.folder}"]
 
-def train_process(
-    folder: Path, name: str, table: Path, batch: int, overrides: Sequence[str] = EVERY_ROW
-) -> Run:
-    """train.py on a table of `write_csv`: one pass over every row."""
-    recipe = folder / f"{name}.yaml"
-    recipe.write_text(
-        f"data: {{path: {table}, target: {TARGET}, cache: {folder / name}-cache}}\n"
-        f"train: {{epochs: 1, batch_size: {batch}}}\n"
-        f"run: {{dir: {folder / name}}}\n"
-    )
-    return run_recipe(recipe, folder / name, overrides)
-
-
-def run_recipe(recipe: Path, folder: Path, overrides: Sequence[str] = ()) -> Run:
-    options = [word for key in (f"run.dir={folder}", *overrides) for word in ("-o", key)]
-
-    def clear() -> None:
-        for path in (folder, Path(f"{folder}-cache")):
+    def clear(self) -> None:
+        """Take back all that it left behind, what it may read again next time included."""
+        for path in (self.folder, cache(self.folder)):
             shutil.rmtree(path, ignore_errors=True)
 
-    command = (sys.executable, "train.py", "-c", str(recipe), *options)
-    return Run(command, folder, clear)
+
+def one_pass(folder: Path, table: Path, batch: int) -> Run:
+    """A run over every row of a table of `write_csv`, once."""
+    config = Config(
+        data=DataConfig(
+            path=str(table),
+            target=TARGET,
+            cache=str(cache(folder)),
+            split=SplitConfig(train=1, validation=0, test=0),
+        ),
+        train=TrainConfig(epochs=1, batch_size=batch),
+        run=RunConfig(dir=str(folder)),
+    )
+    recipe = folder.with_suffix(".yaml")
+    recipe.write_text(dump(config))
+    return Run(str(recipe), folder)
+
+
+def cache(folder: Path) -> Path:
+    return folder.with_suffix(".cache")
 
 
 def infer_process(folder: Path, table: Path, output: Path) -> list[str]:
@@ -102,7 +106,6 @@ class Training:
                 self.progress.step += 1
                 yield
         self.progress.epoch += 1
-        self.progress.step = 0 if self.progress.epoch == self.epochs else self.progress.step
 
 
 def to_optimum(table: Table) -> Setting:

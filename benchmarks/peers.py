@@ -264,3 +264,9 @@ PEERS = (
     PYTORCH,
     VOWPAL_WABBIT,
 )
+
+
+def say_who_is_missing() -> None:
+    for peer in PEERS:
+        if not peer.load():
+            print(f"{peer.name} is not installed, and left out: see requirements-bench.txt")

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import comparisons, tables
+from benchmarks import comparisons, peers, tables
 from benchmarks.__main__ import main, report, table
 from benchmarks.comparisons import Options, Result
 from benchmarks.optimum import Predict, Setting, best, reach
@@ -95,7 +95,7 @@ def test_what_is_not_installed_is_left_out(
         raise AssertionError("not installed")
 
     missing = Peer("Nobody", "nobody", ("no_such_module",), settings)
-    monkeypatch.setattr(comparisons.peers, "PEERS", (missing,))
+    monkeypatch.setattr(peers, "PEERS", (missing,))
     assert list(comparisons.optima(SMALL, Options(tmp_path, rounds=1))) == []
     sides: dict[str, Callable[[], float]] = {"a": lambda: 2.0, "b": lambda: 1.0}
     pairs = [("a", "b", 1.9), ("a", "Nobody", 1.0)]
