@@ -136,7 +136,7 @@ def optima(table: Table, options: Options) -> Iterator[Result]:
     for peer in peers.PEERS:
         if not peer.load():
             continue
-        found = best(table, peer.settings(table, options.folder), cap, budget=2 * cap)
+        found = best(table, peer.settings(table, options.folder), cap, 3 * cap)
         name = found.name if found else "no setting found that gets there"
         print(f"{table.name}, {peer.name}: {name}", flush=True)
         # A peer that the search could not bring there is not tried again.

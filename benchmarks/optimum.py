@@ -58,7 +58,7 @@ def _train(table: Table, setting: Setting, cap: float) -> tuple[float, float]:
 
 
 def best(
-    table: Table, settings: Sequence[Setting], cap: float = CAP, budget: float = 2 * CAP
+    table: Table, settings: Sequence[Setting], cap: float = CAP, budget: float = 3 * CAP
 ) -> Setting | None:
     """The setting that gets there first; None where none is found to get there within `cap`.
 

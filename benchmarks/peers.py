@@ -216,11 +216,11 @@ def vowpal_wabbit(table: Table, folder: Path) -> Sequence[Setting]:
     text = write_standard_vw(folder, table)
     rates = [
         *product(([],), (0.1, 0.5), (0.5, 0.7)),
-        *product((["--sgd"],), (0.01, 0.03, 0.1, 0.3), (0.5, 0.7)),
+        *product((["--sgd"],), (0.01, 0.03, 0.1), (0.5, 0.6, 0.7)),
     ]
     choices = [[*how, "-l", f"{rate}", "--power_t", f"{power}"] for how, rate, power in rates]
     return [
-        Setting(" ".join(options) or "default", partial(_vw, text, options), restarts=True)
+        Setting(" ".join(options), partial(_vw, text, options), restarts=True)
         for options in [*choices, ["--coin"]]
     ]
 
@@ -238,7 +238,7 @@ def _vw(text: Path, options: Sequence[str]) -> Iterator[Predict]:
     model, cache = text.with_suffix(".model"), text.with_suffix(".cache")
     # It holds predictions to the range of targets seen; a straight line knows no such bounds.
     free = ["--min_prediction=-1000", "--max_prediction=1000"]
-    for passes in PASSES:
+    for passes in (*PASSES, 300, 400, 600, 800):  # its passes, from a cache, cost little
         again = ["--passes", f"{passes}", "--cache_file", str(cache), "--kill_cache"]
         run(vw(text, "--holdout_off", *again, *free, *options, "-f", str(model)))
         yield partial(_vw_predictions, text, model)

@@ -41,6 +41,8 @@ class Ratio:
         return cls(statistics.median(ratios), min(ratios), max(ratios))
 
     def __str__(self) -> str:
+        if math.isnan(self.median):
+            return "neither arrives"
         return f"{self.median:.3g} [{self.least:.3g} - {self.most:.3g}]"
 
 
