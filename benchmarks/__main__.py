@@ -77,7 +77,8 @@ def report(results: Sequence[Result], arguments: Sequence[str], options: Options
         "# Side by side",
         "",
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d}; the sides took turns, {options.rounds} rounds "
-        "after one to warm up. A ratio is that of one round: median [least - most].",
+        "after one to warm up. A ratio is that of one round: median [least - most]. Never: no "
+        f"setting was found that arrives within {options.cap:g} s of training.",
         "",
         *(f"- {name}: {value}" for name, value in described.items()),
         "",

@@ -32,6 +32,11 @@ class Options:
     quick: bool = False
     tables: Sequence[tuple[str, str, str]] = ()
 
+    @property
+    def cap(self) -> float:
+        """Seconds of training after which a side never arrives."""
+        return CAP / 10 if self.quick else CAP
+
     def rows(self, count: int) -> int:
         return count // 100 if self.quick else count
 
@@ -130,8 +135,7 @@ def optimum(options: Options) -> Iterator[Result]:
 
 def optima(table: Table, options: Options) -> Iterator[Result]:
     """One table; each peer in the setting that is best for it."""
-    cap = CAP / 10 if options.quick else CAP
-    setting = ours.to_optimum(table)
+    cap, setting = options.cap, ours.to_optimum(table)
     sides: dict[str, Clock] = {OURS: partial(reach, table, setting, cap)}
     for peer in peers.PEERS:
         if not peer.load():

@@ -87,11 +87,8 @@ class Training:
         packed = PackedTable(Schema(columns), matrix, sha256="")
         source = Source(no_file, packed, parts, None, ())  # type: ignore[arg-type]
         data = study_rows(config.data, source, parts)
-        self.epochs, self.regressor, self.progress = (
-            config.train.epochs,
-            build(config, data),
-            Progress(),
-        )
+        self.regressor, self.progress = build(config, data), Progress()
+        self.epochs = config.train.epochs
         self.plan = train.plan(config, data, self.regressor.network)
         self.steps = self.plan[0].steps
 
