@@ -86,7 +86,7 @@ def report(results: Sequence[Result], arguments: Sequence[str], options: Options
         "|---|---|---|---|---|",
     ]
     for result in results:
-        aim = "" if result.limit is None else f"{result.limit:g}"
+        aim = "" if result.limit is None else f"{result.limit:.3g}"
         lines.append(
             f"| {result.what} | {result.text} | {result.sides} | {aim} | {result.verdict} |"
         )

@@ -23,6 +23,7 @@ from reader.pack import PackedTable
 from reader.schema import Column, Schema
 from reader.split import Split
 from reader.training_data import Source
+from trainer.auto import settle
 from trainer.keeper import Progress
 from trainer.recipe import build, study_rows
 
@@ -77,7 +78,7 @@ class Training:
     def __init__(self, matrix: Matrix, batch: int | None = None) -> None:
         names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
         columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
-        config = Config(
+        recipe = Config(
             data=DataConfig(path="-", target=TARGET),
             train=TrainConfig(batch_size=batch) if batch else TrainConfig(),
             run=RunConfig(dir="-"),
@@ -86,20 +87,19 @@ class Training:
         parts = Split(every, every[:0], every[:0])
         packed = PackedTable(Schema(columns), matrix, sha256="")
         source = Source(no_file, packed, parts, None, ())  # type: ignore[arg-type]
-        data = study_rows(config.data, source, parts)
+        data = study_rows(recipe.data, source, parts)
+        config, _ = settle(recipe, data)
         self.regressor, self.progress = build(config, data), Progress()
-        self.epochs = config.train.epochs
-        self.plan = train.plan(config, data, self.regressor.network)
-        self.steps = self.plan[0].steps
+        self.epochs = int(config.train.epochs)
+        self.plan = train.make_plan(config, data, self.regressor)
 
     def epoch(self) -> Iterator[None]:
         """One pass; yields after each step."""
-        dataset, optimizer, schedule = self.plan
+        dataset = self.plan.dataset
         dataset.set_epoch(self.progress.epoch + 1)
         for index, block in dataset.blocks():
-            for _ in train.train_block(
-                block, index, self.regressor, optimizer, schedule, self.progress, dataset
-            ):
+            network = self.regressor.network
+            for _ in train.train_block(block, index, network, self.plan, self.progress):
                 self.progress.step += 1
                 yield
         self.progress.epoch += 1
@@ -108,19 +108,24 @@ class Training:
 def to_optimum(table: Table) -> Setting:
     def steps() -> Iterator[Predict]:
         training = Training(np.column_stack([table.x, table.y]))
-        quarter = -(-training.steps // QUARTERS)
+        all_steps = training.plan.dataset.steps
+        quarter = -(-all_steps // QUARTERS)
         for _ in range(training.epochs):
             for step, _ in enumerate(training.epoch(), start=1):
-                if step % quarter == 0 or step == training.steps:
+                if step % quarter == 0 or step == all_steps:
                     yield lambda: table.standardise(training.regressor.predict(table.x)[:, 0])
 
     return Setting("defaults", steps)
 
 
-def floor(table: Table, batch: int) -> Clock:
-    """Seconds a step of the same loop over tensors that are all made: what Paddle itself takes."""
+def floor(table: Table, batch: int, stock: bool = False) -> Clock:
+    """Seconds a step of the same loop over tensors that are all made; with `stock`, of
+    paddle.optimizer.SGD."""
     import paddle
     import paddle.nn.functional as F
+
+    from model.optimizer import build_optimizer
+    from model.regressor import build_network
 
     x = (table.x - table.x.mean(axis=0)) / table.x.std(axis=0)
     y = table.target.astype(np.float32)[:, None]
@@ -128,11 +133,14 @@ def floor(table: Table, batch: int) -> Clock:
     for start in range(0, len(x), batch):
         rows = slice(start, start + batch)
         batches.append((paddle.to_tensor(x[rows]), paddle.to_tensor(y[rows])))
-    network = paddle.nn.Linear(x.shape[1], 1)
-    optimizer = paddle.optimizer.SGD(0.01, parameters=network.parameters())
+    network = build_network("linear", features=x.shape[1], seed=0)
+    optimizer = build_optimizer("sgd", network, 0.01, weight_decay=0.0)
+    if stock:
+        optimizer = paddle.optimizer.SGD(0.01, parameters=network.parameters())
 
     def epoch() -> None:
         for x, y in batches:
+            optimizer.set_lr(0.01)
             loss = F.mse_loss(network(x), y)
             optimizer.clear_grad(set_to_zero=False)
             loss.backward()
