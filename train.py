@@ -33,7 +33,7 @@ from trainer.auto import GAP, settle
 from trainer.evidence import evaluate, evidence, folded, results, unusual_rows
 from trainer.intervals import calibrate, measure
 from trainer.keeper import Keeper, Progress
-from trainer.memory import keep_freed_memory
+from trainer.machine import share_machine
 from trainer.recipe import (
     best_line,
     build,
@@ -43,6 +43,7 @@ from trainer.recipe import (
     is_line,
     read_table,
     reading_of,
+    ready_of,
     study_rows,
 )
 from trainer.resume_check import resumes_exactly
@@ -117,6 +118,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def train(recipe: Config, options: argparse.Namespace, signals: Signals) -> None:
     """One run, from the table to the report; nothing is written before the table has been read."""
     started = time.perf_counter()
+    share_machine()
     if options.resume and agrees(recipe).is_done:
         print(f"{recipe.run.dir}: this run is done already")
         return
@@ -137,7 +139,6 @@ def train(recipe: Config, options: argparse.Namespace, signals: Signals) -> None
 
     from run.curves import Curves
 
-    keep_freed_memory()
     paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
     signals.install()
     paddle.set_device(resolve_device(config.train.device))
@@ -266,7 +267,7 @@ def make_plan(config: Config, data: TrainingData, regressor: Regressor) -> Plan:
     options, rows, network = config.train, data.parts.train, regressor.network
     width = len(data.encoding.names) + len(data.encoding.embedded)
     dataset = TableDataset(
-        data.packed, rows, int(options.batch_size), options.seed, regressor.ready, width
+        data.packed, rows, int(options.batch_size), options.seed, ready_of(config, data), width
     )
     optimizer = build_optimizer(network=network, **config.optimizer.model_dump())
     schedule = build_schedule(
@@ -323,12 +324,15 @@ def train_block(
 
     dataset, optimizer, schedule, average, _ = plan
     network.train()
+    features, target = block
+    # The loss of [n, 1] and [n] would be that of all n^2 pairs.
+    assert network(features[:1]).shape == target[:1].shape, (features.shape, target.shape)
     paddle.seed(dataset.block_seed(index))  # dropout's; a resumed run draws the same
+    rate = None
     for x, y in dataset.batches(block):
-        optimizer.set_lr(schedule(progress.step))
-        prediction = network(x)
-        assert prediction.shape == y.shape, (prediction.shape, y.shape)
-        loss = F.mse_loss(prediction, y)
+        if rate != (rate := schedule(progress.step)):
+            optimizer.set_lr(rate)
+        loss = F.mse_loss(network(x), y)
         optimizer.clear_grad(set_to_zero=False)
         loss.backward()
         optimizer.step()
@@ -348,7 +352,7 @@ def finish(
         regressor.margin = calibrate(regressor, data, coverage)
     intervals = {"intervals": measure(regressor, data, coverage)} if coverage else {}
     extent = data.statistics.maximum[-1] - data.statistics.minimum[-1]
-    may_be_empty = config.data.missing.numeric != "error"
+    may_be_empty, ready = config.data.missing.numeric != "error", ready_of(config, data)
     some = data.parts.train[evenly(len(data.parts.train), 10_000)]
     parity = export(
         regressor,
@@ -358,6 +362,7 @@ def finish(
         target_range=extent,
         unusual=unusual_rows(data, may_be_empty),
         folded=fold(config, data, regressor),
+        trained=lambda rows: regressor.predict_ready(ready.features(rows)),
     )
     parameters = sum(p.size for p in regressor.network.parameters())
     model = {"name": config.model.name, "parameters": int(parameters)}

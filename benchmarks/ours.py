@@ -25,6 +25,7 @@ from reader.split import Split
 from reader.training_data import Source
 from trainer.auto import settle
 from trainer.keeper import Progress
+from trainer.machine import share_machine
 from trainer.recipe import build, study_rows
 
 
@@ -76,6 +77,7 @@ class Training:
     except the batch size where one is given. `matrix`: float32 [N, D + 1], the target last."""
 
     def __init__(self, matrix: Matrix, batch: int | None = None) -> None:
+        share_machine()
         names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
         columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
         recipe = Config(
@@ -140,7 +142,6 @@ def floor(table: Table, batch: int, stock: bool = False) -> Clock:
 
     def epoch() -> None:
         for x, y in batches:
-            optimizer.set_lr(0.01)
             loss = F.mse_loss(network(x), y)
             optimizer.clear_grad(set_to_zero=False)
             loss.backward()

@@ -111,7 +111,7 @@ def encoded(name: str, data: DataConfig) -> Table:
     data = data.model_copy(update=every)
     source = read_table(data)
     studied = study_rows(data, source, source.parts)
-    blocks = studied.encoding.apply(studied.packed.blocks(source.parts.train))
+    blocks = map(studied.encoding.apply, studied.packed.blocks(source.parts.train))
     rows = np.concatenate([block.astype(np.float32) for block in blocks])
     return Table(name, np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())
 

@@ -37,13 +37,15 @@ def export(
     target_range: float,
     unusual: Mapping[str, NDArray[np.float32]] | None = None,
     folded: nn.Layer | None = None,
+    trained: Predict | None = None,
 ) -> dict[str, Any]:
     """Write the static graph, its weights and contract.json to `folder`; the measured parity.
 
     `rows`: float32 [N, D] real rows for the comparison; `unusual`: others by kind, which join some
     of them as golden rows; `target_range`: the target's maximum minus its minimum in training, from
     which the tolerance follows; `folded`: a shorter form of the regressor, to be exported in its
-    place if it predicts the same. Everything is written beside `folder` and renamed. Raises
+    place if it predicts the same; `trained`: what predicts as training did, where that is not the
+    regressor itself. Everything is written beside `folder` and renamed. Raises
     ExportError, and leaves nothing, where the exported graph differs from the regressor by more
     than the tolerance.
     """
@@ -53,7 +55,7 @@ def export(
     try:
         regressor.eval()
         # Before to_static, which puts a static function in the place of `forward`.
-        expected = _predictions(regressor.predict, rows)
+        expected = _predictions(trained or regressor.predict, rows)
         tolerance = parity_tolerance(target_range, expected)
         try:
             form = folded or regressor

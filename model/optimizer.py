@@ -38,6 +38,7 @@ OPTIMIZERS: dict[str, Callable[..., optimizer.Optimizer]] = {
 }
 
 Schedule = Callable[[int], float]
+STAIRS = 200
 
 
 def build_optimizer(
@@ -86,6 +87,7 @@ def build_schedule(
 ) -> Schedule:
     """The learning rate as a pure function of the step, counted from 0 over the whole run.
 
+    cosine: falls to 0 in STAIRS stairs, for setting a rate costs a tenth of a step.
     inverse: 1 / (1 / learning_rate + 2 k) at step k of each epoch, the gain of Robbins and Monro
     (1951) for a mean squared error of curvature 2: that of whitened features. An epoch's last
     weights are then the average of what its mini-batches ask for.
@@ -98,4 +100,5 @@ def build_schedule(
     if name == "inverse":
         return lambda step: learning_rate / (1 + 2 * learning_rate * (step % steps_per_epoch))
     last = steps_per_epoch * epochs
-    return lambda step: learning_rate * 0.5 * (1 + math.cos(math.pi * step / last))
+    stair = -(-last // STAIRS)
+    return lambda step: learning_rate * 0.5 * (1 + math.cos(math.pi * (step - step % stair) / last))

@@ -19,8 +19,7 @@ class Preprocess(nn.Layer):
     The columns at `numbers` [D], with `fill` [D] for NaN; 1 where one at `indicated` (of these D)
     was missing, else 0; for each column of `one_hot` the row of its table [codes, width] that its
     code says. With `scale`, all these are scaled; then follow the codes at `embedded`.
-    `holes`: whether there are NaN in training rows, and whether there may be any in others;
-    nobody looks for them where there are none.
+    `holes`: whether any number may be missing; where none may, nobody looks for NaN.
     """
 
     def __init__(
@@ -31,7 +30,7 @@ class Preprocess(nn.Layer):
         one_hot: Sequence[tuple[int, Table]] = (),
         embedded: Sequence[int] = (),
         scale: nn.Layer | None = None,
-        holes: tuple[bool, bool] = (True, True),
+        holes: bool = True,
     ) -> None:
         super().__init__()
         self.holes = holes
@@ -51,7 +50,7 @@ class Preprocess(nn.Layer):
         plain = self.numbers == list(range(x.shape[1]))
         numbers = x if plain else _columns(x, self.numbers)
         parts = [numbers]
-        if self.holes[0 if self.training else 1]:
+        if self.holes:
             missing = paddle.isnan(numbers)
             parts = [paddle.where(missing, self.fill.expand_as(numbers), numbers)]
             if self.indicated:

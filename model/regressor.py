@@ -22,7 +22,7 @@ class Regressor(nn.Layer):
     """Raw features float32 [N, D] -> predictions float32 [N, 1] in the target's unit.
 
     With a `margin`, on the scaled target, -> [N, 3]: the prediction and both ends.
-    Training runs `network` alone, on rows that `prepare` and `scale_target` have made ready.
+    Training runs `network` alone, on rows made ready beforehand as `prepare` and `scale_target` do.
     """
 
     def __init__(self, prepare: Any, network: nn.Layer, scale_target: Scale) -> None:
@@ -36,16 +36,20 @@ class Regressor(nn.Layer):
     def outputs(self) -> list[str]:
         return ["prediction"] if self.margin is None else ["prediction", "lower", "upper"]
 
-    def ready(self, rows: NDArray[np.float32]) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Rows [N, D + 1], the target last -> what the network sees, and the scaled target."""
-        features, target = paddle.to_tensor(rows[:, :-1]), paddle.to_tensor(rows[:, -1:])
-        return self.prepare(features), self.scale_target(target)
-
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        scaled = self.network(self.prepare(features))
+        return self.finish(self.network(self.prepare(features)))
+
+    def finish(self, scaled: paddle.Tensor) -> paddle.Tensor:
+        """What the network says, on the scaled target, in the target's own unit."""
         if self.margin is not None:
             scaled = paddle.concat([scaled, scaled - self.margin, scaled + self.margin], axis=1)
         return self.scale_target.inverse(scaled)
+
+    def predict_ready(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of rows as training sees them, prepared beforehand [N, D] -> [N, outputs]."""
+        self.eval()
+        with paddle.no_grad():
+            return self.finish(self.network(paddle.to_tensor(features))).numpy()
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Arrays in, arrays out: [N, D] -> [N, outputs]; without dropout."""

@@ -17,17 +17,18 @@ ROWS_PER_BLOCK = 65_536
 NUMBERS_PER_BLOCK = 64 * ROWS_PER_BLOCK
 BATCHES_PER_BLOCK = 4_096  # a run stops between blocks: half a second at most for a small network
 Block = tuple[paddle.Tensor, paddle.Tensor]
+Numbers = NDArray[np.float32]
 
 
 class Rows(Protocol):
-    def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    def take(self, rows: NDArray[np.integer[Any]]) -> Numbers:
         """The rows at these indices, float32 [n, columns]."""
 
 
 class TableDataset(Dataset):  # type: ignore[type-arg]
     """Item i is block i of what is left of the epoch's order: features [n, D], target [n, 1].
 
-    `prepare` makes both of rows float32 [n, columns]; it runs in the loader's thread, beside
+    `ready` makes both of rows float32 [n, columns]; it runs in the loader's thread, beside
     training. A block holds a whole number of mini-batches, so only an epoch's last mini-batch can
     be short. The order is a pure function of (seed, epoch). `width`: what a row of the network's
     input holds.
@@ -39,14 +40,14 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         rows: NDArray[np.integer[Any]],
         batch_size: int,
         seed: int,
-        prepare: Callable[[NDArray[np.float32]], Block],
+        ready: Callable[[Numbers], tuple[Numbers, Numbers]],
         width: int = 1,
     ) -> None:
         self.table = table
         self.rows = rows
         self.seed = seed
         self.batch_size = batch_size
-        self.prepare = prepare
+        self.ready = ready
         rows_per_block = min(ROWS_PER_BLOCK, NUMBERS_PER_BLOCK // width)
         batches = min(max(1, rows_per_block // batch_size), BATCHES_PER_BLOCK)
         self.block_size = batches * batch_size
@@ -56,7 +57,7 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def set_epoch(self, epoch: int, first_block: int = 0) -> None:
         """Shuffle, and begin at block `first_block`; before the first call there is no order."""
         self.epoch, self.first_block = epoch, first_block
-        self.order = Order(len(self.rows), self.seed, epoch)
+        self.order = Order(self.rows, self.seed, epoch)
 
     @property
     def blocks_per_epoch(self) -> int:
@@ -67,8 +68,9 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
 
     def __getitem__(self, index: int) -> Block:
         start = (self.first_block + index) * self.block_size
-        places = self.order.places(start, min(start + self.block_size, len(self.rows)))
-        return self.prepare(self.table.take(self.rows[places]))
+        rows = self.order.take(start, min(start + self.block_size, len(self.rows)))
+        features, target = self.ready(self.table.take(rows))
+        return _tensor(features), _tensor(target)
 
     def batches(self, block: Block) -> Iterator[Block]:
         """The mini-batches of a block, as views of it."""
@@ -95,3 +97,10 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         for index, block in enumerate(self.loader(), start=self.first_block):
             gc.collect(0)  # the loader leaves the last block in a cycle of references
             yield index, (block[0], block[1])
+
+
+def _tensor(values: Numbers) -> paddle.Tensor:
+    """On the current device; on a CPU the same memory."""
+    if paddle.get_device() == "cpu":
+        return paddle.utils.dlpack.from_dlpack(values)
+    return paddle.to_tensor(values)

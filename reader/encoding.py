@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,20 +43,28 @@ class Encoding:
         flags = len(self.names) - len(self.numbers)
         return np.repeat([0.0, RAREST], [len(self.numbers), flags])
 
-    def apply(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float64]]:
+    def apply(self, block: Block) -> NDArray[np.float64]:
         """Rows [n, P + 1] -> float64 [n, len(names) + 1], the target last."""
-        return map(self.encode, blocks)
+        return np.column_stack([self.encode(block), block[:, -1:]])
 
-    def encode(self, block: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The same of one block."""
-        plain = len(self.numbers) == block.shape[1] - 1
-        numbers = (block[:, :-1] if plain else block[:, self.numbers]).astype(np.float64)
+    def encode(self, block: Block) -> NDArray[np.float64]:
+        """The features alone [n, len(names)]; the rows may come without their target."""
+        plain = self.plain
+        cells = block[:, : len(self.numbers)] if plain else block[:, self.numbers]
+        numbers = cells.astype(np.float64)
         missing = np.isnan(numbers)
         if missing.any():
-            numbers = np.where(missing, self.fill, numbers)
+            np.copyto(numbers, self.fill, where=missing)
+        if plain:
+            return numbers
         parts = [numbers, missing[:, self.indicated]]
         parts += [table[block[:, position].astype(np.intp)] for position, table in self.one_hot]
-        return np.column_stack([*parts, block[:, -1:]])
+        return np.column_stack(parts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the columns are numbers, and no flags."""
+        return len(self.names) == len(self.numbers) and not self.embedded
 
 
 def choose_levels(packed: PackedTable, rows: NDArray[Any], min_count: int) -> PackedTable:

@@ -22,6 +22,7 @@ from reader.table import Table
 
 Matrix = NDArray[np.float32]
 CACHE_FORMAT = 2
+PIECE = 8_192  # rows that stay in a core's cache while they are worked on
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class PackedTable:
     def map(
         self, function: Callable[[Matrix], Result], rows: NDArray[np.integer[Any]]
     ) -> Iterator[Result]:
-        """function(block) of each of `blocks`, in order, worked out on all cores."""
-        if len(rows) <= ROWS_PER_BATCH:
-            return map(function, self.blocks(rows))
-        starts = range(0, len(rows), ROWS_PER_BATCH)
-        return in_order(lambda s: function(self.take(rows[s : s + ROWS_PER_BATCH])), starts)
+        """function(block) of all rows, PIECE at a time, in order, worked out on all cores."""
+        starts = range(0, len(rows), PIECE)
+        if len(starts) == 1:
+            return iter([function(self.take(rows))])
+        return in_order(lambda start: function(self.take(rows[start : start + PIECE])), starts)
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,55 @@
-"""The order of an epoch: a pure function of (seed, epoch) that costs no memory per row."""
+"""The order of an epoch: a pure function of (seed, epoch) that costs hardly any memory per row."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 GROUP = 65_536
 RUN = 16
+Rows = NDArray[np.integer[Any]]
 
 
 class Order:
-    """An order of `rows` rows in which each comes once.
+    """`rows` in an order in which each comes once.
 
-    Up to GROUP rows it is a permutation. Of more rows, runs of RUN neighbours are put in random
+    Up to GROUP of them it is a permutation. Of more, runs of RUN neighbours are put in random
     order, and the rows of each GROUP are then shuffled among themselves: a group is made of 4,096
     runs from all over the table, which reads memory and disks by pages and not by rows, and whose
     cost a row is the same for a table of any size.
     """
 
-    def __init__(self, rows: int, seed: int, epoch: int) -> None:
+    def __init__(self, rows: Rows, seed: int, epoch: int) -> None:
         random = np.random.default_rng([seed, epoch])
-        self.rows, self.run = rows, RUN if rows > GROUP else 1
-        self.turn = int(random.integers(rows))  # which rows are left over after the last whole run
-        self.runs = random.permutation(rows // self.run).astype(np.int32)
-        self.within = random.permutation(min(rows, GROUP)).astype(np.int32)
-        self._known: dict[int, NDArray[np.int32]] = {}
+        run = RUN if len(rows) > GROUP else 1
+        whole = len(rows) // run * run
+        self._rows, self._left_over = rows[:whole].reshape(-1, run), rows[whole:]
+        self._runs = random.permutation(len(self._rows)).astype(np.int32)
+        self._within = random.permutation(GROUP).astype(np.int32) if run > 1 else None
+        self._known: dict[int, Rows] = {}
 
-    def places(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Which rows stand at `start` to `stop` of the order: int32 [stop - start]."""
-        first, last = start // GROUP, -(-stop // GROUP)
+    def __len__(self) -> int:
+        return self._rows.size + len(self._left_over)
+
+    def take(self, start: int, stop: int) -> Rows:
+        """Those at the places from `start` to `stop`: [stop - start]."""
+        wanted = range(start // GROUP, -(-stop // GROUP))
         # Two blocks in a row may share a group.
-        wanted = range(first, last)
         self._known = {n: self._known[n] if n in self._known else self._group(n) for n in wanted}
-        found = np.concatenate(list(self._known.values()))
-        return found[start - first * GROUP : stop - first * GROUP]
+        first = wanted.start * GROUP
+        found = list(self._known.values())
+        group = found[0] if len(found) == 1 else np.concatenate(found)
+        return group[start - first : stop - first]
 
-    def _group(self, number: int) -> NDArray[np.int32]:
-        start, stop = number * GROUP, min((number + 1) * GROUP, self.rows)
-        runs = self.runs[start // self.run : stop // self.run]
-        rows = (runs[:, None] * self.run + np.arange(self.run, dtype=np.int32)).ravel()
-        left_over = np.arange(start + len(rows), stop, dtype=np.int32)
-        within = self.within if stop - start == GROUP else self.within[self.within < stop - start]
-        rows = np.concatenate([rows, left_over])[within] - np.int32(self.rows - self.turn)
-        wrapped: NDArray[np.int32] = np.where(rows < 0, rows + np.int32(self.rows), rows)
-        return wrapped
+    def _group(self, number: int) -> Rows:
+        run = self._rows.shape[1]
+        runs = self._runs[number * GROUP // run : (number + 1) * GROUP // run]
+        rows = self._rows.take(runs, axis=0).ravel()
+        if self._within is None:
+            return rows
+        if len(rows) == GROUP:
+            return rows.take(self._within)
+        rows = np.concatenate([rows, self._left_over])
+        return rows.take(self._within[self._within < len(rows)])

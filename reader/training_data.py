@@ -15,6 +15,7 @@ from reader.encoding import Encoding, choose_levels, learn
 from reader.formats import Reading
 from reader.kinds import infer, of_kind, rounded_away
 from reader.pack import Cache, PackedTable, pack
+from reader.ready import Ready
 from reader.schema import Column, Schema, TableError, roles
 from reader.split import Split, folds, split
 from reader.statistics import Statistics, moments, whitening
@@ -72,6 +73,14 @@ class TrainingData:
         mean, covariance = self.statistics.mean[:-1], self.statistics.covariance[:-1, :-1]
         return whitening(mean, covariance, spread)
 
+    def ready(self, scaling: str, target_scaling: str) -> Ready:
+        """What makes rows ready for the network, scaled like this."""
+        whiten = scaling == "whiten"
+        _, spread = self.features("standard" if whiten else scaling)
+        shift, matrix = self.feature_map(scaling)
+        target, log = self.target(target_scaling), target_scaling == "log1p"
+        return Ready(self.encoding, shift, spread, matrix if whiten else None, target, log)
+
     def curvature(self, scaling: str) -> float:
         """The largest eigenvalue of E[x x'], x being the scaled features and a 1 for the bias."""
         shift, matrix = self.feature_map(scaling)
@@ -87,7 +96,7 @@ class TrainingData:
 
         def fourth(block: NDArray[np.float32]) -> Matrix:
             x = np.ones((len(block), len(shift) + 1))
-            np.matmul(self.encoding.encode(block)[:, :-1] - shift, matrix, out=x[:, :-1])
+            np.matmul(self.encoding.encode(block) - shift, matrix, out=x[:, :-1])
             return (x * np.einsum("nd,nd->n", x, x)[:, None]).T @ x
 
         total = sum(self.packed.map(fourth, self.parts.train))
@@ -223,7 +232,7 @@ def study(
 
     encoding = learn(packed.schema, each, numeric, constant, indicator, one_hot)
     columns = (*encoding.names, packed.schema.target)
-    found = each(lambda block: moments(encoding.encode(block)))
+    found = each(lambda block: moments(encoding.apply(block)))
     statistics = Statistics.merged(columns, found)
     for name in source.coarse:
         index = columns.index(name)

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "reader": {"reader", "numpy", "polars"},
     "model": {"model", "numpy", "paddle"},
     "run": {"run", "numpy", "paddle", "visualdl", "PIL", "safetensors"},
-    "trainer": {"trainer", "configs", "reader", "model", "run", "numpy", "paddle"},
+    "trainer": {"trainer", "configs", "reader", "model", "run", "numpy", "paddle", "threadpoolctl"},
     "lesson": {"lesson", "reader", "model", "numpy", "paddle", "matplotlib"},
     "reader/dataset.py": {"reader", "numpy", "paddle"},
     "model/predictor.py": {"numpy", "paddle"},

@@ -111,8 +111,8 @@ def against_line(
     found = {}
     for part, model in metrics.items():
         sums = Sums()
-        for rows in data.encoding.apply(data.packed.blocks(getattr(data.parts, part))):
-            sums.add(rows[:, -1], rows[:, :-1] @ line.weights + line.bias)
+        for block in data.packed.blocks(getattr(data.parts, part)):
+            sums.add(block[:, -1], data.encoding.encode(block) @ line.weights + line.bias)
         mse = sums.metrics().mse
         found[part] = {"mse": mse, "improvement": 1 - model.mse / mse if mse else 0.0}
     return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from configs.schema import Config, DataConfig
 from reader.formats import Reading
+from reader.ready import Ready
 from reader.split import Split
 from reader.training_data import Source, TrainingData, read, study
 from run.folder import RunError
@@ -81,7 +82,7 @@ def build(config: Config, data: TrainingData) -> Regressor:
         encoding.one_hot,
         [position for position, _ in encoding.embedded],
         scaled,
-        holes=(bool(encoding.missing.any()), config.data.missing.numeric != "error"),
+        holes=config.data.missing.numeric != "error",
     )
     network = build_network(
         features=len(encoding.names),
@@ -91,6 +92,12 @@ def build(config: Config, data: TrainingData) -> Regressor:
     )
     target = build_target(*data.target(scale.target), log=scale.target == "log1p")
     return Regressor(prepare, network, target)
+
+
+def ready_of(config: Config, data: TrainingData) -> Ready:
+    """What makes rows ready for the network of the recipe."""
+    scale = config.data.scale
+    return data.ready(scale.features, scale.target)
 
 
 def is_line(config: Config, data: TrainingData) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reader import dataset as module
-from reader.dataset import Block, TableDataset
+from reader.dataset import Numbers, TableDataset
 from reader.pack import PackedTable
 from tests.conftest import numeric
 
@@ -15,12 +15,12 @@ TABLE = PackedTable(numeric("aby", "y"), MATRIX, "")
 ROWS = np.arange(2, 19)
 
 
-def parts(rows: NDArray[np.float32]) -> Block:
-    return paddle.to_tensor(rows[:, :-1]), paddle.to_tensor(rows[:, -1:])
+def parts(rows: Numbers) -> tuple[Numbers, Numbers]:
+    return rows[:, :-1].copy(), rows[:, -1:].copy()
 
 
 def of(rows: NDArray[np.int64], seed: int = 5) -> TableDataset:
-    return TableDataset(TABLE, rows, batch_size=3, seed=seed, prepare=parts)
+    return TableDataset(TABLE, rows, batch_size=3, seed=seed, ready=parts)
 
 
 @pytest.fixture

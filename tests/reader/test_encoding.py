@@ -68,7 +68,7 @@ def test_values_that_fill_in(rule: str, expected: object) -> None:
 @pytest.mark.parametrize("most_flags", [0, 4, 9])
 def test_graph_encodes_what_the_statistics_saw(indicator: bool, most_flags: int) -> None:
     encoding = learned(indicator=indicator, most_flags=most_flags)
-    rows = np.concatenate(list(encoding.apply(blocks())))
+    rows = np.concatenate(list(map(encoding.apply, blocks())))
     assert rows.shape == (60, len(encoding.names) + 1)
     embedded = [position for position, _ in encoding.embedded]
     layer = Preprocess(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,35 +11,39 @@ from numpy.typing import NDArray
 from reader.shuffle import GROUP, RUN, Order
 
 
-def whole(order: Order, piece: int) -> NDArray[np.int32]:
-    pieces = range(0, order.rows, piece)
-    return np.concatenate([order.places(a, min(a + piece, order.rows)) for a in pieces])
+def of(rows: int, seed: int = 0, epoch: int = 1) -> Order:
+    return Order(np.arange(rows), seed, epoch)
+
+
+def whole(order: Order, piece: int) -> NDArray[Any]:
+    pieces = range(0, len(order), piece)
+    return np.concatenate([order.take(a, min(a + piece, len(order))) for a in pieces])
 
 
 @pytest.mark.parametrize(
     "rows", [1, 2, 17, GROUP - 1, GROUP, GROUP + 1, GROUP + RUN, 3 * GROUP - 5]
 )
 def test_each_row_comes_once(rows: int) -> None:
-    found = whole(Order(rows, seed=3, epoch=4), 65_500)
+    found = whole(of(rows, 3, 4), 65_500)
     np.testing.assert_array_equal(np.sort(found), np.arange(rows))
 
 
 def test_pieces_of_any_size_make_the_same_order() -> None:
-    order = Order(200_001, seed=1, epoch=2)
+    order = of(200_001, 1, 2)
     np.testing.assert_array_equal(whole(order, 65_500), whole(order, 12_345))
-    np.testing.assert_array_equal(order.places(70_000, 70_010), whole(order, GROUP)[70_000:70_010])
+    np.testing.assert_array_equal(order.take(70_000, 70_010), whole(order, GROUP)[70_000:70_010])
 
 
 def test_seed_and_epoch_decide() -> None:
-    orders = {(s, e): whole(Order(1_000, s, e), 100).tolist() for s in (0, 1) for e in (1, 2)}
-    assert whole(Order(1_000, 0, 1), 100).tolist() == orders[0, 1]
+    orders = {(s, e): whole(of(1_000, s, e), 100).tolist() for s in (0, 1) for e in (1, 2)}
+    assert whole(of(1_000), 100).tolist() == orders[0, 1]
     assert len({tuple(order) for order in orders.values()}) == 4
 
 
 @pytest.mark.parametrize("rows", [10_000, 40 * GROUP])
 def test_a_batch_of_a_sorted_table_is_like_the_table(rows: int) -> None:
     """Means of mini-batches scatter as those of rows drawn at random do."""
-    order = Order(rows, seed=0, epoch=1)
+    order = of(rows)
     batches = whole(order, GROUP)[: rows // 1_000 * 1_000].reshape(-1, 1_000) / rows
     deviations = (batches.mean(axis=1) - 0.5) * np.sqrt(12 * 1_000)
     assert np.abs(deviations).max() < 5.5
@@ -45,5 +51,5 @@ def test_a_batch_of_a_sorted_table_is_like_the_table(rows: int) -> None:
 
 
 def test_neighbours_are_not_left_together() -> None:
-    found = whole(Order(4 * GROUP, seed=0, epoch=1), GROUP).astype(np.int64)
+    found = whole(of(4 * GROUP), GROUP).astype(np.int64)
     assert (np.abs(np.diff(found)) < RUN).mean() < 0.005

@@ -1,0 +1,62 @@
+"""Rows made ready for the network, beside training: as the exported graph does it, in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.encoding import Encoding
+
+PIECE = 4_096  # rows that stay in a core's cache from step to step
+STEEPEST = 64.0  # what a matrix may multiply deviations by before float32 digits run out
+Block = NDArray[np.float32]
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Rows [n, P + 1], the target last -> float32 features [n, D + embedded], target [n, 1].
+
+    Encoded columns minus `shift` [D], divided by `spread` [D], multiplied by `matrix` [D, D] if
+    there is one; then codes for embeddings as they are. The target, or with `log` log(1 + y), is
+    (y - shift) / spread by the two of `target`. For training rows: several times as fast as the
+    layers of the graph on such small matrices, and the export is proven equal to what was trained
+    on these.
+    """
+
+    encoding: Encoding
+    shift: Vector
+    spread: Vector
+    matrix: NDArray[np.float64] | None
+    target: tuple[float, float]
+    log: bool = False
+
+    def __call__(self, block: Block) -> tuple[Block, Block]:
+        return self.features(block), self._target(block[:, -1:])
+
+    def features(self, block: Block) -> Block:
+        """Those alone; rows may come without their target."""
+        width, coded = len(self.shift), [position for position, _ in self.encoding.embedded]
+        found = np.empty((len(block), width + len(coded)), dtype=np.float32)
+        # Whether float32 has digits enough; then columns without holes need no other type.
+        mild = self.matrix is None or np.abs(self.matrix.T * self.spread).max() < STEEPEST
+        plain = mild and self.encoding.plain and not self.encoding.missing.any()
+        kind = np.float32 if plain else np.float64
+        shift = self.shift.astype(kind)
+        scale = (1 / self.spread if self.matrix is None else self.matrix).astype(kind)
+        for start in range(0, len(block), PIECE):
+            rows, place = block[start : start + PIECE], found[start : start + PIECE]
+            x: NDArray[Any] = rows[:, :width] if plain else self.encoding.encode(rows)
+            x = x - shift
+            place[:, :width] = x * scale if self.matrix is None else x @ scale
+            place[:, width:] = rows[:, coded]
+        return found
+
+    def _target(self, y: Block) -> Block:
+        shift, spread = self.target
+        values = y.astype(np.float64)
+        values = np.log1p(values) if self.log else values
+        return ((values - shift) / spread).astype(np.float32)

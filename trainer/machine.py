@@ -1,0 +1,24 @@
+"""How this process uses memory and cores."""
+
+from __future__ import annotations
+
+import ctypes
+
+from threadpoolctl import threadpool_limits
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt(3)
+
+
+def share_machine() -> None:
+    """Once, at the start of training.
+
+    Let glibc keep up to 256 MB that was freed, for any thread to use again: what is made and let go
+    of for each block would go back to the kernel and be faulted in anew, page by page, which takes
+    as long as the arithmetic. And let a matrix product of NumPy take one core: blocks are
+    shared out among the cores, and the others train.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(TRIM_THRESHOLD, 256 << 20)
+        mallopt(MMAP_THRESHOLD, 32 << 20)
+        mallopt(ARENA_MAX, 1)
+    threadpool_limits(1, user_api="blas")
