@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reader.encoding import Encoding
 
-PIECE = 4_096  # rows that stay in a core's cache from step to step
+PIECE = 16_384  # rows: few, for a core's cache; many, for each asks for the interpreter's lock
 STEEPEST = 64.0  # what a matrix may multiply deviations by before float32 digits run out
 Block = NDArray[np.float32]
 Vector = NDArray[np.float64]
