@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
 FORMAT = 3
+ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
+ROWS_FOR_ALL_CORES = 8_192  # with fewer, cores wait for each other longer than they work
 TRUE, FALSE = (
     (True, "true", "yes", "t", "y", "1", "是"),
     (False, "false", "no", "f", "n", "0", "否"),
@@ -88,6 +93,11 @@ class Predictor:
 
         predictor.predict(predictor.encode({"area": [7.5], "town": ["north"]}))
 
+    One predictor serves any number of threads: calls from several are right, and take turns, for
+    Paddle Inference computes one at a time in a process in any case. Rows may be one or millions:
+    the work is done in pieces, so that what it needs beside the rows and predictions stays small.
+    From some thousand rows on it uses every core that the process may use.
+
     `device` is auto, cpu, gpu or gpu:N. Raises ExportError where the folder is not a sound
     export, DeviceError where there is no such device.
     """
@@ -100,7 +110,10 @@ class Predictor:
         self.outputs: tuple[str, ...] = tuple(self.contract["outputs"])
         onednn = self.contract["inference"]["onednn"] if onednn is None else onednn
         device = resolve_device(device)
-        self._predictor = load_graph(folder / GRAPH, folder / WEIGHTS, device, onednn)
+        load = partial(load_graph, folder / GRAPH, folder / WEIGHTS, device, onednn)
+        self._graph, cores = load(), available_cores()
+        self._graph_on_all_cores = load(cores) if cores > 1 and device == "cpu" else self._graph
+        self._lock = Lock()
 
     def predict(self, rows: ArrayLike) -> NDArray[np.float32]:
         """Predict for `rows` [N, D], columns in the order of `features`, in raw units -> [N]."""
@@ -108,15 +121,23 @@ class Predictor:
 
     def predict_outputs(self, rows: ArrayLike) -> NDArray[np.float32]:
         """All `outputs` of `rows` [N, D] -> [N, outputs]."""
-        values = np.ascontiguousarray(rows, dtype=np.float32)
+        values = np.asarray(rows)
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise ValueError(
                 f"found an array of shape {values.shape}, expected [rows, {len(self.features)}] "
                 f"({', '.join(self.features)})"
             )
-        if not len(values):
-            return np.empty((0, len(self.outputs)), dtype=np.float32)
-        return run_graph(self._predictor, values)
+        if 0 < len(values) <= ROWS_AT_ONCE:
+            return self._predict_piece(values)
+        starts = range(0, len(values), ROWS_AT_ONCE)
+        pieces = [self._predict_piece(values[start : start + ROWS_AT_ONCE]) for start in starts]
+        return np.concatenate([np.empty((0, len(self.outputs)), dtype=np.float32), *pieces])
+
+    def _predict_piece(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        rows = np.ascontiguousarray(values, dtype=np.float32)
+        many = len(rows) >= ROWS_FOR_ALL_CORES
+        with self._lock:
+            return run_graph(self._graph_on_all_cores if many else self._graph, rows)
 
     def verify(self) -> tuple[int, float]:
         """Predict the contract's golden rows again: how many, and the largest difference.
@@ -194,6 +215,13 @@ def _time(moment: datetime | None, origin: datetime) -> dict[str, float]:
     }
 
 
+def available_cores() -> int:
+    """The cores that this process may use; fewer than the machine has, under taskset say."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def resolve_device(name: str) -> str:
     """`cpu` or `gpu:N` for auto, cpu, gpu or gpu:N; auto is the first GPU, where there is one.
 
@@ -211,8 +239,17 @@ def resolve_device(name: str) -> str:
     return f"gpu:{number}"
 
 
-def load_graph(graph: Path, weights: Path, device: str, onednn: bool) -> Any:
-    """A Paddle Inference predictor of the two exported files."""
+class Graph(NamedTuple):
+    """A Paddle Inference predictor, and the handles of its input and output: to look them up by
+    name costs more than to predict one row."""
+
+    predictor: Any
+    input: Any
+    output: Any
+
+
+def load_graph(graph: Path, weights: Path, device: str, onednn: bool, threads: int = 1) -> Graph:
+    """The two exported files in Paddle Inference; `threads` are those of the CPU."""
     from paddle import inference
 
     config = inference.Config(str(graph), str(weights))
@@ -221,16 +258,20 @@ def load_graph(graph: Path, weights: Path, device: str, onednn: bool) -> Any:
         config.enable_use_gpu(256, int(device.removeprefix("gpu:")))
     else:
         config.disable_gpu()
+        config.set_cpu_math_library_num_threads(threads)
         if onednn:
             config.enable_onednn()
         else:
             config.disable_onednn()
-    return inference.create_predictor(config)
+    predictor = inference.create_predictor(config)
+    (features,), (predictions,) = predictor.get_input_names(), predictor.get_output_names()
+    return Graph(
+        predictor, predictor.get_input_handle(features), predictor.get_output_handle(predictions)
+    )
 
 
-def run_graph(predictor: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [N, D], N >= 1 -> float32 [N, outputs]."""
-    predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(rows)
-    predictor.run()
-    output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-    return np.asarray(output)
+def run_graph(graph: Graph, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [N, D], N >= 1 -> float32 [N, outputs]. Of one thread at a time."""
+    graph.input.copy_from_cpu(rows)
+    graph.predictor.run()
+    return np.asarray(graph.output.copy_to_cpu())

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model import predictor as module
+from model.export import export
+from model.predictor import Predictor
+from model.regressor import Regressor, build_network
+from model.scale import Scale
+
+Rows = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    rows = some_rows(100)
+    network = build_network("mlp", 3, seed=0, hidden=[8, 8], activation="relu", dropout=0.0)
+    scale = Scale(rows.mean(axis=0), rows.std(axis=0))
+    regressor = Regressor(scale, network, Scale(np.array([50.0]), np.array([9.0])))
+    folder = tmp_path_factory.mktemp("predictor") / "export"
+    export(regressor, folder, {"features": ["a", "b", "c"], "target": "y"}, rows, 10.0)
+    return Predictor(folder)
+
+
+def some_rows(count: int) -> Rows:
+    return np.random.default_rng(count).normal(5, 3, size=(count, 3)).astype(np.float32)
+
+
+def test_many_threads_get_their_own_answers(predictor: Predictor) -> None:
+    """Of several sizes at once: another thread's answer would have another length or values."""
+    sizes = [1, 2, 3, 700, 701, 9_000, 9_001, 70_000] * 20
+    inputs = {size: some_rows(size) for size in set(sizes)}
+    expected = {size: predictor.predict(rows) for size, rows in inputs.items()}
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda size: predictor.predict(inputs[size]), sizes)
+        for size, values in zip(sizes, found, strict=True):
+            np.testing.assert_allclose(values, expected[size], atol=1e-4)
+
+
+def test_an_answer_stays_as_it_was(predictor: Predictor) -> None:
+    first = predictor.predict_outputs(some_rows(10))
+    kept = first.copy()
+    predictor.predict_outputs(some_rows(11))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_many_rows_are_predicted_in_pieces(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    run = module.run_graph
+
+    def noted(graph: module.Graph, rows: Rows) -> Rows:
+        sizes.append(len(rows))
+        return run(graph, rows)
+
+    monkeypatch.setattr(module, "run_graph", noted)
+    rows = some_rows(2 * module.ROWS_AT_ONCE + 1)
+    found = predictor.predict(rows)
+    assert sizes == [module.ROWS_AT_ONCE, module.ROWS_AT_ONCE, 1]
+    at = np.linspace(0, len(rows) - 1, num=50, dtype=int)
+    np.testing.assert_allclose(found[at], predictor.predict(rows[at]), atol=1e-4)
+
+
+def test_rows_of_any_layout_and_type(predictor: Predictor) -> None:
+    rows = some_rows(20)
+    expected = predictor.predict(rows)
+    others: list[Any] = [rows.astype(np.float64), np.asfortranarray(rows), rows.tolist()]
+    for other in [*others, np.repeat(rows, 2, axis=0)[::2]]:
+        np.testing.assert_array_equal(predictor.predict(other), expected)
+    whole = rows.round()
+    np.testing.assert_array_equal(
+        predictor.predict(whole.astype(np.int64)), predictor.predict(whole)
+    )
+    assert predictor.predict([[np.nan, 1, 2]]).shape == (1,)
+
+
+def test_threads_of_the_graph_are_those_of_the_work(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row by one core, many by all of them."""
+    used: list[module.Graph] = []
+
+    def noted(graph: module.Graph, rows: Rows) -> Rows:
+        used.append(graph)
+        return np.zeros((len(rows), 1), dtype=np.float32)
+
+    monkeypatch.setattr(module, "run_graph", noted)
+    for size in (1, module.ROWS_FOR_ALL_CORES - 1, module.ROWS_FOR_ALL_CORES):
+        predictor.predict(some_rows(size))
+    assert used[0] is used[1]
+    assert (used[2] is used[0]) == (module.available_cores() == 1)
