@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
         if options.verify:
-            verify(Predictor(options.model, options.device))
+            verify(load(options))
         if options.input is None:
             return 0
         with input_file(options.input) as source, output_file(options.output, source) as output:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
             schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
             table = open_like(source, schema, reading)
             flag = options.on_error == "flag"
-            predict(Predictor(options.model, options.device), schema, table, output, flag)
+            predict(load(options), schema, table, output, flag)
     except (TableError, ExportError, DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -80,6 +81,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if options.input is None and not options.verify:
         parser.error("expected --input, --verify, or both")
     return options
+
+
+def load(options: argparse.Namespace) -> Predictor:
+    """In a thread of its own: Ctrl-C would else become an ImportError of Paddle."""
+    with ThreadPoolExecutor(1) as loader:
+        return loader.submit(Predictor, options.model, options.device).result()
 
 
 def verify(predictor: Predictor) -> None:

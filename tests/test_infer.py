@@ -3,8 +3,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +163,20 @@ def test_wrong_model_is_told_without_importing_paddle(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert " paddle\n" not in done.stderr
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_control_c_while_paddle_is_imported(
+    boston_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Predictor:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None  # as Paddle has it
+        return Predictor(boston_run)
+
+    monkeypatch.setattr(infer, "Predictor", interrupted)
+    output = tmp_path / "out.csv"
+    assert run(boston_run, Path("data/boston/housing.data"), "--output", str(output)) == 130
+    assert list(tmp_path.iterdir()) == []
