@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,9 +27,11 @@ from model.predictor import DeviceError, ExportError, Predictor, find_export, re
 from reader.formats import Reading
 from reader.kinds import Encoder
 from reader.metrics import Sums
-from reader.rows import Layout
+from reader.rows import ROWS_PER_BATCH, Batch, Layout
 from reader.schema import Column, Schema, TableError
 from reader.table import Table, open_like
+
+CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,8 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             contract = read_contract(find_export(options.model))
             schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
             table = open_like(source, schema, reading)
-            flag = options.on_error == "flag"
-            predict(load(options), schema, table, output, flag)
+            predict(options, contract, schema, table, output)
     except (TableError, ExportError, DeviceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -136,39 +138,71 @@ def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
 
 
 def predict(
-    predictor: Predictor, schema: Schema, table: Table, output: BinaryIO, flag: bool
+    options: argparse.Namespace,
+    contract: dict[str, Any],
+    schema: Schema,
+    table: Table,
+    output: BinaryIO,
 ) -> None:
-    """Write ids, prediction and, with `flag`, error: a line a row, in order; then warn of what is
-    unlike training, and print metrics, where the target is known."""
-    known = schema.target in table.columns
-    monitor = Monitor(schema, predictor.contract)
+    """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
+    what is unlike training, and print metrics, where the target is known."""
+    known, flag = schema.target in table.columns, options.on_error == "flag"
+    monitor = Monitor(schema, contract)
     target = [Encoder(Column(schema.target, "target"), may_be_empty=True)] if known else []
     ids = tuple(name for name in schema.ids if name in table.columns)
     layout = Layout((*monitor.encoders, *target), ids, flag)
-    header = [*ids, *predictor.outputs, *["error"] * flag]
-    output.write(pl.DataFrame(schema=header).write_csv().encode())
     sums, wrong = Sums(), 0
-    for rows, texts, errors in table.batches(layout):
-        features = np.ascontiguousarray(rows[:, :-1]) if known else rows
-        features[list(errors)] = 0
-        found = predictor.predict_outputs(features)
-        prediction = found[:, 0]
-        lines = {name: texts[name] for name in ids}
-        lines |= {name: pl.Series(found[:, i]) for i, name in enumerate(predictor.outputs)}
-        if flag:
-            reasons = [errors.get(row) for row in range(len(rows))] if errors else [None]
-            lines["error"] = pl.Series(reasons, dtype=pl.String).extend_constant(
-                None, len(rows) - len(reasons)
+    with read_ahead(table.batches(layout), len(layout.names)) as batches:
+        predictor = load(options)
+        header = [*ids, *predictor.outputs, *["error"] * flag]
+        output.write(pl.DataFrame(schema=header).write_csv().encode())
+        for batch in batches:
+            rows, _, errors = batch
+            features = np.ascontiguousarray(rows[:, :-1]) if known else rows
+            features[list(errors)] = 0
+            found = predictor.predict_outputs(features)
+            output.write(as_csv(dict(zip(predictor.outputs, found.T, strict=True)), batch, flag))
+            monitor.add(
+                np.delete(features, list(errors), axis=0) if errors else features, len(rows)
             )
-            wrong_rows = lines["error"].is_not_null()
-            lines |= {name: lines[name].set(wrong_rows, None) for name in predictor.outputs}
-        output.write(pl.DataFrame(lines).write_csv(include_header=False).encode())
-        monitor.add(np.delete(features, list(errors), axis=0) if errors else features, len(rows))
-        wrong += len(errors)
-        if known:
-            at = np.isfinite(rows[:, -1])
-            sums.add(rows[at, -1], prediction[at])
+            wrong += len(errors)
+            if known:
+                at = np.isfinite(rows[:, -1])
+                sums.add(rows[at, -1], found[at, 0])
     report(schema, table, monitor, sums, wrong)
+
+
+@contextmanager
+def read_ahead(batches: Iterator[Batch], columns: int) -> Iterator[Iterator[Batch]]:
+    """The batches, read from now on by a thread of their own, about CELLS_AHEAD cells ahead."""
+    with ThreadPoolExecutor(1) as reader:
+        most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * columns))
+        ahead = deque(reader.submit(next, batches, None) for _ in range(most))
+
+        def in_order() -> Iterator[Batch]:
+            while batch := ahead.popleft().result():
+                ahead.append(reader.submit(next, batches, None))
+                yield batch
+
+        try:
+            yield in_order()
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+
+def as_csv(found: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
+    """The lines of a batch; with `flag`, wrong rows without what was `found`, but with a reason."""
+    lines = {name: batch.ids[name] for name in batch.ids.columns}
+    lines |= {name: pl.Series(values) for name, values in found.items()}
+    if flag:
+        rows, errors = len(batch.rows), batch.errors
+        reasons = [errors.get(row) for row in range(rows)] if errors else [None]
+        lines["error"] = pl.Series(reasons, dtype=pl.String).extend_constant(
+            None, rows - len(reasons)
+        )
+        wrong = lines["error"].is_not_null()
+        lines |= {name: lines[name].set(wrong, None) for name in found}
+    return pl.DataFrame(lines).write_csv(include_header=False).encode()
 
 
 def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: int) -> None:

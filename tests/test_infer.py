@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 
 import infer
 from model.predictor import Predictor
+from reader.rows import NO_IDS, ROWS_PER_BATCH, Batch
+from reader.schema import TableError
 from tests.conftest import COLUMNS, ROOT, command
 
 TABLE = np.loadtxt("data/boston/housing.data")
@@ -163,6 +166,54 @@ def test_wrong_model_is_told_without_importing_paddle(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert " paddle\n" not in done.stderr
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+class Batches:
+    """Batches of one row each, that count how many were asked for; the last one is wrong."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.read, self.pause = most, 0, 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number in range(self.most):
+            self.read += 1
+            time.sleep(self.pause)
+            yield Batch(np.full((1, 1), number, dtype=np.float32), NO_IDS, {})
+        raise TableError("line 99")
+
+
+def wait_until_read(batches: Batches, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while batches.read < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)  # in which a thread that knows no bound would read on
+
+
+def test_batches_are_read_ahead_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(infer, "CELLS_AHEAD", 3 * ROWS_PER_BATCH)
+    batches = Batches(most=100)
+    with infer.read_ahead(iter(batches), columns=1) as ahead:
+        wait_until_read(batches, 3)
+        assert batches.read == 3
+        next(ahead)
+        wait_until_read(batches, 4)
+        assert batches.read == 4
+
+
+def test_an_error_ahead_comes_in_its_turn() -> None:
+    with infer.read_ahead(iter(Batches(most=5)), columns=1) as ahead:
+        assert [next(ahead).rows[0, 0] for _ in range(5)] == [0, 1, 2, 3, 4]
+        with pytest.raises(TableError, match="line 99"):
+            next(ahead)
+
+
+def test_reading_ahead_ends_with_whoever_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(infer, "CELLS_AHEAD", 10_000 * ROWS_PER_BATCH)
+    batches = Batches(most=10_000)
+    batches.pause = 0.001
+    with infer.read_ahead(iter(batches), columns=1) as ahead:
+        next(ahead)
+    assert batches.read < 10_000
 
 
 def test_control_c_while_paddle_is_imported(
