@@ -22,6 +22,7 @@ from reader.table import Table
 
 Matrix = NDArray[np.float32]
 CACHE_FORMAT = 2
+FEW = 8
 PIECE = 8_192  # rows that stay in a core's cache while they are worked on
 
 
@@ -64,9 +65,8 @@ class PackedTable:
     ) -> Iterator[Result]:
         """function(block) of all rows, PIECE at a time, in order, worked out on all cores."""
         starts = range(0, len(rows), PIECE)
-        if len(starts) == 1:
-            return iter([function(self.take(rows))])
-        return in_order(lambda start: function(self.take(rows[start : start + PIECE])), starts)
+        each = in_order if len(starts) > FEW else map  # threads take a while to start
+        return each(lambda start: function(self.take(rows[start : start + PIECE])), starts)
 
 
 @dataclass(frozen=True)

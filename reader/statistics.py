@@ -26,10 +26,11 @@ class Moments(NamedTuple):
 
 def moments(batch: NDArray[Any]) -> Moments:
     """Those of rows [n, D], n >= 1."""
-    rows = np.asarray(batch, dtype=np.float64)
-    mean = rows.mean(axis=0)
-    centred = rows - mean
-    return Moments(len(rows), mean, rows.min(axis=0), rows.max(axis=0), centred.T @ centred)
+    columns = np.array(batch.T, dtype=np.float64, order="C")  # sums along a row of memory are fast
+    mean = columns.mean(axis=1)
+    minimum, maximum = columns.min(axis=1), columns.max(axis=1)
+    columns -= mean[:, None]
+    return Moments(columns.shape[1], mean, minimum, maximum, columns @ columns.T)
 
 
 def whitening(
