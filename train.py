@@ -151,8 +151,9 @@ def train(recipe: Config, options: argparse.Namespace, signals: Signals) -> None
         folds = cross_validate(recipe, source, folder.path / "folds", signals)
         with Curves(folder.path / "curves") as curves:
             fitted = (config, data, regressor, folder.path / "checkpoints", curves, signals)
-            progress = fit(*fitted, until_optimum="train.epochs" in chosen)
-            metrics = evaluate(regressor, data, data.parts)
+            progress, known = fit(*fitted, until_optimum="train.epochs" in chosen)
+            left = data.parts._replace(**dict.fromkeys(known, data.parts.test[:0]))
+            metrics = known | evaluate(regressor, ready_of(config, data), data, left)
             show(curves, regressor, data, metrics)
         report = folded(results(config, data, metrics, progress), folds)
         report |= evidence(config, source, data, regressor, metrics["train"].mse)
@@ -197,7 +198,7 @@ def cross_validate(recipe: Config, source: Source, folder: Path, signals: Signal
         with Curves(path / "curves") as curves:
             fitted = (config, data, regressor, path / "checkpoints", curves, signals)
             fit(*fitted, until_optimum="train.epochs" in chosen)
-        found.append(evaluate(regressor, data, part)["test"])
+        found.append(evaluate(regressor, ready_of(config, data), data, part)["test"])
         print(f"fold {number}/{split.folds}  {found[-1]}", flush=True)
     return found
 
@@ -221,11 +222,13 @@ def fit(
     curves: Curves,
     signals: Signals,
     until_optimum: bool,
-) -> Progress:
+) -> tuple[Progress, dict[str, Metrics]]:
     """Train epoch by epoch, from where the last checkpoint in `folder` stands; leaves the weights
-    to be exported in the regressor."""
-    options, network, parts = config.train, regressor.network, data.parts
-    plan = make_plan(config, data, regressor)
+    to be exported in the regressor, and gives their metrics where the last epoch is theirs."""
+    options, network = config.train, regressor.network
+    seen = data.parts._replace(test=data.parts.test[:0])
+    plan, ready = make_plan(config, data, regressor), ready_of(config, data)
+    metrics: dict[str, Metrics] = {}
     checkpoints = Checkpoints(folder, **config.checkpoint.model_dump())
     kept = (network, plan.optimizer, plan.average)
     keeper = Keeper(checkpoints, *kept, curves, signals, data.packed.sha256)
@@ -237,9 +240,9 @@ def fit(
     with bar, signals.held():
         while progress.epoch < epochs and not progress.ends(options.patience):
             train_epoch(config, network, plan, progress, curves, keeper, bar)
-            metrics = evaluate(regressor, data, parts._replace(test=parts.test[:0]))
+            metrics = evaluate(regressor, ready, data, seen)
             watched = finite(list(metrics.values())[-1].mse, progress.epoch + 1, rate)
-            speed = len(parts.train) / progress.epoch_seconds
+            speed = len(seen.train) / progress.epoch_seconds
             progress.end_epoch({part: found.mse for part, found in metrics.items()})
             keeper.compare(progress, watched)
             described = {part: found.describe() for part, found in metrics.items()}
@@ -255,7 +258,8 @@ def fit(
             keeper.keep(progress)
         keeper.keep(progress, end=True)
     keeper.choose(options.export)
-    return progress
+    is_last = options.export == "last" or progress.best_epoch == progress.epoch
+    return progress, metrics if is_last else {}
 
 
 def make_plan(config: Config, data: TrainingData, regressor: Regressor) -> Plan:

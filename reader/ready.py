@@ -22,9 +22,8 @@ class Ready:
 
     Encoded columns minus `shift` [D], divided by `spread` [D], multiplied by `matrix` [D, D] if
     there is one; then codes for embeddings as they are. The target, or with `log` log(1 + y), is
-    (y - shift) / spread by the two of `target`. For training rows: several times as fast as the
-    layers of the graph on such small matrices, and the export is proven equal to what was trained
-    on these.
+    (y - shift) / spread by the two of `target`. Several times as fast as the layers of the graph on
+    such small matrices; the export is proven equal to what was trained on these.
     """
 
     encoding: Encoding
@@ -41,17 +40,17 @@ class Ready:
         """Those alone; rows may come without their target."""
         width, coded = len(self.shift), [position for position, _ in self.encoding.embedded]
         found = np.empty((len(block), width + len(coded)), dtype=np.float32)
-        # Whether float32 has digits enough; then columns without holes need no other type.
+        # Whether float32 has digits enough: numbers without holes then need no other type.
         mild = self.matrix is None or np.abs(self.matrix.T * self.spread).max() < STEEPEST
-        plain = mild and self.encoding.plain and not self.encoding.missing.any()
-        kind = np.float32 if plain else np.float64
-        shift = self.shift.astype(kind)
-        scale = (1 / self.spread if self.matrix is None else self.matrix).astype(kind)
+        scale = 1 / self.spread if self.matrix is None else self.matrix
         for start in range(0, len(block), PIECE):
             rows, place = block[start : start + PIECE], found[start : start + PIECE]
+            plain = mild and self.encoding.plain and not np.isnan(rows.sum())
+            kind = np.float32 if plain else np.float64
             x: NDArray[Any] = rows[:, :width] if plain else self.encoding.encode(rows)
-            x = x - shift
-            place[:, :width] = x * scale if self.matrix is None else x @ scale
+            x = x - self.shift.astype(kind)
+            factor = scale.astype(kind)
+            place[:, :width] = x * factor if self.matrix is None else x @ factor
             place[:, width:] = rows[:, coded]
         return found
 

@@ -89,6 +89,14 @@ class TrainingData:
         whole = np.block([[second, mean[:, None]], [mean[None, :], np.ones((1, 1))]])
         return float(np.linalg.eigvalsh(whole)[-1])
 
+    def most_noise(self, scaling: str) -> float:
+        """What `noise` cannot exceed, by the columns' least and greatest values alone."""
+        shift, matrix = self.feature_map(scaling)
+        ends = np.abs([self.statistics.minimum[:-1] - shift, self.statistics.maximum[:-1] - shift])
+        spread = self.features("standard")[1]
+        steepest = np.linalg.norm(matrix * spread[:, None], ord=2)
+        return float(1 + steepest**2 * np.square(ends.max(axis=0) / spread).sum())
+
     def noise(self, scaling: str) -> float:
         """The largest eigenvalue of E[|x|^2 x x'], x as in `curvature`: how much a single row's
         idea of the curvature may differ from that of all. One pass over the training rows."""

@@ -107,7 +107,9 @@ def _batch_size(config: Config, data: TrainingData) -> dict[str, Choice]:
     most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_NUMBERS // columns))
     if rows <= most:
         return {"train.batch_size": Choice(rows, "all rows: the step is then exact")}
-    noise = data.noise("whiten")
+    noise = data.most_noise("whiten")
+    if noise > FEWEST_ROWS / 8:  # where it may count, a pass over the rows is worth its time
+        noise = data.noise("whiten")
     size = min(most, max(FEWEST_ROWS, 1 << int(noise).bit_length()))
     return {
         "train.batch_size": Choice(size, f"of single rows, the curvature is up to {noise:,.0f}"),

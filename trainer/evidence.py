@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from configs.schema import Config
 from reader.metrics import Metrics, Sums, mean_and_deviation
+from reader.ready import Ready
 from reader.split import Split, evenly
 from reader.training_data import Source, TrainingData
 from run.evidence import (
@@ -35,23 +35,24 @@ EXAMPLES = 2_000
 SHUFFLED = 5_000
 
 
-def evaluate(regressor: Regressor, data: TrainingData, parts: Split) -> dict[str, Metrics]:
+def evaluate(
+    regressor: Regressor, ready: Ready, data: TrainingData, parts: Split
+) -> dict[str, Metrics]:
     """Metrics in the target's unit over every row of each part that has rows."""
+
+    def errors(block: NDArray[np.float32]) -> Sums:
+        sums = Sums()
+        sums.add(block[:, -1:], regressor.predict_ready(ready.features(block))[:, :1])
+        return sums
+
     metrics = {}
-    regressor.eval()
     for part, rows in parts._asdict().items():
         sums = Sums()
-        for found in data.packed.map(partial(_sums, regressor), rows):
+        for found in data.packed.map(errors, rows):
             sums.merge(found)
         if len(rows):
             metrics[part] = sums.metrics()
     return metrics
-
-
-def _sums(regressor: Regressor, block: NDArray[np.float32]) -> Sums:
-    sums = Sums()
-    sums.add(block[:, -1:], regressor.predict(block[:, :-1])[:, :1])
-    return sums
 
 
 def results(
