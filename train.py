@@ -139,6 +139,7 @@ def train(recipe: Config, options: argparse.Namespace, signals: Signals) -> None
 
     from run.curves import Curves
 
+    paddle.disable_static()  # in this thread, if another one has imported it
     paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
     signals.install()
     paddle.set_device(resolve_device(config.train.device))

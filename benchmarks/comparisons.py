@@ -18,8 +18,10 @@ from benchmarks import ours, peers, tables
 from benchmarks.optimum import CAP, best, reach
 from benchmarks.tables import Table
 from benchmarks.timing import Clock, Ratio, Run, in_turns, process, run, timed
+from configs.schema import TrainConfig
 
 OURS = "ours"
+ONE_PASS = TrainConfig(epochs=1, batch_size=1_000)
 SLACK = 0.005  # of a ratio, that rounding to what is printed may hide
 
 
@@ -153,10 +155,11 @@ def optima(table: Table, options: Options) -> Iterator[Result]:
 
 
 def whole_process(options: Options) -> Iterator[Result]:
-    """From text on disk to a trained model in one pass; without a cache on either side."""
+    """From text on disk to a trained model, no setting chosen; without a cache on either side.
+    Vowpal Wabbit makes one pass, train.py as many as it needs."""
     rows = options.rows(10_000_000)
     table = tables.write_csv(options.folder, rows)
-    training = ours.one_pass(options.folder / "process", table, batch=1_000)
+    training = ours.recipe(options.folder / "process", table, TrainConfig())
     name = f"{rows:,} rows, whole process"
     sides = {"train.py": process(training.command, training.clear)}
     if peers.VOWPAL_WABBIT.load():
@@ -194,7 +197,7 @@ def predictor(options: Options) -> Iterator[Result]:
 def trained(options: Options) -> Path:
     """A run folder: the model of a linear regression on 13 columns."""
     table = tables.write_csv(options.folder, 20_000)
-    training = ours.one_pass(options.folder / "model", table, batch=100)
+    training = ours.recipe(options.folder / "model", table, TrainConfig())
     training.clear()
     run(training.command)
     return training.folder
@@ -207,7 +210,7 @@ def growth(options: Options) -> Iterator[Result]:
     runs: list[list[Run]] = []
     for size in sizes:
         table = tables.write_csv(options.folder, size)
-        training = ours.one_pass(options.folder / "growth", table, batch=1_000)
+        training = ours.recipe(options.folder / "growth", table, ONE_PASS)
         found = []
         for _ in range(1 if options.quick else min(options.rounds, 3)):
             training.clear()

@@ -46,8 +46,8 @@ class Run:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def one_pass(folder: Path, table: Path, batch: int) -> Run:
-    """A run over every row of a table of `write_csv`, once."""
+def recipe(folder: Path, table: Path, options: TrainConfig) -> Run:
+    """A run over every row of a table of `write_csv`."""
     config = Config(
         data=DataConfig(
             path=str(table),
@@ -55,12 +55,12 @@ def one_pass(folder: Path, table: Path, batch: int) -> Run:
             cache=str(cache(folder)),
             split=SplitConfig(train=1, validation=0, test=0),
         ),
-        train=TrainConfig(epochs=1, batch_size=batch),
+        train=options,
         run=RunConfig(dir=str(folder)),
     )
-    recipe = folder.with_suffix(".yaml")
-    recipe.write_text(dump(config))
-    return Run(str(recipe), folder)
+    path = folder.with_suffix(".yaml")
+    path.write_text(dump(config))
+    return Run(str(path), folder)
 
 
 def cache(folder: Path) -> Path:

@@ -23,7 +23,8 @@ from reader.table import Table
 Matrix = NDArray[np.float32]
 CACHE_FORMAT = 2
 FEW = 8
-PIECE = 8_192  # rows that stay in a core's cache while they are worked on
+LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
+PIECE = 16_384  # rows that stay in a core's cache while they are worked on
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,17 @@ class Cache:
 
 
 def pack(
-    table: Table, schema: Schema, cache: Cache | None = None, may_be_empty: bool = False
+    table: Table,
+    schema: Schema,
+    cache: Cache | None = None,
+    may_be_empty: bool = False,
+    meanwhile: Callable[[], object] | None = None,
 ) -> PackedTable:
     """Stream the table into memory or, above the cache's limit, into its folder.
 
     With `may_be_empty` a missing number of a feature becomes NaN. A table that is in the cache is
-    not read again. Raises TableError at the first bad cell, and for a table without rows.
+    not read again. `meanwhile` is called beside the reading of a table that takes a while. Raises
+    TableError at the first bad cell, and for a table without rows.
     """
     entry = cache.entry(table, schema, may_be_empty) if cache else None
     if entry and (found := _recall(entry, schema)):
@@ -107,8 +113,10 @@ def pack(
     encoders = [Encoder(c, may_be_empty, levels.get(c.name)) for c in schema.features]
     layout = Layout((*encoders, Encoder(Column(schema.target, "target"))))
     file_rows = [0] * len(table.files)
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(2) as beside:
         sha256 = beside.submit(_digest, table)
+        if meanwhile and sum(file.path.stat().st_size for file in table.files) > LARGE:
+            beside.submit(meanwhile)
         batches, kept, size = _counted(table, layout, file_rows), [], 0
         for batch in batches:
             kept.append(batch)

@@ -169,6 +169,7 @@ def read(
     may_be_empty: bool,
     cache: Path,
     memory_limit: int,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Source:
     """The table's rows, in memory or mapped into it, every cell checked; and their parts.
 
@@ -181,7 +182,8 @@ def read(
         table = _joined([found for found in tables if found])
     found = roles(path, table.columns, target, exclude, split_options["column"], kinds)
     schema, coarse = infer_schema(table, found, time_format, has_header=columns is None)
-    packed = pack(table, schema, Cache(cache, memory_limit * 2**20), may_be_empty)
+    where = Cache(cache, memory_limit * 2**20)
+    packed = pack(table, schema, where, may_be_empty, meanwhile)
     options = dict(split_options)
     if options["method"] == "random" and schema.ids:
         options["column"] = schema.ids[0]

@@ -48,3 +48,21 @@ def test_a_run_imports_neither_a_server_nor_matplotlib(tmp_path: Path) -> None:
     assert found == 0
     assert {"paddle", "visualdl"} <= packages
     assert not packages & {"flask", "matplotlib", "pandas", "requests"}
+
+
+def test_paddle_is_imported_beside_the_reading_of_a_large_table(tmp_path: Path) -> None:
+    """And trains in the main thread all the same."""
+    run = ["-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}", "-o", "train.epochs=2"]
+    program = f"""
+import sys, reader.pack, reader.training_data, train
+reader.pack.LARGE = 0
+def split(*arguments, **options):
+    print("paddle" in sys.modules)
+    return found(*arguments, **options)
+found, reader.training_data.split = reader.training_data.split, split
+sys.exit(train.main({run!r}))
+"""
+    done = command("-c", program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("True")
+    assert (tmp_path / "run" / "DONE").exists()

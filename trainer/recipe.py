@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ def reading_of(data: DataConfig) -> Reading:
 
 
 def read_table(data: DataConfig) -> Source:
-    """The table, packed and divided."""
+    """The table, packed and divided; Paddle is imported beside the reading of a large one."""
     return read(
         data.path,
         data.target,
@@ -43,6 +45,7 @@ def read_table(data: DataConfig) -> Source:
         may_be_empty=data.missing.numeric != "error",
         cache=Path(data.cache),
         memory_limit=data.memory_limit,
+        meanwhile=partial(import_module, "paddle"),
     )
 
 
