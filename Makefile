@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test soak check format curves lesson clean
+.PHONY: help setup train test soak check format curves lesson bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,9 @@ curves: setup  ## open VisualDL on http://127.0.0.1:8040
 lesson: setup  ## run the lesson and build its page, runs/lesson/index.html
 	@$(BIN)/python -m lesson.chapter
 
+bench: $(VENV)/.installed-bench  ## side by side with PyTorch, scikit-learn and Vowpal Wabbit; takes an hour
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -47,4 +50,8 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed requirements-bench.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
