@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.formats import COMPRESSED, TextFile
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
@@ -118,10 +119,12 @@ def pack(
         if meanwhile and sum(file.path.stat().st_size for file in table.files) > LARGE:
             beside.submit(meanwhile)
         batches, kept, size = _counted(table, layout, file_rows), [], 0
+        row = 4 * (len(schema.packed) + 1)
+        too_large = cache is not None and _rows_by_size(table) * row > 1.2 * cache.limit
         for batch in batches:
             kept.append(batch)
             size += batch.nbytes
-            if cache and entry and size > cache.limit:
+            if cache and entry and (too_large or size > cache.limit):
                 _spill(entry, kept, batches)
                 note = {"sha256": sha256.result(), "file_rows": file_rows}
                 _annotate(entry, note | {"texts": {name: v.texts for name, v in levels.items()}})
@@ -133,6 +136,18 @@ def pack(
     matrix = kept[0] if len(kept) == 1 else np.concatenate(kept)
     texts = {name: found.texts for name, found in levels.items()}
     return PackedTable(schema, matrix, sha256.result(), texts, tuple(file_rows))
+
+
+def _rows_by_size(table: Table) -> float:
+    """About how many rows there are: by the size of text and the length of its first lines; 0 for
+    what is no plain text. It spares a large table the way through memory."""
+    rows = 0.0
+    for source in table.files:
+        if isinstance(source, TextFile) and source.path.suffix not in COMPRESSED:
+            with open(source.path, "rb") as file:
+                start = file.read(1 << 20)
+            rows += source.path.stat().st_size * start.count(b"\n") / max(1, len(start))
+    return rows
 
 
 def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Matrix]:
