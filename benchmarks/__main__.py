@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.comparisons import COMPARISONS, Options, Result
+from benchmarks.optimum import CAP
 from benchmarks.peers import PEERS, say_who_is_missing
 from benchmarks.timing import machine
 
@@ -24,7 +25,7 @@ PACKAGES = ("paddlepaddle", "numpy", "polars")
 
 def main(arguments: Sequence[str]) -> int:
     given = parse(arguments)
-    options = Options(given.folder.resolve(), given.rounds, given.quick, given.table)
+    options = Options(given.folder.resolve(), given.rounds, given.quick, given.table, given.cap)
     options.folder.mkdir(parents=True, exist_ok=True)
     say_who_is_missing()
     results = []
@@ -54,6 +55,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=[],
         metavar="NAME=PATH:TARGET",
         help="a table to compare training on, too; may be repeated",
+    )
+    parser.add_argument(
+        "--cap",
+        type=float,
+        default=CAP,
+        help="seconds of training after which a side never arrives (default: 60)",
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"files made ({FOLDER})")
     parser.add_argument("--output", type=Path, help=f"where results go ({RESULTS.name})")
