@@ -17,6 +17,7 @@ from benchmarks.comparisons import COMPARISONS, Options, Result
 from benchmarks.optimum import CAP
 from benchmarks.peers import PEERS, say_who_is_missing
 from benchmarks.timing import machine
+from trainer.machine import share_machine
 
 RESULTS = Path(__file__).parent / "results.md"
 FOLDER = Path(".cache/benchmarks")
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parse(arguments)
     options = Options(given.folder.resolve(), given.rounds, given.quick, given.table, given.cap)
     options.folder.mkdir(parents=True, exist_ok=True)
+    share_machine()  # as train.py does before it makes a thread
     say_who_is_missing()
     results = []
     for name in given.only or COMPARISONS:

@@ -15,6 +15,7 @@ from benchmarks.comparisons import Options, optima
 from benchmarks.peers import say_who_is_missing
 from benchmarks.tables import from_file
 from reader.schema import TableError
+from trainer.machine import share_machine
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default: 5)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"files made ({FOLDER})")
     given = parser.parse_args(arguments)
+    share_machine()
     try:
         table = from_file(Path(given.data).stem, given.data, given.target, given.exclude)
     except (TableError, OSError) as error:

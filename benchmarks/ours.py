@@ -25,7 +25,6 @@ from reader.split import Split
 from reader.training_data import Source
 from trainer.auto import settle
 from trainer.keeper import Progress
-from trainer.machine import share_machine
 from trainer.recipe import build, study_rows
 
 
@@ -77,7 +76,6 @@ class Training:
     except the batch size where one is given. `matrix`: float32 [N, D + 1], the target last."""
 
     def __init__(self, matrix: Matrix, batch: int | None = None) -> None:
-        share_machine()
         names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
         columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
         recipe = Config(

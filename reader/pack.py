@@ -23,6 +23,7 @@ from reader.table import Table
 
 Matrix = NDArray[np.float32]
 CACHE_FORMAT = 2
+NUMBERS = 1 << 22  # of a piece
 FEW = 8
 LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
 PIECE = 16_384  # rows that stay in a core's cache while they are worked on
@@ -63,12 +64,14 @@ class PackedTable:
             yield self.take(rows[start : start + ROWS_PER_BATCH])
 
     def map(
-        self, function: Callable[[Matrix], Result], rows: NDArray[np.integer[Any]]
+        self, function: Callable[[Matrix], Result], rows: NDArray[np.integer[Any]], width: int = 0
     ) -> Iterator[Result]:
-        """function(block) of all rows, PIECE at a time, in order, worked out on all cores."""
-        starts = range(0, len(rows), PIECE)
+        """function(block) of all rows, PIECE at a time, in order, worked out on all cores; fewer at
+        a time where what is made of a row has a great `width`."""
+        piece = min(PIECE, max(1, NUMBERS // max(width, self.matrix.shape[1])))
+        starts = range(0, len(rows), piece)
         each = in_order if len(starts) > FEW else map  # threads take a while to start
-        return each(lambda start: function(self.take(rows[start : start + PIECE])), starts)
+        return each(lambda start: function(self.take(rows[start : start + piece])), starts)
 
 
 @dataclass(frozen=True)

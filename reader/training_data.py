@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from reader.encoding import Encoding, choose_levels, learn
 from reader.formats import Reading
 from reader.kinds import infer, of_kind, rounded_away
-from reader.pack import Cache, PackedTable, pack
+from reader.pack import PIECE, Cache, PackedTable, pack
 from reader.ready import Ready
 from reader.schema import Column, Schema, TableError, roles
-from reader.split import Split, folds, split
+from reader.split import Split, evenly, folds, split
 from reader.statistics import Statistics, moments, whitening
 from reader.table import Table, open_table
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+PRODUCTS = 1 << 35  # of a pass that takes some seconds
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,19 @@ class TrainingData:
 
     def noise(self, scaling: str) -> float:
         """The largest eigenvalue of E[|x|^2 x x'], x as in `curvature`: how much a single row's
-        idea of the curvature may differ from that of all. One pass over the training rows."""
+        idea of the curvature may differ from that of all. One pass over the training rows, or where
+        there are very many columns over some of them."""
         shift, matrix = self.feature_map(scaling)
+        rows, width = self.parts.train, len(shift) + 1
+        rows = rows[evenly(len(rows), max(PIECE, PRODUCTS // width**2))]
 
         def fourth(block: NDArray[np.float32]) -> Matrix:
-            x = np.ones((len(block), len(shift) + 1))
+            x = np.ones((len(block), width))
             np.matmul(self.encoding.encode(block) - shift, matrix, out=x[:, :-1])
             return (x * np.einsum("nd,nd->n", x, x)[:, None]).T @ x
 
-        total = sum(self.packed.map(fourth, self.parts.train))
-        return float(np.linalg.eigvalsh(total / len(self.parts.train))[-1])
+        total = sum(self.packed.map(fourth, rows, width))
+        return float(np.linalg.eigvalsh(total / len(rows))[-1])
 
     def target(self, scaling: str) -> tuple[float, float]:
         """(shift, spread) of the target, with log1p that of its logarithm."""
@@ -242,7 +246,7 @@ def study(
 
     encoding = learn(packed.schema, each, numeric, constant, indicator, one_hot)
     columns = (*encoding.names, packed.schema.target)
-    found = each(lambda block: moments(encoding.apply(block)))
+    found = packed.map(lambda block: moments(encoding.apply(block)), parts.train, len(columns))
     statistics = Statistics.merged(columns, found)
     for name in source.coarse:
         index = columns.index(name)

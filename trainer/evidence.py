@@ -48,7 +48,7 @@ def evaluate(
     metrics = {}
     for part, rows in parts._asdict().items():
         sums = Sums()
-        for found in data.packed.map(errors, rows):
+        for found in data.packed.map(errors, rows, len(data.encoding.names)):
             sums.merge(found)
         if len(rows):
             metrics[part] = sums.metrics()

@@ -97,7 +97,7 @@ class Keeper:
         self.best = dict(found.best)
         self.curves.rewind(found.state["curves"])
         names = Progress.__dataclass_fields__
-        return Progress(**{name: found.state[name] for name in names})
+        return Progress(**{name: found.state[name] for name in names if name in found.state})
 
     def compare(self, progress: Progress, mse: float) -> None:
         """Keep the weights of the epoch just done, if none was better."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,22 @@ def test_cached_rows_are_those_in_memory(table: Path) -> None:
         ".float32",
         ".json",
     ]
+
+
+@pytest.mark.parametrize(("limit", "batches"), [(200_000, 1), (1_700_000, 3)])
+def test_a_table_that_is_plainly_too_large_does_not_go_through_memory(
+    table: Path, monkeypatch: pytest.MonkeyPatch, limit: int, batches: int
+) -> None:
+    """Its 1.8 MB are 9 times the limit, or hardly more than it; a batch has 65,536 rows."""
+    held, spill = [], module._spill
+
+    def spy(entry: Path, kept: list[module.Matrix], rest: Iterable[module.Matrix]) -> None:
+        held.append(len(kept))
+        spill(entry, kept, rest)
+
+    monkeypatch.setattr(module, "_spill", spy)
+    assert len(packed(table, limit)) == ROWS
+    assert held == [batches]
 
 
 def test_second_run_does_not_read_the_table(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
