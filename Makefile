@@ -35,7 +35,7 @@ curves: setup  ## open VisualDL on http://127.0.0.1:8040
 lesson: setup  ## run the lesson and build its page, runs/lesson/index.html
 	@$(BIN)/python -m lesson.chapter
 
-bench: $(VENV)/.installed-bench  ## side by side with PyTorch, scikit-learn and Vowpal Wabbit; takes an hour
+bench: $(VENV)/.installed-bench  ## side by side with PyTorch, scikit-learn and Vowpal Wabbit; takes long
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:  ## remove .venv and caches; runs stay

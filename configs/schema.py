@@ -253,7 +253,7 @@ class TrainConfig(Section):
     within 0.01 % of least squares"""
     batch_size: PositiveInt | Literal["auto"] = "auto"
     """rows of a mini-batch; auto: 64 to 1,024 by the number of rows; for a linear model with all
-    else on auto, as many as rows differ in what they say of the slope, at most 65,536"""
+    else on auto all rows, or of more than 65,536 as many as even out what single rows say"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the first weights, the order of rows and dropout"""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = "auto"

@@ -53,20 +53,21 @@ def export(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        regressor.eval()
         # Before to_static, which puts a static function in the place of `forward`.
         expected = _predictions(trained or regressor.predict, rows)
         tolerance = parity_tolerance(target_range, expected)
-        try:
-            form = folded or regressor
+        forms: list[tuple[nn.Layer, tuple[bool, ...]]] = [(regressor, (True, False))]
+        if folded:
             # oneDNN knows no float64: it would only wrap the one product of a folded line.
-            choices = (True, False) if folded is None else (False,)
-            parity, onednn = _write_graph(form, draft, rows, expected, tolerance, choices)
-        except ExportError:
-            if folded is None:
-                raise
-            form = regressor
-            parity, onednn = _write_graph(form, draft, rows, expected, tolerance)
+            forms.insert(0, (folded, (False,)))
+        for form, choices in forms:
+            _save_graph(form, draft, rows.shape[1])
+            try:
+                parity, onednn = prove(draft, rows, expected, tolerance, choices)
+                break
+            except ExportError:
+                if form is regressor:
+                    raise
         real = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
         predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
         write_contract(
@@ -87,15 +88,8 @@ def export(
     return parity
 
 
-def _write_graph(
-    form: nn.Layer,
-    folder: Path,
-    rows: NDArray[np.float32],
-    expected: NDArray[np.float64],
-    tolerance: float,
-    choices: Sequence[bool] = (True, False),
-) -> tuple[dict[str, Any], bool]:
-    """Save a layer as a static graph, and prove it: see `prove`."""
+def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
+    """Write a layer that takes float32 [N, columns] as a static graph, without dropout."""
     form.eval()
     # Paddle's own names count the tensors of a process, and a resumed one makes others.
     for name, tensor in [*form.named_parameters(), *form.named_buffers()]:
@@ -103,11 +97,10 @@ def _write_graph(
     # Traced as it stands: no branch depends on a value, and Paddle takes ten times as long to
     # rewrite the source of all that is called for those that might.
     paddle.jit.not_to_static(type(form).forward)
-    specification = paddle.static.InputSpec([None, rows.shape[1]], "float32", "features")
+    specification = paddle.static.InputSpec([None, columns], "float32", "features")
     graph = paddle.jit.to_static(form, input_spec=[specification], full_graph=True)
     with paddle.utils.unique_name.guard():
         paddle.jit.save(graph, str(folder / Path(GRAPH).stem))
-    return prove(folder, rows, expected, tolerance, choices)
 
 
 def golden(

@@ -35,10 +35,10 @@ class Whiten(nn.Layer):
     def __init__(self, shift: NDArray[np.float64], matrix: NDArray[np.float64]) -> None:
         super().__init__()
         self.register_buffer("matrix", paddle.to_tensor(matrix))
-        self.register_buffer("shift", paddle.to_tensor(-shift @ matrix))
+        self.register_buffer("bias", paddle.to_tensor(-shift @ matrix))
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return F.linear(x.astype("float64"), self.matrix, self.shift).astype("float32")
+        return F.linear(x.astype("float64"), self.matrix, self.bias).astype("float32")
 
 
 class LogScale(Scale):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,17 @@ class TrainingData:
         if scaling != "whiten":
             shift, spread = self.features(scaling)
             return shift, np.diag(1 / spread)
+        return self._whitening
+
+    @cached_property
+    def _whitening(self) -> tuple[Vector, Matrix]:
         _, spread = self.features("standard")
         mean, covariance = self.statistics.mean[:-1], self.statistics.covariance[:-1, :-1]
         return whitening(mean, covariance, spread)
+
+    @cached_property
+    def _log_target(self) -> Statistics:
+        return self.statistics.log1p(self.packed.blocks(self.parts.train))
 
     def ready(self, scaling: str, target_scaling: str) -> Ready:
         """What makes rows ready for the network, scaled like this."""
@@ -118,8 +127,7 @@ class TrainingData:
         """(shift, spread) of the target, with log1p that of its logarithm."""
         statistics = self.statistics
         if scaling == "log1p":
-            statistics = statistics.log1p(self.packed.blocks(self.parts.train))
-            scaling = "standard"
+            statistics, scaling = self._log_target, "standard"
         shift, spread = statistics.scaling(scaling)
         return float(shift[-1]), float(spread[-1])
 

@@ -371,3 +371,23 @@ def undisturbed() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train.main(["-c", str(recipe)]) == 0
+    (tmp_path / "run" / "DONE").unlink()
+    newest = module.Checkpoints.newest
+
+    def older(self: module.Checkpoints) -> module.Checkpoint | None:
+        if found := newest(self):
+            del found.state["done"]
+        return found
+
+    monkeypatch.setattr(module.Checkpoints, "newest", older)
+    assert train.main(["-c", str(recipe), "--resume"]) == 2
+    assert "began with an earlier version" in capsys.readouterr().err

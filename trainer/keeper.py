@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from run.checkpoint import Checkpoint, Checkpoints
 from run.folder import RunError
 from run.signals import Signals, Stopped
+from trainer.auto import GAP
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -52,7 +53,7 @@ class Progress:
         """Why training ends here, if it does: no better epoch for so many (0: never), or done."""
         if patience and self.epoch - self.best_epoch >= patience:
             return f"no better validation MSE for {patience} epochs: stopped early"
-        return f"within 0.01% of least squares after {self.epoch} epochs" if self.done else ""
+        return f"within {GAP:.2%} of least squares: done at epoch {self.epoch}" if self.done else ""
 
 
 class Keeper:
@@ -76,7 +77,7 @@ class Keeper:
     def restore(self) -> Progress:
         """Go on from the newest checkpoint that is whole, or begin.
 
-        Raises RunError where the table, by its SHA-256, is not that of the run.
+        Raises RunError where the table, by its SHA-256, or the version is not that of the run.
         """
         from model.optimizer import set_state
         from model.regressor import set_weights
@@ -90,14 +91,19 @@ class Keeper:
                 f"{found.state['data'][:12]}..., found {self.sha256[:12]}...); bring that table "
                 "back, or train anew in another run.dir"
             )
+        names = Progress.__dataclass_fields__
+        if not names.keys() <= found.state.keys():
+            raise RunError(
+                f"{self.checkpoints.folder}: this run began with an earlier version, which took "
+                "rows in another order; end it with that one, or train anew in another run.dir"
+            )
         set_weights(self.network, dict(found.weights))
         set_state(self.optimizer, self.network, found.optimizer)
         if self.average:
             self.average.restore(found.optimizer)
         self.best = dict(found.best)
         self.curves.rewind(found.state["curves"])
-        names = Progress.__dataclass_fields__
-        return Progress(**{name: found.state[name] for name in names if name in found.state})
+        return Progress(**{name: found.state[name] for name in names})
 
     def compare(self, progress: Progress, mse: float) -> None:
         """Keep the weights of the epoch just done, if none was better."""
