@@ -23,12 +23,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model.predictor import DeviceError, ExportError, Predictor, find_export, read_contract
+from errors import TableError, UserError
+from model.predictor import Predictor, find_export, read_contract
 from reader.formats import Reading
 from reader.kinds import Encoder
 from reader.metrics import Sums
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
-from reader.schema import Column, Schema, TableError
+from reader.schema import Column, Schema
 from reader.table import Table, open_like
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
             schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
             table = open_like(source, schema, reading)
             predict(options, contract, schema, table, output)
-    except (TableError, ExportError, DeviceError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough

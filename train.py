@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
-from configs.load import ConfigError, describe_keys, differences, dump, load
+from configs.load import describe_keys, differences, dump, load
 from configs.schema import Config
-from model.predictor import DeviceError, ExportError, resolve_device
+from errors import DivergedError, RunError, UserError
+from model.predictor import resolve_device
 from reader.findings import findings, overview
 from reader.metrics import Metrics
-from reader.schema import TableError
 from reader.split import evenly
 from reader.training_data import Source, TrainingData
 from run.checkpoint import Checkpoints
 from run.compare import against_previous
-from run.folder import CONFIG, RunError, RunFolder, to_json
+from run.folder import CONFIG, RunFolder, to_json
 from run.page import page
 from run.report import announce, epoch_line, summary, versions
 from run.signals import Signals, Stopped
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
             if options.verify_resume:
                 return 0 if resumes_exactly(Path(__file__), arguments) else 1
             train(config, options, signals)
-        except (ConfigError, TableError, DeviceError, RunError, ExportError) as error:
+        except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except OSError as error:
@@ -390,10 +390,10 @@ def show(
 
 
 def finite(value: float, epoch: int, learning_rate: float) -> float:
-    """The value itself. Raises RunError where it is NaN or infinite."""
+    """The value itself. Raises DivergedError where it is NaN or infinite."""
     if math.isfinite(value):
         return value
-    raise RunError(
+    raise DivergedError(
         f"the loss is {value} in epoch {epoch}: training diverged; try a smaller step, "
         f"-o optimizer.learning_rate={learning_rate / 10:g}, or another data.scale"
     )

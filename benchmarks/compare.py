@@ -14,7 +14,7 @@ from benchmarks.__main__ import FOLDER
 from benchmarks.comparisons import Options, optima
 from benchmarks.peers import say_who_is_missing
 from benchmarks.tables import from_file
-from reader.schema import TableError
+from errors import TableError
 from trainer.machine import share_machine
 
 

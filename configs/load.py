@@ -14,10 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from configs.schema import Config
-
-
-class ConfigError(ValueError):
-    """The recipe or an override is wrong; the message names every key at fault."""
+from errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):

@@ -15,7 +15,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
-from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, ExportError, load_graph, run_graph
+from errors import ExportError
+from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, load_graph, run_graph
 from model.regressor import Regressor
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from errors import DeviceError, ExportError
+
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
 FORMAT = 3
@@ -27,14 +29,6 @@ TRUE, FALSE = (
     (True, "true", "yes", "t", "y", "1", "是"),
     (False, "false", "no", "f", "n", "0", "否"),
 )
-
-
-class ExportError(ValueError):
-    """An exported model is missing, incomplete, altered, or differs from the trained one."""
-
-
-class DeviceError(ValueError):
-    """The device that was asked for is not there."""
 
 
 def read_contract(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import TableError
 from reader.pack import PackedTable
-from reader.schema import Column, Schema, TableError
+from reader.schema import Column, Schema
 
 Block = NDArray[np.float32]
 Each = Callable[[Callable[[Block], Any]], Iterator[Any]]

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from reader.schema import TableError
+from errors import TableError
 
 WHITE_SPACE = " "
 SEPARATORS = {"text": None, "csv": None, "tsv": "\t", "white_space": WHITE_SPACE}

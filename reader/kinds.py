@@ -10,8 +10,9 @@ from itertools import product
 import numpy as np
 import polars as pl
 
+from errors import TableError
 from reader.formats import Reading
-from reader.schema import Column, TableError, is_number
+from reader.schema import Column, is_number
 
 MOST_LEVELS = 100_000
 ORIGIN = "2000-01-01"  # the same for every table: a first date would tell of rows held out

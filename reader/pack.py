@@ -14,11 +14,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import TableError
 from reader.formats import COMPRESSED, TextFile
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
-from reader.schema import Column, Schema, TableError
+from reader.schema import Column, Schema
 from reader.table import Table
 
 Matrix = NDArray[np.float32]

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from errors import TableError
 from reader.formats import Reading, Source, Survey
 from reader.kinds import Encoder, clean, finite_marks
-from reader.schema import TableError
 
 ROWS_PER_BATCH = 65_536
 NO_IDS = pl.DataFrame()

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from errors import TableError
+
 KINDS = ("numeric", "categorical", "boolean", "time", "id", "ignored")
 FEATURES = ("numeric", "categorical", "boolean", "time")
-
-
-class TableError(ValueError):
-    """A table is not what was asked for; the message says where, what was found and what to do."""
 
 
 @dataclass(frozen=True)

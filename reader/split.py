@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from reader.schema import TableError
+from errors import TableError
 
 Rows = NDArray[np.int32]  # half the memory of int64, and enough for 2,147,483,647 rows
 STRATUM = 20

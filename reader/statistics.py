@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.schema import TableError
+from errors import TableError
 
 Vector = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from errors import TableError
 from reader.formats import (
     SEPARATORS,
     SUFFIXES,
@@ -22,7 +23,7 @@ from reader.formats import (
 )
 from reader.kinds import clean
 from reader.rows import Batch, Layout, read_batches, unreadable
-from reader.schema import Schema, TableError, did_you_mean, is_number
+from reader.schema import Schema, did_you_mean, is_number
 
 SAMPLE = 10_000  # rows that tell the kinds of columns
 Names = Callable[[Path, Record], Sequence[str] | None]

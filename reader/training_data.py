@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import TableError
 from reader.encoding import Encoding, choose_levels, learn
 from reader.formats import Reading
 from reader.kinds import infer, of_kind, rounded_away
 from reader.pack import PIECE, Cache, PackedTable, pack
 from reader.ready import Ready
-from reader.schema import Column, Schema, TableError, roles
+from reader.schema import Column, Schema, roles
 from reader.split import Split, evenly, folds, split
 from reader.statistics import Statistics, moments, whitening
 from reader.table import Table, open_table

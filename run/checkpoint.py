@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from run.folder import RunError, to_json, write_atomically
+from errors import RunError
+from run.folder import to_json, write_atomically
 
 WEIGHTS, STATE = "weights.safetensors", "state.json"
 OPTIMIZER, BEST = "optimizer.safetensors", "best.safetensors"

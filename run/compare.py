@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from run.folder import DONE, RunError
+from errors import RunError
+from run.folder import DONE
 
 METRICS = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
 SAME = 5e-5  # a move smaller than what is printed

@@ -8,13 +8,11 @@ import shutil
 from pathlib import Path
 from typing import IO, Any
 
+from errors import RunError
+
 DONE = "DONE"
 CONFIG = "config.yaml"
 LOCK = ".lock"
-
-
-class RunError(ValueError):
-    """The run folder cannot be used, or the run cannot go on; the message says what to do."""
 
 
 class RunFolder:

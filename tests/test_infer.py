@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import infer
+from errors import TableError
 from model.predictor import Predictor
 from reader.rows import NO_IDS, ROWS_PER_BATCH, Batch
-from reader.schema import TableError
 from tests.conftest import COLUMNS, ROOT, command
 
 TABLE = np.loadtxt("data/boston/housing.data")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 import infer
 import train
 from configs.load import load
-from model.predictor import ExportError, Predictor, read_contract
+from errors import ExportError
+from model.predictor import Predictor, read_contract
 from reader.split import Split
 from run.checkpoint import Checkpoints
 from tests.conftest import train_recipe

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import RunError
 from run.checkpoint import Checkpoint, Checkpoints
-from run.folder import RunError
 from run.signals import Signals, Stopped
 from trainer.auto import GAP
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Config, DataConfig
+from errors import RunError
 from reader.formats import Reading
 from reader.ready import Ready
 from reader.split import Split
 from reader.training_data import Source, TrainingData, read, study
-from run.folder import RunError
 from run.optimum import Optimum, least_squares
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from errors import RunError
 from run.checkpoint import STEP
-from run.folder import CONFIG, RunError
+from run.folder import CONFIG
 
 ATTEMPTS = 5
 SAME = (

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import ConfigError, describe_keys, dump, keys, load
+from configs.load import describe_keys, dump, keys, load
+from errors import ConfigError
 from tests.conftest import ROOT
 
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))

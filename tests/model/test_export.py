@@ -10,10 +10,11 @@ import numpy as np
 import paddle
 import pytest
 
+from errors import DeviceError, ExportError
 from model import export as module
 from model import predictor
 from model.export import export, parity_tolerance
-from model.predictor import DeviceError, ExportError, Predictor, read_contract, resolve_device
+from model.predictor import Predictor, read_contract, resolve_device
 from model.regressor import Regressor, build_network
 from model.scale import Scale
 

@@ -8,10 +8,11 @@ import numpy as np
 import paddle
 import pytest
 
+from errors import TableError
 from model.preprocess import Preprocess
 from reader.encoding import Encoding, choose_levels, learn
 from reader.pack import PackedTable
-from reader.schema import Column, Schema, TableError
+from reader.schema import Column, Schema
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(3, 2, size=(60, 5)).astype(np.float32)

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from errors import TableError
 from reader.formats import Reading
 from reader.pack import pack
-from reader.schema import TableError
 from reader.table import open_like, open_table
 from tests.conftest import numbers, numeric
 

@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from errors import TableError
 from reader.formats import Reading
 from reader.kinds import Encoder, Levels, clean, infer, of_kind, rounded_away
-from reader.schema import Column, Schema, TableError
+from reader.schema import Column, Schema
 
 
 @pytest.mark.parametrize(

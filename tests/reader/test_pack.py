@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from errors import TableError
 from reader import pack as module
 from reader.formats import Reading
 from reader.pack import Cache, PackedTable, pack
-from reader.schema import TableError
 from reader.table import open_table
 from tests.conftest import numeric
 

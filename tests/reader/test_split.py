@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reader.schema import TableError
+from errors import TableError
 from reader.split import _hashed, evenly, split
 
 METHODS = st.sampled_from(["sequential", "random"])

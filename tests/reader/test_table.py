@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from errors import TableError
 from reader.formats import Reading
 from reader.pack import pack
-from reader.schema import Schema, TableError, roles
+from reader.schema import Schema, roles
 from reader.table import open_like, open_table
 from tests.conftest import COLUMNS, numbers, numeric
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from errors import RunError
 from run.checkpoint import load_checkpoint, save_checkpoint
-from run.folder import RunError, RunFolder
+from run.folder import RunFolder
 
 
 def start(path: Path, mark: str, overwrite: bool = False) -> RunFolder:

@@ -1,0 +1,34 @@
+"""What a user did wrong, or what cannot go on: one readable message each, and exit code 2."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """The message says where, what was found, what was expected, and what helps.
+
+    A command line prints it and ends with code 2; a server and a notebook catch this class alone.
+    """
+
+
+class ConfigError(UserError):
+    """The recipe or an override is wrong; the message names every key at fault."""
+
+
+class TableError(UserError):
+    """A table is not what was asked for."""
+
+
+class RunError(UserError):
+    """The run folder cannot be used, or the run cannot go on."""
+
+
+class DivergedError(UserError):
+    """The loss is not finite: training has left the road, and a smaller step may keep it there."""
+
+
+class ExportError(UserError):
+    """An exported model is missing, incomplete, altered, or differs from the trained one."""
+
+
+class DeviceError(UserError):
+    """The device that was asked for is not there."""

@@ -1,0 +1,1 @@
+"""What a run is worth: diagnostics, intervals, pictures, page, console, comparison."""

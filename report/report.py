@@ -1,0 +1,305 @@
+"""The report of a run: one typed object that report.json, the page and the console read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from errors import RunError
+from reader.metrics import Metrics
+
+PARTS = ("train", "validation", "test")
+FILE = "report.json"
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """95 % intervals of the metrics of one part; r2 is None where the target is constant."""
+
+    mse: Interval
+    rmse: Interval
+    mae: Interval
+    r2: Interval | None
+
+
+@dataclass(frozen=True)
+class Data:
+    """The table: its path, rows, SHA-256, target and features."""
+
+    path: str
+    rows: int
+    sha256: str
+    target: str
+    features: list[str]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch whose weights are the best by `metric`, and its value on the watched part."""
+
+    epoch: int
+    value: float
+    metric: str
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The least training loss of any line, as `metric`, in the target's unit.
+
+    `gap`: by what share this run is above it (None: the fit is exact); `epochs`: for each gap the
+    first epoch that came so near.
+    """
+
+    metric: str
+    value: float
+    gap: float | None
+    epochs: dict[str, int | None]
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True)
+class BestLine:
+    """The best straight line on one part, as `metric`, and the share of it that the model is
+    below."""
+
+    metric: str
+    value: float
+    improvement: float
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Actual and predicted targets of some rows of a part."""
+
+    part: str
+    actual: list[float]
+    predicted: list[float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Residuals of one level of a category; None is an empty cell."""
+
+    level: str | None
+    rows: int
+    mean: float
+    rmse: float
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """The distribution of predicted minus actual, `counts` between `edges`."""
+
+    part: str
+    counts: list[int]
+    edges: list[float]
+    by_category: dict[str, list[Level]]
+
+
+@dataclass(frozen=True)
+class WorstRow:
+    """`row` counts from 1 in the order of the table."""
+
+    row: int
+    ids: dict[str, str]
+    actual: float
+    predicted: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The rows of a part with the largest errors, the largest first."""
+
+    part: str
+    rows: list[WorstRow]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A coefficient in raw units; the standard error is None where the data do not tell it."""
+
+    name: str
+    weight: float
+    standard_error: float | None
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A line in raw units."""
+
+    intercept: float
+    weights: list[Weight]
+
+
+@dataclass(frozen=True)
+class ColumnImportance:
+    """How much the MSE rises when a column is shuffled, and the deviation over repeats."""
+
+    name: str
+    mse_increase: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Permutation importance, the largest first, on so many rows of a part."""
+
+    part: str
+    rows: int
+    columns: list[ColumnImportance]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The share of true values that intervals are to hold, what they held on `part`, and their
+    mean width in the target's unit."""
+
+    coverage: float
+    part: str
+    rows: int
+    measured: float
+    mean_width: float
+    calibration_rows: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network's name and the number of its parameters."""
+
+    name: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest difference of the exported graph from the trained network, in the target's
+    unit."""
+
+    max_abs_difference: float
+    rows: int
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of the run and of its loop, and rows per second in the loop."""
+
+    total_s: float
+    train_s: float
+    rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that `auto` chose, and the reason."""
+
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over the folds of a cross-validation."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The metrics of each fold of a cross-validation, and their spread."""
+
+    count: int
+    each: list[Metrics]
+    mse: Spread
+    rmse: Spread
+    mae: Spread
+    r2: Spread | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures of a run. `metrics`, `confidence` and `best_line` are by part; a part without
+    rows is absent. `split` has the method, the seed and the rows of each part; `history` the
+    watched metric by part, epoch after epoch."""
+
+    metrics: dict[str, Metrics]
+    confidence: dict[str, Confidence]
+    data: Data
+    split: dict[str, str | int]
+    best: Best
+    history: list[dict[str, float]]
+    timing: Timing
+    card: dict[str, str]
+    environment: dict[str, str | int | None]
+    config: dict[str, Any]
+    examples: Examples
+    residuals: Residuals
+    worst: Worst
+    model: Model
+    parity: Parity
+    versions: dict[str, str]
+    chosen: dict[str, Choice] = field(default_factory=dict)
+    optimum: Optimum | None = None
+    best_line: dict[str, BestLine] | None = None
+    coefficients: Coefficients | None = None
+    importance: Importance | None = None
+    intervals: Intervals | None = None
+    folds: Folds | None = None
+
+    @property
+    def last_part(self) -> str:
+        """The part that says most of new rows: test, else validation, else train."""
+        return next(part for part in reversed(PARTS) if part in self.metrics)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; what the run does not have is absent, and a metric is named by its key."""
+        values = {key: value for key, value in asdict(self).items() if value is not None}
+        if self.optimum:
+            values["optimum"] = _keyed(values["optimum"], "train_")
+            if self.optimum.weight_decay is None:
+                del values["optimum"]["weight_decay"]
+        if self.best_line:
+            values["best_line"] = {p: _keyed(v, "") for p, v in values["best_line"].items()}
+        return values
+
+    @classmethod
+    def read(cls, folder: Path) -> Report:
+        """The report of the finished run in `folder`. Raises RunError where there is none."""
+        path = folder / FILE
+        try:
+            values = _ANY.validate_json(path.read_bytes())
+            if optimum := values.get("optimum"):
+                values["optimum"] = _unkeyed(optimum, "train_")
+            if lines := values.get("best_line"):
+                values["best_line"] = {part: _unkeyed(line, "") for part, line in lines.items()}
+            return TypeAdapter(cls).validate_python(values)
+        except OSError as error:
+            raise RunError(
+                f"{path}: {error.strerror}; expected the folder of a finished run"
+            ) from None
+        except (ValidationError, ValueError, StopIteration):
+            raise RunError(f"{path}: is no report; run that recipe again") from None
+
+
+_ANY = TypeAdapter(dict[str, Any])
+METRIC_NAMES = ("mse", "rmse", "mae", "r2")
+
+
+def _keyed(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """{metric: mse, value: 1, ...} -> {train_mse: 1, ...}."""
+    rest = {key: value for key, value in values.items() if key not in ("metric", "value")}
+    return {f"{prefix}{values['metric']}": values["value"], **rest}
+
+
+def _unkeyed(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The inverse of `_keyed`. Raises StopIteration where no metric is there."""
+    metric = next(name for name in METRIC_NAMES if f"{prefix}{name}" in values)
+    rest = {key: value for key, value in values.items() if key != f"{prefix}{metric}"}
+    return {"metric": metric, "value": values[f"{prefix}{metric}"], **rest}
