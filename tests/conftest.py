@@ -16,6 +16,8 @@ from reader.kinds import Encoder
 from reader.rows import Layout
 from reader.schema import Column, Schema
 
+pytest_plugins = ["tests.browser"]
+
 ROOT = Path(__file__).parent.parent
 COLUMNS = [
     "CRIM",

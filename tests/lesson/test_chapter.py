@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from lesson import chapter
 from lesson.markup import LANGUAGES, TEXT, Block, parse
@@ -20,20 +18,6 @@ SIZES = [(1280, 900), (390, 844)]
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return chapter.main(tmp_path_factory.mktemp("lesson"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("no Chromium on this machine: the chapter is not looked at in a browser")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
 
 
 class Reader(HTMLParser):
@@ -112,7 +96,7 @@ def test_every_block_stands_in_both_languages() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_it_looks_right_in_chromium(
-    page: Path, browser: Any, language: str, width: int, height: int
+    page: Path, browser: Browser, language: str, width: int, height: int
 ) -> None:
     locale = {"en": "en-US", "zh": "zh-CN"}[language]
     context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)

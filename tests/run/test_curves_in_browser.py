@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,18 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # Pixels of a chart that are neither transparent nor grey: what a curve is drawn with.
 COLOURED = """canvas => {
     const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -34,7 +23,8 @@ COLOURED = """canvas => {
     return count;
 }"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+# Asked for first, so that no run is trained where there is no browser.
+pytestmark = pytest.mark.usefixtures("browser")
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +55,10 @@ def address(boston_run: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser.new_page(viewport={"width": 1400, "height": 1000}, locale="en-US")
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    shown = browser.new_page(viewport={"width": 1400, "height": 1000}, locale="en-US")
+    yield shown
+    shown.close()
 
 
 def test_curve_of_a_finished_run_is_drawn(address: str, page: Page) -> None:

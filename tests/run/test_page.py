@@ -5,33 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import struct
 import zlib
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from run.charts import Axis, bars, curve, histogram, scatter
 from run.page import page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "</style></svg><script>alert('\"&')</script>"
-in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 
 def minimal() -> dict[str, Any]:
@@ -304,14 +291,6 @@ def test_no_value_draws() -> None:
         parsed(chart)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
 def colours(png: bytes) -> int:
     """How many different bytes the image data of a PNG holds, unpacked."""
     at, packed = 8, b""
@@ -331,7 +310,6 @@ def opened(browser: Browser, file: Path, size: tuple[int, int]) -> tuple[Page, l
     return shown, troubles
 
 
-@in_chromium
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("size", [(390, 844), (1200, 900)], ids=["phone", "desktop"])
 def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_path: Path) -> None:
