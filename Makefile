@@ -32,7 +32,7 @@ format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 curves: setup  ## open VisualDL on http://127.0.0.1:8040
 	@$(BIN)/visualdl --logdir runs --host 127.0.0.1 --port 8040 --language en
 
-lesson: setup  ## run the lesson and build its page, runs/lesson/index.html
+lesson: $(VENV)/.installed-lesson  ## run the lesson and build its page, runs/lesson/index.html
 	@$(BIN)/python -m lesson.chapter
 
 bench: $(VENV)/.installed-bench  ## side by side with PyTorch, scikit-learn and Vowpal Wabbit; takes long
@@ -48,7 +48,11 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+$(VENV)/.installed-lesson: $(VENV)/.installed requirements-lesson.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-lesson.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-lesson.txt requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

@@ -5,16 +5,15 @@ python -m lesson.chapter      runs every page and writes runs/lesson/index.html
 
 from __future__ import annotations
 
-import base64
 import io
-import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
-from string import Template
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from lesson import (
     backpropagation,
@@ -27,9 +26,8 @@ from lesson import (
     stochastic,
     tensors,
 )
-from lesson.drawing import INK
-from lesson.listing import highlight, source
-from lesson.markup import LANGUAGES, TEXT, Block, by_language, fill, inline, parse, prose
+from lesson.markup import TEXT, Block, by_language, fill, parse
+from lesson.typeset import drawing, inline, listing, prose
 
 PAGES = (data, network, descent, stochastic, purchase, backpropagation, paddle_twin, tensors)
 
@@ -41,6 +39,22 @@ class Results:
     folder: Path
     printed: dict[str, str]
     facts: data.Facts
+
+    def filled(self, text: str) -> str:
+        """The text with its figures."""
+        return fill(text, self.facts)
+
+    def output(self, argument: str) -> str:
+        """The block that a page printed under a title, as `page: title` names it."""
+        page, _, title = argument.partition(": ")
+        for block in self.printed[page].split("\n\n"):
+            if block.startswith(title):
+                return block.strip()
+        raise ValueError(f"lesson/{page}.py prints nothing under {title!r}")
+
+    def drawing(self, name: str, alt: str) -> Markup:
+        """A picture by its file's name."""
+        return drawing(self.folder / name, alt)
 
 
 def run(folder: Path) -> Results:
@@ -62,103 +76,25 @@ def run(folder: Path) -> Results:
     return Results(folder, printed, facts)
 
 
-def render(block: Block, results: Results) -> str:
-    """One block of a text file as HTML."""
-    renderers: dict[str, Callable[[Block, Results], str]] = {
-        "code": render_code,
-        "output": render_output,
-        "picture": render_pictures,
-        "question": render_question,
-        "answer": render_answer,
-    }
-    if block.kind in LANGUAGES:
-        text = tuple(fill("\n".join(block.lines), results.facts).splitlines())
-        return f'<div class="{block.kind}" lang="{block.kind}">\n{prose(text)}\n</div>'
-    return renderers[block.kind](block, results)
-
-
-def render_code(block: Block, results: Results) -> str:
-    file = block.argument.partition(":")[0].replace(".", "/") + ".py"
-    code = highlight(source(block.argument))
-    return f'<figure class="code"><figcaption>{file}</figcaption><pre>{code}</pre></figure>'
-
-
-def render_output(block: Block, results: Results) -> str:
-    page, _, title = block.argument.partition(": ")
-    for printed in results.printed[page].split("\n\n"):
-        if printed.startswith(title):
-            return (
-                f'<figure class="output"><pre>{escape(printed.strip(), quote=False)}</pre></figure>'
-            )
-    raise ValueError(f"lesson/{page}.py prints nothing under {title!r}")
-
-
-def render_pictures(block: Block, results: Results) -> str:
-    captions = by_language(block.lines)
-    pictures = "".join(
-        inline_picture(results.folder / name, alt=captions["en"]) for name in block.argument.split()
-    )
-    caption = f"<figcaption>{spans(captions)}</figcaption>"
-    return f'<figure class="pictures"><div>{pictures}</div>{caption}</figure>'
-
-
-def render_question(block: Block, results: Results) -> str:
-    question = spans(by_language(block.lines))
-    return f'<details class="exercise"><summary>{question}</summary>'
-
-
-def render_answer(block: Block, results: Results) -> str:
-    evidence = escape(results.printed[f"answer {block.argument}"].strip(), quote=False)
-    answers = by_language(block.lines)
-    texts = "".join(
-        f'<p class="{language}" lang="{language}">{inline(fill(text, results.facts))}</p>'
-        for language, text in answers.items()
-    )
-    return f'{texts}<figure class="output"><pre>{evidence}</pre></figure></details>'
-
-
-def spans(texts: dict[str, str]) -> str:
-    """One run of prose in both languages, of which the page shows one."""
-    return "".join(
-        f'<span class="{language}" lang="{language}">{inline(text)}</span>'
-        for language, text in texts.items()
-    )
-
-
-def inline_picture(path: Path, alt: str) -> str:
-    """The picture itself, so that the page needs no other file."""
-    if path.suffix == ".png":
-        encoded = base64.b64encode(path.read_bytes()).decode()
-        return f'<img alt="{escape(alt)}" src="data:image/png;base64,{encoded}">'
-    svg = path.read_text(encoding="utf-8")
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    # Ids need to differ between the pictures of one page.
-    stem = path.stem
-    svg = re.sub(r'id="([^"]+)"', rf'id="{stem}-\1"', svg)
-    svg = re.sub(r'href="#([^"]+)"', rf'href="#{stem}-\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{stem}-\1)", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
+def titles(blocks: list[Block]) -> dict[str, str]:
+    """A section's title in each language, from its first two blocks; the opening has none."""
+    lines = {block.kind: block.text.partition("\n")[0] for block in blocks[:2]}
+    return {language: line[3:] for language, line in lines.items() if line.startswith("## ")}
 
 
 def build(folder: Path) -> str:
     """The page, from the text files and from what running the pages gave."""
-    results = run(folder)
-    sections, entries = [], []
-    for path in sorted(TEXT.glob("*.txt")):
-        blocks = parse(path.read_text(encoding="utf-8"))
-        body = "\n".join(render(block, results) for block in blocks)
-        sections.append(f'<section id="{path.stem}">\n{body}\n</section>')
-        titles = {b.kind: b.lines[0][2:] for b in blocks if b.lines and b.lines[0][:2] == "# "}
-        if titles:
-            entries.append(f'<li><a href="#{path.stem}">{spans(titles)}</a></li>')
-    page = Template((TEXT / "page.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        style=(TEXT / "style.css").read_text(encoding="utf-8"),
-        contents="\n".join(entries),
-        sections="\n".join(sections),
+    paths = sorted(TEXT.glob("*.md"))
+    sections = {path.stem: parse(path.read_text(encoding="utf-8")) for path in paths}
+    jinja = Environment(
+        loader=FileSystemLoader(TEXT),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    jinja.filters |= {f.__name__: f for f in (by_language, inline, listing, prose, titles)}
+    return jinja.get_template("page.html").render(sections=sections, results=run(folder))
 
 
 def main(folder: Path = data.PICTURES) -> Path:

@@ -18,6 +18,11 @@ MAY_IMPORT = {
     "trainer": {"trainer", "configs", "reader", "model", "run", "numpy", "paddle", "threadpoolctl"},
     "report": {"report", "trainer", "reader", "run", "pydantic", "numpy", "PIL", "jinja2"},
     "lesson": {"lesson", "reader", "model", "numpy", "paddle", "matplotlib"},
+    "lesson/chapter.py": {"lesson", "jinja2", "markupsafe"},
+    "lesson/typeset.py": {
+        *("lesson", "markupsafe"),
+        *("latex2mathml", "markdown_it", "mdit_py_plugins", "pygments"),
+    },
     "reader/dataset.py": {"reader", "numpy", "paddle"},
     "model/predictor.py": {"numpy", "paddle"},
     "infer.py": {"reader", "model.predictor", "numpy", "polars"},

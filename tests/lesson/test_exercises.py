@@ -6,7 +6,10 @@ import pytest
 
 from lesson import exercises
 from lesson.markup import exercises as read_exercises
-from tests.conftest import command
+from tests.conftest import ROOT, command
+
+BUILDERS = ("__init__", "chapter", "typeset")
+PAGES = [path for path in (ROOT / "lesson").glob("*.py") if path.stem not in BUILDERS]
 
 
 def test_all_questions_are_listed_in_both_languages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +44,15 @@ def test_the_command() -> None:
     assert done.returncode == 0
     assert "counted: 250   calculated: 250" in done.stdout
     assert "共 250 次" in done.stdout
+
+
+def test_pages_and_exercises_ask_for_no_package_of_the_chapter() -> None:
+    packages = ["jinja2", "latex2mathml", "markdown_it", "mdit_py_plugins", "pygments"]
+    missing = f"import sys; sys.modules.update(dict.fromkeys({packages}))"
+    pages = "from lesson import " + ", ".join(page.stem for page in PAGES)
+    done = command("-c", f"{missing}; {pages}; exercises.main(['4'])")
+    assert done.returncode == 0, done.stderr
+    assert "counted: 250" in done.stdout
 
 
 def test_every_answer_runs(capsys: pytest.CaptureFixture[str]) -> None:

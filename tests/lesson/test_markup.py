@@ -1,43 +1,10 @@
-"""The small notations of the chapter."""
+"""The notation of the chapter's text files, read without any extra package."""
 
 from __future__ import annotations
 
-import html
-import re
-import xml.etree.ElementTree as ElementTree
-
 import pytest
 
-from lesson.formula import to_mathml
-from lesson.listing import highlight, source
-from lesson.markup import TEXT, by_language, fill, inline, join, parse, plain, prose
-
-
-def test_a_formula_becomes_mathml() -> None:
-    assert to_mathml("w_5 = -2.5") == (
-        '<math display="inline"><mrow><msub><mi>w</mi><mn>5</mn></msub>'
-        "<mo>=</mo><mn>−2.5</mn></mrow></math>"
-    )
-    block = to_mathml(r"L = \frac{1}{N} \sum_{i=1}^{N} (z_i - y_i)^2", display=True)
-    assert "<munderover><mo>∑</mo>" in block
-    assert "<mfrac>" in block
-
-
-@pytest.mark.parametrize("formula", ["{x", "x}", r"\unknown"])
-def test_a_broken_formula_is_an_error(formula: str) -> None:
-    with pytest.raises((ValueError, KeyError)):
-        to_mathml(formula)
-
-
-def test_every_formula_of_the_chapter_is_well_formed() -> None:
-    formulas = [
-        formula
-        for path in TEXT.glob("*.txt")
-        for formula in re.findall(r"\$+([^$]+)\$+", path.read_text(encoding="utf-8"))
-    ]
-    assert len(formulas) > 50
-    for formula in formulas:
-        ElementTree.fromstring(to_mathml(re.sub(r"\{\{.*?\}\}", "1", formula)))  # noqa: S314
+from lesson.markup import Block, by_language, fill, join, parse, plain
 
 
 def test_figures_are_set_as_in_print() -> None:
@@ -48,36 +15,29 @@ def test_figures_are_set_as_in_print() -> None:
         fill("{{missing}}", facts)
 
 
-def test_prose() -> None:
-    assert prose(("# One", "", "A `b < c`", "and *d*.", "", "- e", "- f")) == (
-        "<h2>One</h2>\n<p>A <code>b &lt; c</code> and <em>d</em>.</p>\n"
-        "<ul><li>e</li><li>f</li></ul>"
-    )
-    assert "<td><code>x</code></td>" in prose(("| a | b |", "| `x` | y |"))
-    assert inline("a $x$。b").startswith('a <span class="keep"><math')
-    assert plain("say `copy()`, then *go*.") == "say copy(), then go."
-
-
 def test_lines_join_as_their_language_asks() -> None:
-    assert join(["one", "two"]) == "one two"
-    assert join(["先把每一列", "都映射"]) == "先把每一列都映射"
-    assert join(["用 NumPy", "手写，", "再用 Paddle"]) == "用 NumPy 手写，再用 Paddle"
+    assert join("one\n  two\n") == "one two"
+    assert join("先把每一列\n都映射") == "先把每一列都映射"
+    assert join("用 NumPy\n手写，\n再用 Paddle") == "用 NumPy 手写，再用 Paddle"
+    assert join("叫作\n`copy()`，\nNumPy 说\n（见上）") == "叫作 `copy()`，NumPy 说（见上）"
 
 
 def test_blocks_and_captions() -> None:
-    blocks = parse("@picture a.svg b.svg\nen: one\n    two\nzh: 一\n@code m:f\n")
-    assert [(block.kind, block.argument) for block in blocks] == [
-        ("picture", "a.svg b.svg"),
-        ("code", "m:f"),
+    blocks = parse(
+        "@picture a.svg b.svg\nen: one\n    two\nzh: 一\n二\n@code m:f\n@en\n\n## A\n\nb\n"
+    )
+    assert blocks == [
+        Block("picture", "a.svg b.svg", "en: one\n    two\nzh: 一\n二"),
+        Block("code", "m:f", ""),
+        Block("en", "", "## A\n\nb"),
     ]
-    assert by_language(blocks[0].lines) == {"en": "one two", "zh": "一"}
+    assert by_language(blocks[0].text) == {"en": "one two", "zh": "一二"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["lesson.network:Network", "lesson.descent:descend_on_two", "lesson.exercises:main"],
-)
-def test_coloured_code_is_the_code(name: str) -> None:
-    shown = html.unescape(re.sub(r"<[^>]+>", "", highlight(source(name))))
-    assert shown == source(name)
-    assert '<b class="keyword">' in highlight(source(name))
+def test_a_mistyped_directive_is_an_error() -> None:
+    with pytest.raises(ValueError, match="@pictrue is no directive; they are en, zh, code, "):
+        parse("@pictrue a.svg\n")
+
+
+def test_plain_prose_for_a_terminal() -> None:
+    assert plain("say `copy()`, then *go*.") == "say copy(), then go."
