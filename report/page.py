@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from run.charts import STYLE as CHART_STYLE
-from run.charts import bars, curve, histogram, scatter
+from report.charts import STYLE as CHART_STYLE
+from report.charts import bars, curve, histogram, scatter
 
 MOST_ROWS = 40
 PARTS = {"train": "训练", "validation": "验证", "test": "测试"}

@@ -1,4 +1,4 @@
-"""What two runs differ in, and what came of it: python -m run.compare runs/a runs/b."""
+"""What two runs differ in, and what came of it: python -m report.compare runs/a runs/b."""
 
 from __future__ import annotations
 

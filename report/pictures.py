@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from run.charts import Axis, axis_over, labels_of
-from run.evidence import histogram
+from report.charts import Axis, axis_over, labels_of
+from report.diagnostics import histogram
 
 Picture = NDArray[np.uint8]
 Vector = NDArray[np.float32]

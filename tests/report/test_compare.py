@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from errors import RunError
-from run.compare import against_previous, compare, main, previous_run
+from report.compare import against_previous, compare, main, previous_run
 
 
 def finished(folder: Path, rmse: float, sha256: str = "a", **keys: Any) -> Path:

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from run.charts import Axis, bars, curve, histogram, scatter
-from run.page import page
+from report.charts import Axis, bars, curve, histogram, scatter
+from report.page import page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from run.evidence import (
+from report.diagnostics import (
     bootstrap,
     by_level,
     histogram,
