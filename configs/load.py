@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from configs.flatten import leaves
 from configs.schema import Config
 from errors import ConfigError
 
@@ -91,21 +92,13 @@ def dump(config: Config) -> str:
 
 def differences(old: Config, new: Config, aside: Sequence[str] = ()) -> list[str]:
     """A line for each key that differs; `aside`: keys, or sections, that may."""
-    before, after = (dict(_leaves(config.model_dump())) for config in (old, new))
+    before, after = (dict(leaves(config.model_dump())) for config in (old, new))
     return [
         f"{key}: found {_text(after.get(key))}, the run has {_text(before.get(key))}"
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
         and not any(key == name or key.startswith(f"{name}.") for name in aside)
     ]
-
-
-def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _read(recipe: Path) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from errors import RunError
 from reader.metrics import Metrics
 
 PARTS = ("train", "validation", "test")
+METRICS = ("mse", "rmse", "mae", "r2")
 FILE = "report.json"
 Interval = tuple[float, float]
 
@@ -118,6 +118,11 @@ class Worst:
 
     part: str
     rows: list[WorstRow]
+
+    @property
+    def id_columns(self) -> list[str]:
+        """The columns that name a row."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.ids))
 
 
 @dataclass(frozen=True)
@@ -266,40 +271,53 @@ class Report:
             if self.optimum.weight_decay is None:
                 del values["optimum"]["weight_decay"]
         if self.best_line:
-            values["best_line"] = {p: _keyed(v, "") for p, v in values["best_line"].items()}
+            values["best_line"] = {p: _keyed(v) for p, v in values["best_line"].items()}
         return values
 
     @classmethod
     def read(cls, folder: Path) -> Report:
-        """The report of the finished run in `folder`. Raises RunError where there is none."""
+        """The report of the finished run in `folder`. Raises RunError where there is none, or one
+        that this version does not write."""
+        from pydantic import TypeAdapter, ValidationError  # the page and the console need neither
+
         path = folder / FILE
         try:
-            values = _ANY.validate_json(path.read_bytes())
-            if optimum := values.get("optimum"):
-                values["optimum"] = _unkeyed(optimum, "train_")
-            if lines := values.get("best_line"):
-                values["best_line"] = {part: _unkeyed(line, "") for part, line in lines.items()}
-            return TypeAdapter(cls).validate_python(values)
+            return TypeAdapter(cls).validate_python(_unkeyed(json.loads(path.read_bytes())))
         except OSError as error:
             raise RunError(
                 f"{path}: {error.strerror}; expected the folder of a finished run"
             ) from None
-        except (ValidationError, ValueError, StopIteration):
-            raise RunError(f"{path}: is no report; run that recipe again") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            problem = f"{where}: {first['msg']}" if where else first["msg"]
+            raise RunError(
+                f"{path}: is no report of this version ({problem}); run that recipe again"
+            ) from None
+        except ValueError as error:
+            raise RunError(f"{path}: is no report ({error}); run that recipe again") from None
 
 
-_ANY = TypeAdapter(dict[str, Any])
-METRIC_NAMES = ("mse", "rmse", "mae", "r2")
-
-
-def _keyed(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """{metric: mse, value: 1, ...} -> {train_mse: 1, ...}."""
+def _keyed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{metric: mse, value: 1, ...} -> {train_mse: 1, ...}, with the prefix train_."""
     rest = {key: value for key, value in values.items() if key not in ("metric", "value")}
     return {f"{prefix}{values['metric']}": values["value"], **rest}
 
 
-def _unkeyed(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The inverse of `_keyed`. Raises StopIteration where no metric is there."""
-    metric = next(name for name in METRIC_NAMES if f"{prefix}{name}" in values)
-    rest = {key: value for key, value in values.items() if key != f"{prefix}{metric}"}
-    return {"metric": metric, "value": values[f"{prefix}{metric}"], **rest}
+def _unkeyed(values: Any) -> Any:
+    """The inverse of `_keyed`, in a whole report; what has another form is left to validation."""
+
+    def named(section: Any, prefix: str = "") -> Any:
+        if not isinstance(section, dict):
+            return section
+        metrics = [name for name in METRICS if f"{prefix}{name}" in section]
+        renamed = {f"{prefix}{name}": "value" for name in metrics}
+        rest = {renamed.get(key, key): value for key, value in section.items()}
+        return rest | ({"metric": metrics[0]} if metrics else {})
+
+    if isinstance(values, dict):
+        if "optimum" in values:
+            values["optimum"] = named(values["optimum"], "train_")
+        if isinstance(lines := values.get("best_line"), dict):
+            values["best_line"] = {part: named(line) for part, line in lines.items()}
+    return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from paddle import nn
 from visualdl import LogWriter
+
+from configs.flatten import leaves
 
 LOG = "vdlrecords.run.log"
 HISTOGRAMS = 20
@@ -48,7 +50,9 @@ class Curves:
     def recipe(self, config: Mapping[str, Any], text: str) -> None:
         """The recipe, as text, and as hyper-parameters beside the final figures."""
         names = [f"result/{name}" for name in RESULTS]
-        self._writer("train").add_hparams(dict(_leaves(config)), names)
+        # VisualDL's table shows nothing for a name with a dot.
+        values = {key: _plain(value) for key, value in leaves(config, separator="/")}
+        self._writer("train").add_hparams(values, names)
         self._writer("train").add_text("config", text, 0)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
@@ -117,11 +121,7 @@ class Curves:
             writer.close()
 
 
-def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | float]]:
-    """Keys with / between their parts: VisualDL's table shows nothing for a name with a dot."""
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}/")
-        else:
-            known = isinstance(value, str | int | float) and not isinstance(value, bool)
-            yield prefix + key, value if known else str(value)
+def _plain(value: Any) -> str | float:
+    """A number or a text, which is all that a table of hyper-parameters takes."""
+    known = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return value if known else str(value)

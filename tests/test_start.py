@@ -39,7 +39,7 @@ def test_an_answer_without_training_needs_no_paddle(
 ) -> None:
     found, packages = imported(tmp_path, *arguments)
     assert found == code
-    assert not packages & {"paddle", "visualdl", "matplotlib"}
+    assert not packages & {"paddle", "visualdl", "matplotlib", "jinja2"}
 
 
 def test_a_run_imports_neither_a_server_nor_matplotlib(tmp_path: Path) -> None:

@@ -2,140 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, sync_playwright
+from pydantic import TypeAdapter
 
-from run.charts import Axis, bars, curve, histogram, scatter
-from run.page import page
+from report.charts import Axis, bars, curve, histogram, scatter
+from report.page import charts, page
+from report.report import Best, BestLine, Model, Optimum, Report
+from tests.report.samples import full, minimal
 
 HOSTILE = "</style></svg><script>alert('\"&')</script>"
 
 
-def minimal() -> dict[str, Any]:
-    """A report of only what every report has."""
-    return {
-        "metrics": {"train": {"mse": 4.0, "rmse": 2.0, "mae": 1.5, "r2": None, "rows": 3}},
-        "data": {
-            "path": "t.csv",
-            "rows": 3,
-            "sha256": "0" * 64,
-            "target": "y",
-            "features": ["x"],
-        },
-        "model": {"name": "linear", "parameters": 2},
-    }
-
-
-def full(features: int = 12) -> dict[str, Any]:
-    """A report with every key, of a made-up run over house prices."""
-    random = np.random.default_rng(0)
-    names = [f"column_{i}" for i in range(features - 3)] + ["面积（平方米）", "NOX", "x" * 60]
-    actual = random.lognormal(12.4, 0.4, 600)
-    predicted = actual * random.normal(1, 0.12, 600)
-    counts, edges = np.histogram(predicted - actual, 40)
-    sizes = {"train": 2400, "validation": 300, "test": 600}
-    error = {"mse": 9.1e8, "rmse": 30166.2, "mae": 21345.9, "r2": 0.871}
-    levels = [
-        {"level": level, "rows": 120, "mean": mean, "rmse": 31234.5}
-        for level, mean in (("north", 1204.2), ("south", -2210.0), (None, 0.0))
-    ]
-    return {
-        "metrics": {part: error | {"rows": rows} for part, rows in sizes.items()},
-        "confidence": {
-            part: {"mse": [8.2e8, 9.9e8], "rmse": [28635, 31464], "mae": [20000, 22000], "r2": None}
-            for part in sizes
-        },
-        "data": {
-            "path": "data/houses/a/rather/long/path/of/folders/houses_of_the_whole_country.csv",
-            "rows": 3300,
-            "sha256": "a36a40a5043cd447fcc26e830fc542286f8f547b61c85b6e72ca8f150a9f1f82",
-            "target": "SalePrice",
-            "features": names,
-        },
-        "split": {"method": "shuffled", "seed": 7, **sizes},
-        "chosen": {"train.batch_size": {"value": 2400, "why": "all rows: the step is then exact"}},
-        "model": {"name": "linear", "parameters": 14},
-        "best": {"epoch": 61, "value": 9.2e8},
-        "timing": {"total_s": 4.2, "train_s": 1.51, "rows_per_second": 182345.0},
-        "parity": {"max_abs_difference": 0.0313, "rows": 3300, "tolerance": 0.5},
-        "versions": {"python": "3.11.7", "paddle": "3.3.1"},
-        "environment": {"platform": "Linux", "processor": "x86", "cores": 8, "device": "cpu"},
-        "history": [
-            {"epoch": i, "train": 9e8 + 4e10 / i**2, "validation": 9.3e8 + 3e10 / i**1.7}
-            for i in range(1, 81)
-        ],
-        "optimum": {
-            "train_mse": 8.97e8,
-            "gap": 0.0032,
-            "epochs": {"10%": 21, "1%": 66, "0.1%": None},
-            "weight_decay": 0.01,
-        },
-        "best_line": {part: {"mse": 9.5e8, "improvement": 0.042} for part in sizes},
-        "folds": {"count": 5, "rmse": {"mean": 30411.0, "deviation": 811.0}},
-        "intervals": {
-            "coverage": 0.9,
-            "part": "test",
-            "measured": 0.913,
-            "mean_width": 99512.3,
-            "rows": 600,
-            "calibration_rows": 300,
-        },
-        "examples": {"part": "test", "actual": list(actual), "predicted": list(predicted)},
-        "residuals": {
-            "part": "test",
-            "counts": [int(count) for count in counts],
-            "edges": list(edges),
-            "by_category": {"region": levels, "heating": levels[:2]},
-        },
-        "coefficients": {
-            "intercept": -12345.6,
-            "weights": [
-                {"name": name, "weight": 3.2e3 / (i - 5.5), "standard_error": 41.7 + i}
-                for i, name in enumerate(names)
-            ],
-        },
-        "importance": {
-            "part": "test",
-            "rows": 600,
-            "columns": [
-                {"name": name, "mse_increase": 6e8 * 0.6**i - 2e6, "deviation": 3e7 * 0.8**i}
-                for i, name in enumerate(names)
-            ],
-        },
-        "worst": {
-            "part": "test",
-            "rows": [
-                {
-                    "row": 17 * i,
-                    "ids": {"parcel": f"PX-{i:05}", "street and number": f"Long Street {i}"},
-                    "actual": 755000.0,
-                    "predicted": 431022.7,
-                    "error": -323977.3,
-                }
-                for i in range(10)
-            ],
-        },
-        "card": {"intended_use": "Estimates for a first talk with a seller.", "data": ""},
-    }
-
-
-def hostile(value: Any) -> Any:
+def hostile(report: Report) -> Report:
     """The report with every text in it, and every name that data may choose, turned hostile."""
+    return TypeAdapter(Report).validate_python(altered(asdict(report)))
+
+
+def altered(value: Any) -> Any:
     if isinstance(value, dict):
         free = {"region", "heating", "parcel", "platform", "paddle", "0.1%"}
-        return {k + HOSTILE if k in free else k: hostile(v) for k, v in value.items()}
+        return {k + HOSTILE if k in free else k: altered(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [hostile(item) for item in value]
+        return [altered(item) for item in value]
     return value + HOSTILE if isinstance(value, str) else value
 
 
@@ -175,8 +74,8 @@ REPORTS = {"minimal": minimal(), "full": full(), "wide": full(90), "hostile": ho
 
 
 @pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
-def test_is_whole_and_stands_alone(report: dict[str, Any]) -> None:
-    html = page(json.loads(json.dumps(report)))
+def test_is_whole_and_stands_alone(report: Report) -> None:
+    html = page(report)
     seen = parsed(html).seen
     assert "script" not in seen
     assert seen.count("main") == 1
@@ -185,10 +84,18 @@ def test_is_whole_and_stands_alone(report: dict[str, Any]) -> None:
 
 
 def test_nothing_is_said_that_is_not_known() -> None:
-    html = page(minimal())
-    headings = re.findall("<h2>(.*?) · ", html)
-    assert headings == ["Errors", "Data and split"]
-    assert "<svg" not in html
+    headings = re.findall("<h2>(.*?) · ", page(minimal()))
+    assert headings == [
+        "Errors",
+        "Model card",
+        "Learning curves",
+        "Predicted against actual",
+        "Residuals",
+        "Worst rows",
+        "Data and split",
+        "Proofs",
+        "Time and environment",
+    ]
 
 
 def test_says_what_the_report_says() -> None:
@@ -201,10 +108,10 @@ def test_says_what_the_report_says() -> None:
         "0.32 % above it",
         "0.1% – –",
         "Estimates for a first talk with a seller.",
-        "not stated in the recipe (card.data) · 未填写",
-        "not stated in the recipe (card.known_bias) · 未填写",
+        "not stated in the recipe (card.data) · 配置中未填写（card.data）",
+        "not stated in the recipe (card.known_bias) · 配置中未填写（card.known_bias）",
         "(missing · 缺失)",
-        "PX-00003",
+        "PX-00051",
         "−323,977",
         "91.3 %",
         "holds · 通过",
@@ -242,14 +149,50 @@ def test_long_tables_are_cut_and_say_so() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
 def test_what_is_not_a_number_is_a_dash(value: float | None) -> None:
-    report = full()
-    report["metrics"]["test"]["r2"] = value
-    report["history"][3]["train"] = value
-    report["examples"]["predicted"][0] = math.nan if value is None else value
-    report["importance"]["columns"][0]["deviation"] = value
+    report, bad = full(), math.nan if value is None else value
+    report.metrics["test"] = replace(report.metrics["test"], r2=value)
+    report.history[3]["train"] = bad
+    report.examples.predicted[0] = bad
+    assert report.importance
+    report.importance.columns[0] = replace(report.importance.columns[0], deviation=bad)
     html = page(report)
     assert "<dd>–</dd>" in html
     assert not re.search(r"\b(nan|inf|None)\b", html)
+
+
+@pytest.mark.parametrize("metric", ["mse", "mae", "rmse"])
+def test_the_watched_metric_is_named(metric: str) -> None:
+    """In the curve, and wherever a line is set against the model."""
+    optimum = Optimum(metric, 5.0, -0.01, {})
+    lines = {"train": BestLine(metric, 6.0, improvement=-0.2)}
+    best = Best(epoch=1, value=4.0, metric=metric)
+    report = replace(minimal(), best=best, optimum=optimum, best_line=lines)
+    name, text = metric.upper(), parsed(page(report)).text
+    for said in (
+        f"{name} by epoch · 各轮次的 {name}",
+        f"Best epoch: 1, {name} 4.000.",
+        f"Optimum: {name} 5.000 on train",
+        "this run is 1.00 % below it",
+        f"{name} above the best straight line's · 高于最佳直线",
+        f"best line's {name}",
+    ):
+        assert said in text
+    assert ("exact least squares" in text) == (metric == "mse")
+    assert 'class="guide"' in report_curve(report)
+    other = replace(report, best=Best(epoch=1, value=4.0, metric="huber"))
+    assert 'class="guide"' not in report_curve(other)
+
+
+def report_curve(report: Report) -> str:
+    """The chart of the learning curve."""
+    return charts(report)["curve"]
+
+
+def test_one_column_and_one_parameter() -> None:
+    report = replace(minimal(), model=Model("linear", parameters=1))
+    text = parsed(page(report)).text
+    assert "predicted from 1 column of t.csv by a model linear of 1 parameter" in text
+    assert "由模型 linear（1 个参数）根据 t.csv 的 1 列预测" in text
 
 
 @pytest.mark.parametrize(
@@ -264,15 +207,14 @@ def test_what_is_not_a_number_is_a_dash(value: float | None) -> None:
     ],
 )
 def test_ticks(low: float, high: float, log: bool, ticks: list[float]) -> None:
-    found = Axis(low, high, 0, 100, log).ticks()
-    assert found == pytest.approx(ticks)
+    assert Axis(low, high, 0, 100, log).ticks() == pytest.approx(ticks)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, -3e-12, 1e15, 1e-300])
 def test_one_value_draws(value: float) -> None:
     names = ("x", "y")
     for chart in (
-        curve({"train": [(1, value)]}, value, title="t"),
+        curve({"train": [(1, value)]}, value, title="t", names=names),
         scatter([value], [value], title="t", names=names, diagonal=True),
         scatter([value], [value], title="t", names=names),
         histogram([1], [value, value + 1], title="t", names=names),
@@ -284,7 +226,7 @@ def test_one_value_draws(value: float) -> None:
 
 def test_no_value_draws() -> None:
     for chart in (
-        curve({}, title="t"),
+        curve({}, title="t", names=("x", "y")),
         scatter([], [], title="t", names=("x", "y")),
         bars([], [], [], title="t", axis="x"),
     ):
@@ -318,7 +260,7 @@ def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_pa
     shown, troubles = opened(browser, file, size)
     assert shown.evaluate("document.documentElement.scrollWidth") <= size[0]
     boxes = [svg.bounding_box() for svg in shown.locator("svg").all()]
-    assert len(boxes) == (0 if name == "minimal" else 5)
+    assert len(boxes) == (4 if name == "minimal" else 5)
     assert all(box and box["width"] > 200 and box["height"] > 100 for box in boxes)
     grounds = set()
     for scheme in ("light", "dark"):

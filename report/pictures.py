@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from run.charts import Axis, axis_over, labels_of
-from run.evidence import histogram
+from report.charts import Axis, axis_over, labels_of
+from report.diagnostics import histogram
 
 Picture = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -37,11 +37,11 @@ def residuals(target: Vector, prediction: Vector) -> Picture:
     with _panel("Residuals", x, y, ("predicted", "predicted - actual")) as (over, draw):
         draw.line(_pixels([LEFT, RIGHT], y.at([0, 0])), GREY, FINE)
         _points(draw, x.at(prediction), y.at(error))
-    found = histogram(error)
-    x, y = axis_over(found["edges"], LEFT, RIGHT), axis_over([0, *found["counts"]], BOTTOM, TOP)
+    counts, edges = histogram(error)
+    x, y = axis_over(edges, LEFT, RIGHT), axis_over([0, *counts], BOTTOM, TOP)
     with _panel("Their distribution", x, y, ("predicted - actual", "rows")) as (spread, draw):
-        edges, tops = x.at(found["edges"]), y.at(found["counts"])
-        for left, right, top in zip(edges[:-1], edges[1:], tops, strict=True):
+        sides, tops = x.at(edges), y.at(counts)
+        for left, right, top in zip(sides[:-1], sides[1:], tops, strict=True):
             draw.rectangle(_pixels([left, right], [top, y.at(0)[0]]), BLUE)
     return np.hstack([_reduced(over), _reduced(spread)])
 

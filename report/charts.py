@@ -1,4 +1,4 @@
-"""Charts as inline SVG: what is drawn scales with the page and takes its colours from STYLE."""
+"""Charts as inline SVG: what is drawn scales with the page and takes its colours from page.css."""
 
 from __future__ import annotations
 
@@ -15,19 +15,6 @@ WIDTH, HEIGHT = 400.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 30.0, 238.0
 NAME_WIDTH, BAR = 22, 22.0
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-STYLE = """
-svg { display: block; width: 100%; height: auto; font-size: 11.5px; fill: var(--muted); }
-svg .grid { stroke: var(--rule); stroke-width: 1; }
-svg .guide { stroke: var(--text); stroke-width: 1.2; stroke-dasharray: 5 4; opacity: .75; }
-svg .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
-svg .points { fill: none; stroke: var(--first); stroke-width: 4; stroke-linecap: round;
-  stroke-opacity: .45; }
-svg .whisker { stroke: var(--text); stroke-width: 1.2; }
-svg .bar { fill: var(--first); opacity: .8; }
-svg .name { fill: var(--text); }
-svg .c0 { stroke: var(--first); } svg .c1 { stroke: var(--second); }
-svg .c2 { stroke: var(--third); }
-"""
 
 
 @dataclass(frozen=True)
@@ -70,11 +57,11 @@ def curve(
     line: float | None = None,
     *,
     title: str,
-    names: tuple[str, str] = ("epoch", "MSE"),
-    line_name: str = "optimum",
+    names: tuple[str, str],
+    line_name: str = "",
 ) -> str:
     """Up to three named curves, the y axis logarithmic where all is above zero; `line`: a level
-    to compare them with."""
+    to compare them with, and its name."""
     points = {name: _finite(pairs) for name, pairs in series.items() if len(_finite(pairs))}
     every = np.concatenate([np.empty((0, 2)), *points.values()])
     log = bool(len(every)) and bool((every[:, 1] > 0).all())

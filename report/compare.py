@@ -1,4 +1,4 @@
-"""What two runs differ in, and what came of it: python -m run.compare runs/a runs/b."""
+"""What two runs differ in, and what came of it: python -m report.compare runs/a runs/b."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.flatten import leaves
 from errors import RunError
+from reader.metrics import Metrics
+from report.report import PARTS, Report
 from run.folder import DONE
 
-METRICS = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
+COMPARED = ("rmse", "mae", "r2")
 SAME = 5e-5  # a move smaller than what is printed
 
 
@@ -34,18 +37,16 @@ def compare(before: Path, after: Path) -> list[str]:
 
     Raises RunError for a folder without a readable report.
     """
-    old, new = _report(before), _report(after)
-    lines = list(_keys(old.get("config", {}), new.get("config", {}))) or ["no key differs"]
-    if old["data"].get("sha256") != new["data"].get("sha256"):
+    old, new = Report.read(before), Report.read(after)
+    lines = list(_keys(old.config, new.config)) or ["no key differs"]
+    if old.data.sha256 != new.data.sha256:
         lines.append("the tables differ")
-    for part in dict.fromkeys([*old["metrics"], *new["metrics"]]):
-        one, other = old["metrics"].get(part), new["metrics"].get(part)
-        if one is None or other is None:
-            lines.append(f"{part:<11}only in {before if other is None else after}")
-            continue
-        if one["rows"] != other["rows"]:
-            lines.append(f"{part:<11}rows  {one['rows']:,} -> {other['rows']:,}")
-        lines += [_move(part, name, one[name], other[name]) for name in METRICS]
+    for part in PARTS:
+        one, other = old.metrics.get(part), new.metrics.get(part)
+        if one and other:
+            lines += _moves(part, one, other)
+        elif one or other:
+            lines.append(f"{part:<11}only in {before if one else after}")
     return lines
 
 
@@ -59,44 +60,31 @@ def against_previous(folder: Path) -> list[str]:
         return [f"not compared with the run before: {error}", ""]
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    try:
-        report = json.loads((folder / "report.json").read_text())
-        return {**report, "data": report["data"], "metrics": report["metrics"]}
-    except OSError as error:
-        raise RunError(
-            f"{folder / 'report.json'}: {error.strerror}; expected the folder of a finished run"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise RunError(f"{folder / 'report.json'}: is no report; run that recipe again") from None
-
-
 def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     for key in dict.fromkeys([*before, *after]):
         values = [json.dumps(side[key]) if key in side else "-" for side in (before, after)]
         if key != "run.dir" and values[0] != values[1]:
             yield f"{key}: {values[0]} -> {values[1]}"
 
 
-def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+def _moves(part: str, old: Metrics, new: Metrics) -> Iterator[str]:
+    if old.rows != new.rows:
+        yield f"{part:<11}rows  {old.rows:,} -> {new.rows:,}"
+    for name in COMPARED:
+        move = _move(name, getattr(old, name), getattr(new, name))
+        yield f"{part:<11}{name.upper():<4}  {move}"
 
 
-def _move(part: str, name: str, old: float | None, new: float | None) -> str:
+def _move(name: str, old: float | None, new: float | None) -> str:
     """For errors in per cent, for R2, of which more is better, by how much."""
-    head = f"{part:<11}{METRICS[name]:<4}"
     if old is None or new is None:
-        return f"{head}  {_figure(old)} -> {_figure(new)}"
+        return f"{_figure(old)} -> {_figure(new)}"
     move = new - old if name == "r2" else (new / old - 1 if old else float(new != old))
     shown = f"{move:+.4f}" if name == "r2" else f"{move:+.1%}"
     better = move > 0 if name == "r2" else move < 0
     verdict = "same" if abs(move) < SAME else ("better" if better else "worse")
-    return f"{head}  {_figure(old):>10} -> {_figure(new):<10}  {shown:>8}  {verdict}"
+    return f"{_figure(old):>10} -> {_figure(new):<10}  {shown:>8}  {verdict}"
 
 
 def _figure(value: float | None) -> str:

@@ -1,0 +1,119 @@
+"""How far a figure can be believed, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report.report import ColumnImportance, Confidence, Interval, Level
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float32]
+Predict = Callable[[Matrix], NDArray[np.float32]]
+MOST_LEVELS = 40
+
+
+def bootstrap(
+    target: Vector, prediction: Vector, seed: int = 0, resamples: int = 1_000, groups: int = 2_000
+) -> Confidence:
+    """95 % percentile intervals of the metrics of `prediction` [N] against `target` [N], float64.
+
+    Efron, "Bootstrap methods: another look at the jackknife" (1979). More than `groups` rows are
+    dealt at random into so many groups of sums, and groups are drawn in place of rows.
+    """
+    random = np.random.default_rng(seed)
+    error, centred = prediction - target, target - target.mean()
+    columns = np.stack([np.ones_like(error), error**2, np.abs(error), centred, centred**2], axis=1)
+    count = min(groups, len(target))
+    sums = np.zeros((count, columns.shape[1]))
+    np.add.at(sums, random.permutation(len(target)) % count, columns)
+    drawn = random.multinomial(count, np.full(count, 1 / count), size=resamples) @ sums
+    rows, squared, absolute, total, squares = drawn.T
+    spread = squares - total**2 / rows
+    varies = spread > 0
+    return Confidence(
+        mse=_middle(squared / rows),
+        rmse=_middle(np.sqrt(squared / rows)),
+        mae=_middle(absolute / rows),
+        r2=_middle(1 - squared[varies] / spread[varies]) if varies.any() else None,
+    )
+
+
+def _middle(values: Vector) -> Interval:
+    """The interval that holds 95 % of the values, and leaves as many below it as above."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def permutation_importance(
+    predict: Predict,
+    rows: Matrix,
+    target: NDArray[np.float32],
+    columns: Mapping[str, Sequence[int]],
+    seed: int = 0,
+    repeats: int = 5,
+) -> list[ColumnImportance]:
+    """How much the MSE rises when the values of one feature are shuffled, the largest rise first.
+
+    `predict`: float32 [n, D] -> [n]; `rows`: float32 [N, D]; `target`: float32 [N]; `columns`: the
+    positions of each feature among the D. Breiman, "Random forests" (2001); Fisher, Rudin and
+    Dominici, "All models are wrong, but many are useful" (2019).
+    """
+    random = np.random.default_rng(seed)
+
+    def mse(features: Matrix) -> float:
+        return float(np.mean((predict(features).astype(np.float64) - target) ** 2))
+
+    before, importances = mse(rows), []
+    for name, positions in columns.items():
+        rises = []
+        for _ in range(repeats):
+            shuffled = rows.copy()
+            order = random.permutation(len(rows))
+            shuffled[:, positions] = rows[order][:, positions]
+            rises.append(mse(shuffled) - before)
+        rise, deviation = float(np.mean(rises)), float(np.std(rises, ddof=1))
+        importances.append(ColumnImportance(name, rise, deviation))
+    return sorted(importances, key=lambda column: -column.mse_increase)
+
+
+def histogram(residual: Vector, bins: int = 40) -> tuple[list[int], list[float]]:
+    """Counts [bins] of the residuals float64 [N], and the edges [bins + 1] between them."""
+    low, high = float(residual.min()), float(residual.max())
+    least = 1e-6 * max(abs(low), abs(high), 1e-30)  # bins narrower than rounding have no edges
+    if high - low < least:
+        low, high = low - least, high + least
+    counts, edges = np.histogram(residual, bins=bins, range=(low, high))
+    return counts.tolist(), edges.tolist()
+
+
+def by_level(
+    levels: Sequence[str | None], codes: NDArray[np.integer[Any]], residual: Vector
+) -> list[Level]:
+    """Mean residual and RMSE of each level, the commonest first.
+
+    `codes` [N] count the levels from 1, and 0 is an unknown one; `residual`: float64 [N].
+    """
+    names = ["(other)", *levels]
+    rows = np.bincount(codes, minlength=len(names))
+    total = np.bincount(codes, weights=residual, minlength=len(names))
+    squared = np.bincount(codes, weights=residual**2, minlength=len(names))
+    often = np.argsort(-rows, kind="stable")[:MOST_LEVELS]
+    return [
+        Level(
+            level=names[code],
+            rows=int(rows[code]),
+            mean=float(total[code] / rows[code]),
+            rmse=float(np.sqrt(squared[code] / rows[code])),
+        )
+        for code in often
+        if rows[code]
+    ]
+
+
+def worst(target: Vector, prediction: Vector, count: int = 20) -> NDArray[np.intp]:
+    """Positions [count] of the largest errors among float64 [N], the largest first."""
+    return np.argsort(-np.abs(prediction - target), kind="stable")[:count]

@@ -1,0 +1,48 @@
+"""The texts of the page, in English and in Chinese, from texts.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+
+FILE = Path(__file__).parent / "texts.yaml"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in both languages; `zh` is empty where both read the same."""
+
+    en: str
+    zh: str = ""
+
+    @property
+    def both(self) -> str:
+        """Both languages in one line."""
+        return f"{self.en} · {self.zh}" if self.zh else self.en
+
+    def fill(self, **values: object) -> Text:
+        """With its {placeholders} filled in; a value that is a Text speaks the same language."""
+        english = {key: v.en if isinstance(v, Text) else v for key, v in values.items()}
+        chinese = {key: v.zh or v.en if isinstance(v, Text) else v for key, v in values.items()}
+        return Text(self.en.format(**english), self.zh.format(**chinese))
+
+
+@cache
+def texts() -> SimpleNamespace:
+    """Every text, as `texts().section.name`."""
+    return _section(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+
+
+def _section(values: dict[str, Any]) -> SimpleNamespace:
+    return SimpleNamespace(**{name: _text(value) for name, value in values.items()})
+
+
+def _text(value: Any) -> SimpleNamespace | Text:
+    if isinstance(value, dict):
+        return _section(value)
+    return Text(*value) if isinstance(value, list) else Text(value)

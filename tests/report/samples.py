@@ -1,0 +1,131 @@
+"""Reports of made-up runs: with no more than every report has, and with all that one may have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reader.metrics import Metrics
+from report.report import (
+    Best,
+    BestLine,
+    Choice,
+    Coefficients,
+    ColumnImportance,
+    Confidence,
+    Data,
+    Examples,
+    Folds,
+    Importance,
+    Intervals,
+    Level,
+    Model,
+    Optimum,
+    Parity,
+    Report,
+    Residuals,
+    Spread,
+    Timing,
+    Weight,
+    Worst,
+    WorstRow,
+)
+
+SIZES = {"train": 2400, "validation": 300, "test": 600}
+
+
+def minimal() -> Report:
+    """A report of only what every report has, of training rows alone."""
+    return Report(
+        metrics={"train": Metrics(mse=4.0, rmse=2.0, mae=1.5, r2=None, rows=3)},
+        confidence={"train": Confidence((1.0, 9.0), (1.0, 3.0), (1.0, 2.0), None)},
+        data=Data(path="t.csv", rows=3, sha256="0" * 64, target="y", features=["x"]),
+        split={"method": "random", "seed": 0, "train": 3},
+        best=Best(epoch=1, value=4.0, metric="mse"),
+        history=[{"epoch": 1, "train": 4.0}],
+        timing=Timing(total_s=1.0, train_s=0.5, rows_per_second=6.0),
+        card={},
+        environment={"platform": "Linux"},
+        config={"train": {"epochs": 2}, "run": {"dir": "runs/t"}},
+        examples=Examples("train", actual=[1.0, 2.0, 3.0], predicted=[3.0, 4.0, 5.0]),
+        residuals=Residuals("train", counts=[0, 3], edges=[1.0, 2.0, 3.0], by_category={}),
+        worst=Worst("train", [WorstRow(row=1, ids={}, actual=1.0, predicted=3.0, error=2.0)]),
+        model=Model("linear", parameters=2),
+        parity=Parity(max_abs_difference=1e-6, rows=3, tolerance=1e-4),
+        versions={"python": "3.11.7"},
+    )
+
+
+def full(columns: int = 12) -> Report:
+    """A report with every part, over house prices."""
+    random = np.random.default_rng(0)
+    names = ["region", "heating", *(f"column_{i}" for i in range(columns - 5))]
+    names += ["面积（平方米）", "NOX", "x" * 60]
+    actual = random.lognormal(12.4, 0.4, 600)
+    predicted = actual * random.normal(1, 0.12, 600)
+    counts, edges = np.histogram(predicted - actual, 40)
+    confidence = Confidence((8.2e8, 9.9e8), (28635, 31464), (20000, 22000), None)
+    return Report(
+        metrics={part: Metrics(9.1e8, 30166.2, 21345.9, 0.871, n) for part, n in SIZES.items()},
+        confidence=dict.fromkeys(SIZES, confidence),
+        data=Data(
+            path="data/houses/a/rather/long/path/of/folders/houses_of_the_whole_country.csv",
+            rows=3300,
+            sha256="a36a40a5043cd447fcc26e830fc542286f8f547b61c85b6e72ca8f150a9f1f82",
+            target="SalePrice",
+            features=names,
+        ),
+        split={"method": "shuffled", "seed": 7, **SIZES},
+        best=Best(epoch=61, value=9.2e8, metric="mse"),
+        history=[
+            {"epoch": i, "train": 9e8 + 4e10 / i**2, "validation": 9.3e8 + 3e10 / i**1.7}
+            for i in range(1, 81)
+        ],
+        timing=Timing(total_s=4.2, train_s=1.51, rows_per_second=182345.0),
+        card={"intended_use": "Estimates for a first talk with a seller.", "data": ""},
+        environment={"platform": "Linux", "processor": "x86", "cores": 8, "device": "cpu"},
+        config={"train": {"epochs": 80}, "run": {"dir": "runs/houses"}},
+        examples=Examples("test", actual.tolist(), predicted.tolist()),
+        residuals=Residuals("test", counts.tolist(), edges.tolist(), _by_category()),
+        worst=Worst("test", [_worst_row(17 * i) for i in range(10)]),
+        model=Model("linear", parameters=14),
+        parity=Parity(max_abs_difference=0.0313, rows=3300, tolerance=0.5),
+        versions={"python": "3.11.7", "paddle": "3.3.1"},
+        chosen={"train.batch_size": Choice(2400, "all rows: the step is then exact")},
+        optimum=Optimum("mse", 8.97e8, 0.0032, {"10%": 21, "1%": 66, "0.1%": None}, 0.01),
+        best_line=dict.fromkeys(SIZES, BestLine("mse", 9.5e8, improvement=0.042)),
+        coefficients=Coefficients(
+            intercept=-12345.6,
+            weights=[Weight(name, 3.2e3 / (i - 5.5), 41.7 + i) for i, name in enumerate(names)],
+        ),
+        importance=Importance("test", 600, [_importance(i, name) for i, name in enumerate(names)]),
+        intervals=Intervals(
+            coverage=0.9,
+            part="test",
+            rows=600,
+            measured=0.913,
+            mean_width=99512.3,
+            calibration_rows=300,
+        ),
+        folds=_folds(),
+    )
+
+
+def _folds() -> Folds:
+    each = [Metrics(mse=9.2e8, rmse=30331.5, mae=21400.0, r2=0.87, rows=480)] * 5
+    rmse = Spread(mean=30411.0, deviation=811.0)
+    return Folds(5, each, Spread(9.2e8, 0.0), rmse, Spread(21400.0, 0.0), Spread(0.87, 0.0))
+
+
+def _by_category() -> dict[str, list[Level]]:
+    means = (("north", 1204.2), ("south", -2210.0), (None, 0.0))
+    levels = [Level(level, rows=120, mean=mean, rmse=31234.5) for level, mean in means]
+    return {"region": levels, "heating": levels[:2]}
+
+
+def _worst_row(row: int) -> WorstRow:
+    ids = {"parcel": f"PX-{row:05}", "street and number": f"Long Street {row}"}
+    return WorstRow(row, ids, actual=755000.0, predicted=431022.7, error=-323977.3)
+
+
+def _importance(place: int, name: str) -> ColumnImportance:
+    return ColumnImportance(name, 6e8 * 0.6**place - 2e6, deviation=3e7 * 0.8**place)

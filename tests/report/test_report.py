@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errors import RunError
+from report.report import Report
+from tests.report.samples import full, minimal
+
+
+@pytest.mark.parametrize("report", [minimal(), full()], ids=["minimal", "full"])
+def test_read_as_it_was_written(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(report.to_json()))
+    assert Report.read(tmp_path) == report
+
+
+def test_keys_that_scripts_rely_on() -> None:
+    values = full().to_json()
+    assert values["metrics"]["test"].keys() == {"mse", "rmse", "mae", "r2", "rows"}
+    assert values["optimum"]["train_mse"] == 8.97e8
+    assert values["optimum"]["gap"] == 0.0032
+    assert values["best_line"]["test"] == {"mse": 9.5e8, "improvement": 0.042}
+    assert "optimum" not in minimal().to_json()
+    assert "best_line" not in minimal().to_json()
+
+
+def test_the_last_part_is_told_by_its_name() -> None:
+    report = full()
+    assert report.last_part == "test"
+    backwards = dict(reversed(report.metrics.items()))
+    assert replace(report, metrics=backwards).last_part == "test"
+    assert minimal().last_part == "train"
+
+
+def changed(**values: Any) -> str:
+    return json.dumps(full().to_json() | values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no report .*run that recipe again"),
+        ("[]", "is no report .*run that recipe again"),
+        ("\\udcff", "is no report"),
+        (
+            changed(best={"epoch": 1, "value": 2.0}),
+            r"of this version \(best.metric: Field required",
+        ),
+        (changed(optimum=3), r"optimum: Input should be"),
+        (changed(optimum={"gap": 0.1}), r"optimum.metric: Field required"),
+        (changed(best_line=[1]), r"best_line: Input should be"),
+        (changed(best_line={"test": None}), r"best_line.test: Input should be"),
+        (changed(metrics={"test": {"rmse": "a"}}), r"metrics.test"),
+    ],
+)
+def test_what_is_no_report(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(RunError, match=message):
+        Report.read(tmp_path)
+
+
+def test_no_report_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="expected the folder of a finished run"):
+        Report.read(tmp_path)
