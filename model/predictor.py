@@ -155,13 +155,13 @@ class Predictor:
         A cell means what it means in a file: padded, missing, boolean, a time. Raises TableError
         for a column that is not there, and for the first wrong cell. Needs polars and reader/.
         """
-        from reader import frame
         from reader.formats import Reading
+        from reader.frame import encode
         from reader.kinds import Encoder
 
         may_be_empty = self.contract["may_be_empty"]
         encoders = [Encoder(column, may_be_empty) for column in self._schema.features]
-        return frame.encode(table, encoders, Reading(**self.contract["reading"]))
+        return encode(table, encoders, Reading(**self.contract["reading"]))
 
     @cached_property
     def _schema(self) -> Schema:
