@@ -20,7 +20,8 @@ from errors import DeviceError, ExportError
 
 if TYPE_CHECKING:
     from reader.frame import Frame
-    from reader.schema import Schema
+    from reader.kinds import Levels
+    from reader.schema import Column
 
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
@@ -160,14 +161,17 @@ class Predictor:
         from reader.kinds import Encoder
 
         may_be_empty = self.contract["may_be_empty"]
-        encoders = [Encoder(column, may_be_empty) for column in self._schema.features]
+        encoders = [Encoder(column, may_be_empty, levels) for column, levels in self._columns]
         return encode(table, encoders, Reading(**self.contract["reading"]))
 
     @cached_property
-    def _schema(self) -> Schema:
+    def _columns(self) -> list[tuple[Column, Levels]]:
+        """The features of the table; to make codes of many levels takes long."""
+        from reader.kinds import Levels
         from reader.schema import Schema
 
-        return Schema.read(self.contract["schema"])
+        features = Schema.read(self.contract["schema"]).features
+        return [(column, Levels(column.levels, closed=True)) for column in features]
 
 
 def available_cores() -> int:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError
-from reader.formats import EVEN, Reading, Survey, typed_cells
+from reader.formats import EVEN, Reading, Survey, typed_cells, typed_numbers
 from reader.kinds import Encoder
 from reader.rows import ROWS_PER_BATCH, Layout
 from reader.schema import did_you_mean
@@ -116,13 +116,12 @@ class _FrameFile:
         return tuple(self.cells_of)
 
     def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
-        return None
+        return None if texts else typed_numbers(self._frame(columns), columns, texts)
 
     def cells(
         self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
     ) -> pl.LazyFrame:
-        frame = pl.DataFrame([self._column(name) for name in columns])
-        return typed_cells(self.path, frame.lazy(), columns, times)
+        return typed_cells(self.path, self._frame(columns), columns, times)
 
     def survey(self) -> Survey:
         return EVEN
@@ -141,6 +140,9 @@ class _FrameFile:
         yield json.dumps(types).encode()
         for rows in frame.iter_slices(ROWS_PER_BATCH):
             yield rows.write_csv(include_header=False, null_value="\0").encode()
+
+    def _frame(self, columns: Sequence[str]) -> pl.LazyFrame:
+        return pl.DataFrame([self._column(name) for name in columns]).lazy()
 
     def _is_readable(self, name: str) -> bool:
         try:

@@ -91,25 +91,28 @@ class Levels:
     def __init__(self, texts: Iterable[str | None] = (), closed: bool = False) -> None:
         self.texts: list[str | None] = list(texts)
         self.closed = closed
-        self._known = set(self.texts)
+        self._codes = {text: code for code, text in enumerate(self.texts, start=1)}
 
     def encode(self, column: str, cells: pl.Series) -> pl.Series:
         """Float32 codes. Raises TableError for more than MOST_LEVELS levels."""
         if not self.closed:
-            new = [text for text in cells.unique(maintain_order=True) if text not in self._known]
-            self.texts += new
-            self._known.update(new)
+            for text in cells.unique(maintain_order=True):
+                if text not in self._codes:
+                    self.texts.append(text)
+                    self._codes[text] = len(self.texts)
         if len(self.texts) > MOST_LEVELS:
             raise TableError(
                 f"column {column}: found more than {MOST_LEVELS:,} different texts; leave it out "
                 f"(data.exclude), or pass it through as an id (data.kinds: {{{column}: id}})"
             )
-        codes = {text: index for index, text in enumerate(self.texts, start=1)}
-        empty = codes.pop(None, 0)
+        if len(cells) <= len(self._codes):
+            return pl.Series([self._codes.get(text, 0) for text in cells], dtype=pl.Float32)
+        codes = {text: code for text, code in self._codes.items() if text is not None}
         found = cells.replace_strict(
             list(codes), list(codes.values()), default=0, return_dtype=pl.Float32
         )
-        return found.zip_with(cells.is_not_null(), pl.Series([empty], dtype=pl.Float32))
+        empty = pl.Series([self._codes.get(None, 0)], dtype=pl.Float32)
+        return found.zip_with(cells.is_not_null(), empty)
 
 
 class Encoder:

@@ -270,12 +270,13 @@ def test_dates(dates: list[date], holes: list[bool], ways: list[Way]) -> None:
 @pytest.mark.parametrize("hole", [None, math.nan, pandas.NaT, pandas.NA, np.datetime64("NaT")])
 def test_holes(hole: Any) -> None:
     """Whatever stands for nothing, alone or among texts, is the cell that is not there."""
-    texts = [way for way in WAYS if way[0].kind != "numeric"]
+    some = WAYS[::3]
+    texts = [way for way in some if way[0].kind != "numeric"]
     agree([None], ["t.parquet"], ["list", "pandas objects"], [{"c": [hole]}], texts)
     pair = {"c": ["north", hole]}
-    agree(["north", None], list(FILES), more=[pair, {"c": pandas.Series(pair["c"])}])
+    agree(["north", None], list(FILES), more=[pair, {"c": pandas.Series(pair["c"])}], ways=some)
     if hole is not math.nan:
-        agree([None], ["t.parquet"], more=[{"c": [hole]}])
+        agree([None], ["t.parquet"], more=[{"c": [hole]}], ways=some)
 
 
 def test_nan_of_pandas_is_a_hole_and_another_is_what_the_reading_says() -> None:
