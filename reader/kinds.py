@@ -22,6 +22,7 @@ BOOLEANS = dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
 DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
 CLOCKS = (" %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M:%S%.f%#z", "T%H:%M:%S%.f%#z", " %H:%M", "T%H:%M")
 FORMATS = [*DAYS, *map("".join, product(DAYS, CLOCKS))]
+NAN = r"^[+-]?(?i:nan)$"  # what reads as one, however it is written
 YEAR_FIRST = r"^\d{4}\D"
 ID_NAME = re.compile(r"(^|[\W_])(id|uuid|guid)$|编号$|序号$", re.IGNORECASE)
 ID_IN_CAMEL_CASE = re.compile(r"[a-z]I[dD]$")
@@ -231,8 +232,11 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
         return cells
     if cells.dtype == pl.String and reading.decimal_comma:
         cells = cells.str.replace(",", ".", literal=True)
-    if cells.dtype.is_float() and {"nan", "NaN"} & set(reading.missing):
-        cells = cells.fill_nan(None)
+    if {"nan", "NaN"} & set(reading.missing):
+        if cells.dtype == pl.String:
+            cells = cells.set(cells.str.contains(NAN), None)
+        elif cells.dtype.is_float():
+            cells = cells.fill_nan(None)
     if not (marks := finite_marks(reading)):
         return cells
     numbers = cells.cast(pl.Float32, strict=False)

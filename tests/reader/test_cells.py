@@ -40,8 +40,11 @@ WAYS = [*product(COLUMNS, MISSING, (True, False))]
 Way = tuple[Column, Sequence[str], bool]
 Outcome = tuple[float | None, ...] | str
 REFUSED = "refused"
+MARK = (
+    "\ufeff"  # of byte order, which Polars drops before the first row, as it does before a header
+)
 
-TEXTS = r"""north| north ||  |NA| NA|na|null|NaN|nan|-nan|N/A|None|é|😀|"|""|a "quoted" cell|'|,|;|a,b|#|\|\N
+TEXTS = r"""north| north ||  |NA| NA|na|null|NaN|nan|-nan|NAN|+nAn|N/A|None|é|😀|"|""|a "quoted" cell|'|,|;|a,b|#|\|\N
  yes|YES|Yes |no|True| TRUE|t|f|1|0|1.0|0.0|01|2|是|否|soon|# 1
 -999|-999.0| -999|-9.99e2|inf|-inf|Infinity|1e400|1e39|-1e39|3.4028235e38|1e-46|5e-324|1.5| 1.5
 1.5 |1,5|1.500,5|+3|-0|.5|5.|1_0|0x10|1d5|1e5|١|٣|½|1 000|3|3.0|0.1|16777217|123456789012345678901234567890
@@ -160,11 +163,14 @@ def test_hostile_texts() -> None:
 
 def test_hostile_texts_one_by_one() -> None:
     """A column of one text may become something else than a column of many."""
-    for number, cell in enumerate(HOSTILE):
-        agree([cell], ["t.csv"], ["list", "pandas"], ways=[WAYS[number % len(WAYS)]])
+    for number, cell in enumerate(cell for cell in HOSTILE if not cell.startswith(MARK)):
+        ways = [WAYS[number % len(WAYS)], WAYS[0]]
+        agree([cell], ["t.csv"], ["list", "pandas"], ways=ways)
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9)
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=["\0", MARK]), max_size=9
+)
 NUMBER = st.floats().map(repr) | st.integers().map(str) | st.decimals().map(str)
 PADDING = st.text(" \t\u00a0\u3000", max_size=2)
 PADDED = st.tuples(PADDING, NUMBER | st.sampled_from(HOSTILE), PADDING).map("".join)
