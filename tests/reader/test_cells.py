@@ -252,7 +252,8 @@ def test_moments(
         {"c": local},
         {"c": [cell and cell.isoformat() for cell in local]},
         {"c": series.dt.tz_localize("UTC").dt.tz_convert(zone)},
-        pl.DataFrame({"c": cells}).with_columns(pl.col("c").dt.replace_time_zone("UTC")),
+        pl.DataFrame({"c": pl.Series(cells).dt.replace_time_zone("UTC")}),
+        {"c": pl.Series(cells).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")},
     ]
     typed = [{"c": stamps}, {"c": list(stamps)}, {"c": list(series)}]
     texts = [{"c": written}, {"c": [cell and str(cell) for cell in cells]}]

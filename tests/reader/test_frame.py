@@ -127,6 +127,14 @@ def test_what_cells_become() -> None:
     assert [(e.missing, e.unknown) for e in encoders] == [(1, 1), (1, 0), (1, 0)]
 
 
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "25s"])
+def test_moments_of_any_unit(unit: str) -> None:
+    moments = np.array(["1970-01-01", "NaT"], dtype=f"datetime64[{unit}]")
+    for cells in (moments, list(moments), moments.astype(moments.dtype.newbyteorder(">"))):
+        rows = encode({"sold": cells}, [Encoder(SOLD, True)], Reading())
+        np.testing.assert_array_equal(rows, [[1970, 1, 4, -10_957], [NAN] * 4])
+
+
 def test_no_rows() -> None:
     found = encode({"sold": [], "area": ()}, [Encoder(SOLD), numeric("area")], Reading())
     assert found.shape == (0, 5)
