@@ -7,27 +7,27 @@ python infer.py --model runs/boston --verify
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import shutil
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError, UserError
+from model.monitor import Monitor
 from model.predictor import Predictor, find_export, read_contract
 from reader.formats import Reading
 from reader.kinds import Encoder
 from reader.metrics import Sums
+from reader.parallel import read_ahead
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
 from reader.schema import Column, Schema
 from reader.table import Table, open_like
@@ -43,10 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.input is None:
             return 0
         with input_file(options.input) as source, output_file(options.output, source) as output:
-            contract = read_contract(find_export(options.model))
-            schema, reading = Schema.read(contract["schema"]), Reading(**contract["reading"])
-            table = open_like(source, schema, reading)
-            predict(options, contract, schema, table, output)
+            predict(options, source, output)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -138,22 +135,20 @@ def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def predict(
-    options: argparse.Namespace,
-    contract: dict[str, Any],
-    schema: Schema,
-    table: Table,
-    output: BinaryIO,
-) -> None:
+def predict(options: argparse.Namespace, source: Path, output: BinaryIO) -> None:
     """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
     what is unlike training, and print metrics, where the target is known."""
+    contract = read_contract(find_export(options.model))
+    schema = Schema.read(contract["schema"])
+    table = open_like(source, schema, Reading(**contract["reading"]))
     known, flag = schema.target in table.columns, options.on_error == "flag"
-    monitor = Monitor(schema, contract)
+    encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
     target = [Encoder(Column(schema.target, "target"), may_be_empty=True)] if known else []
     ids = tuple(name for name in schema.ids if name in table.columns)
-    layout = Layout((*monitor.encoders, *target), ids, flag)
-    sums, wrong = Sums(), 0
-    with read_ahead(table.batches(layout), len(layout.names)) as batches:
+    layout = Layout((*encoders, *target), ids, flag)
+    monitor, sums, wrong = Monitor(contract), Sums(), 0
+    most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
+    with read_ahead(table.batches(layout), most) as batches:
         predictor = load(options)
         header = [*ids, *predictor.outputs, *["error"] * flag]
         output.write(pl.DataFrame(schema=header).write_csv().encode())
@@ -163,32 +158,15 @@ def predict(
             features[list(errors)] = 0
             found = predictor.predict_outputs(features)
             output.write(as_csv(dict(zip(predictor.outputs, found.T, strict=True)), batch, flag))
-            monitor.add(
-                np.delete(features, list(errors), axis=0) if errors else features, len(rows)
-            )
+            right = np.delete(features, list(errors), axis=0) if errors else features
+            monitor.add(right, wrong=len(errors))
             wrong += len(errors)
             if known:
                 at = np.isfinite(rows[:, -1])
                 sums.add(rows[at, -1], found[at, 0])
+    for encoder in encoders:
+        monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
     report(schema, table, monitor, sums, wrong)
-
-
-@contextmanager
-def read_ahead(batches: Iterator[Batch], columns: int) -> Iterator[Iterator[Batch]]:
-    """The batches, read from now on by a thread of their own, about CELLS_AHEAD cells ahead."""
-    with ThreadPoolExecutor(1) as reader:
-        most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * columns))
-        ahead = deque(reader.submit(next, batches, None) for _ in range(most))
-
-        def in_order() -> Iterator[Batch]:
-            while batch := ahead.popleft().result():
-                ahead.append(reader.submit(next, batches, None))
-                yield batch
-
-        try:
-            yield in_order()
-        finally:
-            reader.shutdown(cancel_futures=True)
 
 
 def as_csv(found: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
@@ -196,13 +174,10 @@ def as_csv(found: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> b
     lines = {name: batch.ids[name] for name in batch.ids.columns}
     lines |= {name: pl.Series(values) for name, values in found.items()}
     if flag:
-        rows, errors = len(batch.rows), batch.errors
-        reasons = [errors.get(row) for row in range(rows)] if errors else [None]
-        lines["error"] = pl.Series(reasons, dtype=pl.String).extend_constant(
-            None, rows - len(reasons)
-        )
-        wrong = lines["error"].is_not_null()
-        lines |= {name: lines[name].set(wrong, None) for name in found}
+        wrong, reasons = list(batch.errors), list(batch.errors.values())
+        empty = pl.repeat(None, len(batch.rows), dtype=pl.String, eager=True)
+        lines["error"] = empty.scatter(wrong, reasons) if wrong else empty
+        lines |= {name: lines[name].scatter(wrong, None) for name in found if wrong}
     return pl.DataFrame(lines).write_csv(include_header=False).encode()
 
 
@@ -224,50 +199,6 @@ def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: in
         notes.append(str(sums.metrics()))
     if notes:
         print(*notes, sep="\n", file=sys.stderr)
-
-
-class Monitor:
-    """Counts what is unlike the training rows: values out of range, missing, of unknown level."""
-
-    def __init__(self, schema: Schema, contract: dict[str, Any]) -> None:
-        self.encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
-        self.names, self.shares = schema.packed, contract["shares"]
-        trained = contract["statistics"]["columns"]
-        anything = {"minimum": -np.inf, "maximum": np.inf}  # of codes
-        self.low = np.array([trained.get(name, anything)["minimum"] for name in self.names])
-        self.high = np.array([trained.get(name, anything)["maximum"] for name in self.names])
-        self.outside = np.zeros(len(self.names), dtype=np.int64)
-        self.rows = 0
-
-    def add(self, features: NDArray[np.float32], rows: int) -> None:
-        self.rows += rows
-        self.outside += ((features < self.low) | (features > self.high)).sum(axis=0)
-
-    def warnings(self) -> Iterator[str]:
-        """A line for each column, and each thing, that is unlike training."""
-        for name, count, low, high in zip(
-            self.names, self.outside, self.low, self.high, strict=True
-        ):
-            if count:
-                yield (
-                    f"{name}: {count:,} of {self.rows:,} values outside the range "
-                    f"that the model was trained on, {low:g} to {high:g}"
-                )
-        for encoder in self.encoders:
-            shares = self.shares[encoder.column.name]
-            for what, found in (("missing", encoder.missing), ("unknown", encoder.unknown)):
-                if self._is_far_above(found, shares[what]):
-                    yield (
-                        f"{encoder.column.name}: {found:,} of {self.rows:,} values {what} "
-                        f"({found / self.rows:.1%}); in training {shares[what]:.1%}"
-                    )
-
-    def _is_far_above(self, count: int, share: float) -> bool:
-        """More than half as much again as in training, and more than chance would explain: three
-        standard deviations of a binomial count."""
-        expected = self.rows * share
-        chance = 3 * math.sqrt(expected * (1 - share))
-        return count > max(1.5 * expected, expected + chance)
 
 
 if __name__ == "__main__":

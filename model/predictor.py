@@ -1,6 +1,6 @@
 """An exported model: checked, loaded, and asked for predictions.
 
-Needs numpy and paddle, and no other file of this project.
+Needs numpy, paddle and errors.py; `Predictor.encode` needs polars and reader/ too.
 """
 
 from __future__ import annotations
@@ -8,27 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from errors import DeviceError, ExportError
 
+if TYPE_CHECKING:
+    from reader.frame import Frame
+    from reader.kinds import Levels
+    from reader.schema import Column
+
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
 FORMAT = 3
 ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
 ROWS_FOR_ALL_CORES = 8_192  # with fewer, cores wait for each other longer than they work
-TRUE, FALSE = (
-    (True, "true", "yes", "t", "y", "1", "是"),
-    (False, "false", "no", "f", "n", "0", "否"),
-)
 
 
 def read_contract(folder: Path) -> dict[str, Any]:
@@ -150,63 +149,29 @@ class Predictor:
             )
         return len(rows), worst
 
-    def encode(self, table: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
-        """The rows that `predict` takes, of columns by name as the table has them.
+    def encode(self, table: Frame) -> NDArray[np.float32]:
+        """The rows that `predict` takes, float32 [N, D], of a table with columns by name: a
+        dictionary of lists or arrays, or a data frame of pandas, Polars or Arrow.
 
-        Cells are numbers, booleans, texts, or datetimes (no other time zone than UTC); None is a
-        missing one. Raises ValueError for a column that is not there, and for a wrong cell.
+        A cell means what it means in a file: padded, missing, boolean, a time. Raises TableError
+        for a column that is not there, and for the first wrong cell. Needs polars and reader/.
         """
-        packed: list[NDArray[np.float32]] = []
-        for column in self.contract["schema"]["columns"]:
-            name, kind = column["name"], column["kind"]
-            if kind in ("id", "ignored", "target"):
-                continue
-            if name not in table:
-                raise ValueError(f"no column {name}; found {', '.join(table)}")
-            try:
-                packed += _encode(column, table[name])
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"column {name} ({kind}): {error}") from None
-        return np.column_stack(packed)
+        from reader.formats import Reading
+        from reader.frame import encode
+        from reader.kinds import Encoder
 
+        may_be_empty = self.contract["may_be_empty"]
+        encoders = [Encoder(column, may_be_empty, levels) for column, levels in self._columns]
+        return encode(table, encoders, Reading(**self.contract["reading"]))
 
-def _encode(column: dict[str, Any], cells: Sequence[Any]) -> list[NDArray[np.float32]]:
-    """The numbers that the cells of one column become, NaN where one is missing."""
-    if column["kind"] == "categorical":
-        codes = {text: code for code, text in enumerate(column.get("levels", []), start=1)}
-        found = [codes.get(cell if cell is None else str(cell), 0) for cell in cells]
-        return [np.array(found, dtype=np.float32)]
-    if column["kind"] == "boolean":
-        known = {None: np.nan} | dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
-        lowered = [cell.lower() if isinstance(cell, str) else cell for cell in cells]
-        return [np.array([known[cell] for cell in lowered], dtype=np.float32)]
-    if column["kind"] == "numeric":
-        return [np.array([np.nan if c is None else float(c) for c in cells], dtype=np.float32)]
-    moments = [_moment(c, column["format"]) if isinstance(c, str) else c for c in cells]
-    parts = [_time(moment, datetime.fromisoformat(column["origin"])) for moment in moments]
-    return [np.array([part[n] for part in parts], dtype=np.float32) for n in column["parts"]]
+    @cached_property
+    def _columns(self) -> list[tuple[Column, Levels]]:
+        """The features of the table; to make codes of many levels takes long."""
+        from reader.kinds import Levels
+        from reader.schema import Schema
 
-
-def _moment(text: str, written: str) -> datetime:
-    """A time as the table has it; of UTC where it names its offset."""
-    if written.startswith("%Y-%m-%d"):
-        moment = datetime.fromisoformat(text)
-    else:
-        moment = datetime.strptime(text, written.replace("%.f", "").replace("%#z", "%z"))
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-
-
-def _time(moment: datetime | None, origin: datetime) -> dict[str, float]:
-    """The parts of a time; `elapsed` in days since the origin."""
-    if moment is None:
-        return dict.fromkeys(("year", "month", "day_of_week", "hour", "elapsed"), np.nan)
-    return {
-        "year": moment.year,
-        "month": moment.month,
-        "day_of_week": moment.isoweekday(),
-        "hour": moment.hour,
-        "elapsed": (moment - origin) / timedelta(days=1),
-    }
+        features = Schema.read(self.contract["schema"]).features
+        return [(column, Levels(column.levels, closed=True)) for column in features]
 
 
 def available_cores() -> int:

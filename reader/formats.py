@@ -41,11 +41,12 @@ class Reading:
     missing: Sequence[str] = ("",)
 
 
-class Source(Protocol):
-    """One file of a table."""
+class TableFile(Protocol):
+    """One file of a table, or a frame in memory (reader.frame) that reads like one."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path | str:
+        """Where it is, or what a message calls it."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...
@@ -57,12 +58,43 @@ class Source(Protocol):
         """The columns as float32, or text, by the shortest way, and `suspect` as below; it fails
         where a cell is no plain number, and gives null where one is missing. None: no such way."""
 
-    def cells(self, columns: Sequence[str], ragged: bool = False) -> pl.LazyFrame:
-        """The columns as they stand, named by position, and `suspect`: whether a row may be of the
-        wrong length. It fails where a row is too long, unless `ragged`."""
+    def cells(
+        self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
+    ) -> pl.LazyFrame:
+        """The columns as numbers or text, named by position, and `suspect`: whether a row may be of
+        the wrong length. Those of `times` stay moments where they are. It fails where a row is too
+        long, unless `ragged`."""
 
     def survey(self) -> Survey:
         """Where each row of `cells` stands, and which are none, or of the wrong length."""
+
+    def size(self) -> int:
+        """About how many bytes it has."""
+
+    def identity(self) -> list[Any] | None:
+        """JSON values that change when its content does; None where nothing tells."""
+
+    def content(self) -> Iterator[bytes]:
+        """All of it, for a checksum."""
+
+
+@dataclass(frozen=True)
+class _OnDisk:
+    """What a file on disk is known by."""
+
+    path: Path
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def identity(self) -> list[Any] | None:
+        stat = self.path.stat()
+        return [str(self.path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+    def content(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                yield block
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,9 @@ class Survey:
         return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
 
 
+EVEN = Survey(np.array([], dtype=np.int64), {}, None)  # of rows that cannot be blank or ragged
+
+
 class Record(NamedTuple):
     """A row as a text file has it, from line `line` to line `end`; a blank line has no cells."""
 
@@ -88,10 +123,9 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TextFile:
+class TextFile(_OnDisk):
     """Cells between separators, or between runs of white space; perhaps compressed."""
 
-    path: Path
     columns: tuple[str, ...]
     separator: str
     reading: Reading
@@ -124,7 +158,9 @@ class TextFile:
             **options,
         )
 
-    def cells(self, columns: Sequence[str], ragged: bool = False) -> pl.LazyFrame:
+    def cells(
+        self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
+    ) -> pl.LazyFrame:
         positions = [self.columns.index(name) for name in columns]
         width = len(self.columns)
         if self.separator != WHITE_SPACE:
@@ -160,34 +196,53 @@ class TextFile:
 
 
 @dataclass(frozen=True)
-class TypedFile:
+class TypedFile(_OnDisk):
     """Parquet, Arrow or JSON lines: columns that have names and types of their own."""
 
-    path: Path
     columns: tuple[str, ...]
     frame: pl.LazyFrame
     reading: Reading
 
     def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
-        return None
+        return typed_numbers(self.frame, columns, texts)
 
-    def cells(self, columns: Sequence[str], ragged: bool = False) -> pl.LazyFrame:
-        schema = self.frame.collect_schema()
-        for name in columns:
-            kind = schema[name]
-            if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
-                raise TableError(
-                    f"{self.path}, column {name}: found {kind}, expected numbers, texts or times; "
-                    "train without the column (data.exclude)"
-                )
-        named = {
-            str(index): pl.col(name) if schema[name].is_numeric() else pl.col(name).cast(pl.String)
-            for index, name in enumerate(columns)
-        }
-        return self.frame.select(**named, suspect=pl.lit(False))
+    def cells(
+        self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
+    ) -> pl.LazyFrame:
+        return typed_cells(self.path, self.frame, columns, times)
 
     def survey(self) -> Survey:
-        return Survey(np.array([], dtype=np.int64), {}, None)
+        return EVEN
+
+
+def typed_numbers(
+    frame: pl.LazyFrame, columns: Sequence[str], texts: Collection[str]
+) -> pl.LazyFrame | None:
+    """`TableFile.numbers` of a frame that has types: where they are all those of numbers."""
+    schema = frame.collect_schema()
+    if texts or not all(schema[name].is_numeric() for name in columns):
+        return None
+    cells = {str(index): pl.col(name).cast(pl.Float32) for index, name in enumerate(columns)}
+    return frame.select(**cells, suspect=pl.lit(False))
+
+
+def typed_cells(
+    path: Path | str, frame: pl.LazyFrame, columns: Sequence[str], times: Collection[str]
+) -> pl.LazyFrame:
+    """`TableFile.cells` of a frame that has types. Raises TableError for a type that is none of
+    numbers, texts and times."""
+    schema = frame.collect_schema()
+    cells = {}
+    for index, name in enumerate(columns):
+        kind = schema[name]
+        if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
+            raise TableError(
+                f"{path}, column {name}: found {kind}, expected numbers, texts or times; "
+                "train without the column (data.exclude)"
+            )
+        as_it_is = kind.is_numeric() or (name in times and kind in (pl.Date, pl.Datetime))
+        cells[str(index)] = pl.col(name) if as_it_is else pl.col(name).cast(pl.String)
+    return frame.select(**cells, suspect=pl.lit(False))
 
 
 class _Lines:

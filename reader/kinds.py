@@ -16,11 +16,14 @@ from reader.schema import Column, is_number
 
 MOST_LEVELS = 100_000
 ORIGIN = "2000-01-01"  # the same for every table: a first date would tell of rows held out
-TRUE, FALSE = ("true", "yes", "t", "y", "1", "是"), ("false", "no", "f", "n", "0", "否")
+TRUE = ("true", "yes", "t", "y", "1", "1.0", "是")  # 1.0: pandas turns 1 into it beside a hole
+FALSE = ("false", "no", "f", "n", "0", "0.0", "否")
 BOOLEANS = dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
 DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
 CLOCKS = (" %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M:%S%.f%#z", "T%H:%M:%S%.f%#z", " %H:%M", "T%H:%M")
 FORMATS = [*DAYS, *map("".join, product(DAYS, CLOCKS))]
+NAN = r"^[+-]?(?i:nan)$"  # what reads as one, however it is written
+YEAR_FIRST = r"^\d{4}\D"
 ID_NAME = re.compile(r"(^|[\W_])(id|uuid|guid)$|编号$|序号$", re.IGNORECASE)
 ID_IN_CAMEL_CASE = re.compile(r"[a-z]I[dD]$")
 FEW = 20  # rows that may all differ in a column that is no identifier
@@ -54,7 +57,7 @@ def time_column(name: str, cells: pl.Series, time_format: str | None) -> Column 
     if not len(cells):
         return None
     for candidate in [time_format] if time_format else FORMATS:
-        moments = _moments(cells, candidate).drop_nulls()
+        moments = _parse(cells, candidate).drop_nulls()
         if len(moments) and 2 * len(moments) >= len(cells):
             clock = ("hour",) if any(sign in candidate for sign in ("%H", "%I", "%T")) else ()
             parts = ("year", "month", "day_of_week", *clock, "elapsed")
@@ -89,25 +92,28 @@ class Levels:
     def __init__(self, texts: Iterable[str | None] = (), closed: bool = False) -> None:
         self.texts: list[str | None] = list(texts)
         self.closed = closed
-        self._known = set(self.texts)
+        self._codes = {text: code for code, text in enumerate(self.texts, start=1)}
 
     def encode(self, column: str, cells: pl.Series) -> pl.Series:
         """Float32 codes. Raises TableError for more than MOST_LEVELS levels."""
         if not self.closed:
-            new = [text for text in cells.unique(maintain_order=True) if text not in self._known]
-            self.texts += new
-            self._known.update(new)
+            for text in cells.unique(maintain_order=True):
+                if text not in self._codes:
+                    self.texts.append(text)
+                    self._codes[text] = len(self.texts)
         if len(self.texts) > MOST_LEVELS:
             raise TableError(
                 f"column {column}: found more than {MOST_LEVELS:,} different texts; leave it out "
                 f"(data.exclude), or pass it through as an id (data.kinds: {{{column}: id}})"
             )
-        codes = {text: index for index, text in enumerate(self.texts, start=1)}
-        empty = codes.pop(None, 0)
+        if len(cells) <= len(self._codes):
+            return pl.Series([self._codes.get(text, 0) for text in cells], dtype=pl.Float32)
+        codes = {text: code for text, code in self._codes.items() if text is not None}
         found = cells.replace_strict(
             list(codes), list(codes.values()), default=0, return_dtype=pl.Float32
         )
-        return found.zip_with(cells.is_not_null(), pl.Series([empty], dtype=pl.Float32))
+        empty = pl.Series([self._codes.get(None, 0)], dtype=pl.Float32)
+        return found.zip_with(cells.is_not_null(), empty)
 
 
 class Encoder:
@@ -134,7 +140,7 @@ class Encoder:
 
     def encode(self, cells: pl.Series) -> list[pl.Series]:
         """Float32 columns named as `column.packed`; null or NaN where a cell is null or wrong."""
-        if not self.reads_numbers and cells.dtype != pl.String:
+        if not self.reads_numbers and cells.dtype not in (pl.String, pl.Date, pl.Datetime):
             cells = cells.cast(pl.String)
         found = self._encode(cells)
         return [part.alias(name) for part, name in zip(found, self.column.packed, strict=True)]
@@ -177,13 +183,48 @@ class Encoder:
 
 
 def _moments(cells: pl.Series, time_format: str) -> pl.Series:
-    """Datetimes, of UTC where the cells name their offset; null where a cell is none."""
-    found = cells.str.to_datetime(time_format, strict=False, time_unit="us")
-    return found.dt.replace_time_zone(None)
+    """Datetimes, of UTC where the cells name their offset; null where a cell is none.
+
+    Texts of a column whose format has the year first may have any other such format: these cannot
+    be taken for each other.
+    """
+    if cells.dtype != pl.String:
+        return _of_utc(cells).cast(pl.Datetime("us"))
+    found = _parse(cells, time_format)
+    if time_format not in FORMATS or found.null_count() == cells.null_count():
+        return found
+    left = (found.is_null() & cells.str.contains(YEAR_FIRST).fill_null(False)).arg_true()
+    for other in FORMATS:
+        if not len(left):
+            break
+        moments = _parse(cells.gather(left), other)
+        found = found.scatter(left, moments)
+        left = left.filter(moments.is_null())
+    return found
+
+
+def _parse(cells: pl.Series, time_format: str) -> pl.Series:
+    return _of_utc(cells.str.to_datetime(time_format, strict=False, time_unit="us"))
+
+
+def as_text(cells: pl.Series) -> pl.Series:
+    """Moments as their text, of UTC; anything else as it is."""
+    return _of_utc(cells).cast(pl.String) if cells.dtype in (pl.Date, pl.Datetime) else cells
+
+
+def _of_utc(moments: pl.Series) -> pl.Series:
+    """Dates and datetimes without a time zone."""
+    if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone:
+        return moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return moments
 
 
 def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
-    """The cells with null wherever one is missing: a text, or in a numeric column a number."""
+    """The cells with null wherever one is missing; texts, unless they are moments or `numeric`."""
+    if cells.dtype in (pl.Date, pl.Datetime):
+        return _without_marks(cells, reading)
+    if not numeric and cells.dtype != pl.String:
+        cells = (cells.fill_nan(None) if cells.dtype.is_float() else cells).cast(pl.String)
     if cells.dtype == pl.String:
         cells = cells.str.strip_chars()
         cells = cells.set(cells.is_in(list(reading.missing)), None)
@@ -191,13 +232,25 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
         return cells
     if cells.dtype == pl.String and reading.decimal_comma:
         cells = cells.str.replace(",", ".", literal=True)
-    if cells.dtype.is_float() and {"nan", "NaN"} & set(reading.missing):
-        cells = cells.fill_nan(None)
+    if {"nan", "NaN"} & set(reading.missing):
+        if cells.dtype == pl.String:
+            cells = cells.set(cells.str.contains(NAN), None)
+        elif cells.dtype.is_float():
+            cells = cells.fill_nan(None)
     if not (marks := finite_marks(reading)):
         return cells
     numbers = cells.cast(pl.Float32, strict=False)
     marked = numbers.is_in(pl.Series(marks, dtype=pl.Float32).implode())
     return cells.set(marked, None) if marked.any() else cells
+
+
+def _without_marks(moments: pl.Series, reading: Reading) -> pl.Series:
+    """Null where a moment is one of `reading.missing`, such as 1900-01-01."""
+    marks = [text for text in reading.missing if re.match(YEAR_FIRST, text)]
+    if not marks:
+        return moments
+    missing = _moments(pl.Series(marks), FORMATS[0]).drop_nulls()
+    return moments.set(_moments(moments, "").is_in(missing.implode()), None)
 
 
 def finite_marks(reading: Reading) -> list[float]:

@@ -23,7 +23,7 @@ from reader.schema import Column, Schema
 from reader.table import Table
 
 Matrix = NDArray[np.float32]
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 NUMBERS = 1 << 22  # of a piece
 FEW = 8
 LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
@@ -82,13 +82,15 @@ class Cache:
     folder: Path
     limit: int
 
-    def entry(self, table: Table, schema: Schema, may_be_empty: bool) -> Path:
+    def entry(self, table: Table, schema: Schema, may_be_empty: bool) -> Path | None:
         """The file for this table as it is now, read as it is: path, size and time of each file,
-        the columns, and how cells are read."""
-        stats = [(str(file.path.resolve()), file.path.stat()) for file in table.files]
+        the columns, and how cells are read. None for what is in memory already."""
+        files = [file.identity() for file in table.files]
+        if None in files:
+            return None
         key = {
             "format": CACHE_FORMAT,
-            "files": [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats],
+            "files": files,
             "columns": [file.columns for file in table.files],
             "schema": schema.describe(),
             "may be empty": may_be_empty,
@@ -120,7 +122,7 @@ def pack(
     file_rows = [0] * len(table.files)
     with ThreadPoolExecutor(2) as beside:
         sha256 = beside.submit(_digest, table)
-        if meanwhile and sum(file.path.stat().st_size for file in table.files) > LARGE:
+        if meanwhile and sum(file.size() for file in table.files) > LARGE:
             beside.submit(meanwhile)
         batches, kept, size = _counted(table, layout, file_rows), [], 0
         row = 4 * (len(schema.packed) + 1)
@@ -150,7 +152,7 @@ def _rows_by_size(table: Table) -> float:
         if isinstance(source, TextFile) and source.path.suffix not in COMPRESSED:
             with open(source.path, "rb") as file:
                 start = file.read(1 << 20)
-            rows += source.path.stat().st_size * start.count(b"\n") / max(1, len(start))
+            rows += source.size() * start.count(b"\n") / max(1, len(start))
     return rows
 
 
@@ -204,8 +206,7 @@ def _recall(entry: Path, schema: Schema) -> PackedTable | None:
 def _digest(table: Table) -> str:
     """SHA-256 of the table's files, one after the other."""
     digest = hashlib.sha256()
-    for source in table.files:
-        with open(source.path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+    for file in table.files:
+        for block in file.content():
+            digest.update(block)
     return digest.hexdigest()

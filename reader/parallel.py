@@ -1,4 +1,4 @@
-"""The same work on one block after the other, on all cores."""
+"""Work beside work: on one block after the other, on all cores; or a few blocks ahead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -26,3 +27,23 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+@contextmanager
+def read_ahead(items: Iterator[Item], most: int) -> Iterator[Iterator[Item]]:
+    """The items, read from now on by a thread of their own, at most so many ahead.
+
+    An error comes in its turn. Reading ends with the block.
+    """
+    with ThreadPoolExecutor(1) as reader:
+        ahead = deque(reader.submit(next, items, None) for _ in range(most))
+
+        def in_turn() -> Iterator[Item]:
+            while (item := ahead.popleft().result()) is not None:
+                ahead.append(reader.submit(next, items, None))
+                yield item
+
+        try:
+            yield in_turn()
+        finally:
+            reader.shutdown(cancel_futures=True)

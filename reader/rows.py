@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError
-from reader.formats import Reading, Source, Survey
+from reader.formats import Reading, Survey, TableFile
 from reader.kinds import Encoder, clean, finite_marks
 
 ROWS_PER_BATCH = 65_536
@@ -46,20 +46,24 @@ class Layout:
     def texts(self) -> set[str]:
         return {e.column.name for e in self.encoders if not e.reads_numbers} | set(self.ids)
 
+    @property
+    def times(self) -> set[str]:
+        return {e.column.name for e in self.encoders if e.column.kind == "time"} - set(self.ids)
 
-def read_batches(file: Source, layout: Layout) -> Iterator[Batch]:
+
+def read_batches(file: TableFile, layout: Layout) -> Iterator[Batch]:
     """Stream a file's rows, n <= ROWS_PER_BATCH at a time, in order; blank lines are no rows."""
     read = yield from _by_numbers(file, layout)
     if read is not None:
         yield from _by_cells(file, layout, read)
 
 
-def unreadable(file: Source, error: Exception) -> TableError:
+def unreadable(file: TableFile, error: Exception) -> TableError:
     reason = str(error).splitlines()[0]
     return TableError(f"{file.path}: cannot be read as a table: {reason}")
 
 
-def _by_numbers(file: Source, layout: Layout) -> Generator[Batch, None, int | None]:
+def _by_numbers(file: TableFile, layout: Layout) -> Generator[Batch, None, int | None]:
     """The shortest way, up to the first batch that is not plainly right.
 
     Returns how many rows it gave, or None where they were all.
@@ -87,11 +91,11 @@ def _by_numbers(file: Source, layout: Layout) -> Generator[Batch, None, int | No
     return None
 
 
-def _by_cells(file: Source, layout: Layout, first: int) -> Iterator[Batch]:
+def _by_cells(file: TableFile, layout: Layout, first: int) -> Iterator[Batch]:
     """From row `first` on, by the text of each cell."""
     survey: Survey | None = None
     try:
-        frame = file.cells(layout.names, ragged=layout.flag).slice(first)
+        frame = file.cells(layout.names, layout.times, layout.flag).slice(first)
         for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
             index = np.arange(first, first + len(cells))
             first += len(cells)
@@ -120,7 +124,7 @@ def _by_cells(file: Source, layout: Layout, first: int) -> Iterator[Batch]:
         raise unreadable(file, error) from None
 
 
-def _survey(file: Source, layout: Layout) -> Survey:
+def _survey(file: TableFile, layout: Layout) -> Survey:
     """Raises TableError at the first row of the wrong length, unless the layout flags it."""
     survey = file.survey()
     for row, message in survey.ragged.items():

@@ -14,14 +14,14 @@ from reader.formats import (
     SUFFIXES,
     Reading,
     Record,
-    Source,
+    TableFile,
     TextFile,
     find_files,
     format_of,
     scan_typed,
     sniff,
 )
-from reader.kinds import clean
+from reader.kinds import as_text, clean
 from reader.rows import Batch, Layout, read_batches, unreadable
 from reader.schema import Schema, did_you_mean, is_number
 
@@ -31,11 +31,12 @@ Names = Callable[[Path, Record], Sequence[str] | None]
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one file after the other; `columns` are those of the first, in its order."""
+    """The rows of one file after the other; `columns` are those of the first, in its order.
+    `path` says in messages which table it is."""
 
-    path: Path
+    path: Path | str
     columns: tuple[str, ...]
-    files: tuple[Source, ...]
+    files: tuple[TableFile, ...]
 
     def batches(self, layout: Layout) -> Iterator[Batch]:
         """Stream the rows in order, n <= ROWS_PER_BATCH at a time. Raises TableError at the first
@@ -53,11 +54,11 @@ class Table:
         whoever reads them all."""
         file = self.files[0]
         try:
-            frame = file.cells(columns, ragged=True).head(rows).collect()
+            frame = file.cells(columns, times=columns, ragged=True).head(rows).collect()
         except pl.exceptions.PolarsError as error:
             raise unreadable(file, error) from None
         return {
-            name: clean(frame[str(index)], file.reading, numeric=True)
+            name: clean(as_text(frame[str(index)]), file.reading, numeric=True)
             for index, name in enumerate(columns)
         }
 
@@ -113,7 +114,7 @@ def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) 
 
 def _open(path: Path, reading: Reading, names: Names) -> Table:
     """Open each file; `names` gives the columns of one whose first line is not a header."""
-    files: list[Source] = []
+    files: list[TableFile] = []
     for file in find_files(path):
         try:
             files.append(_open_file(file, reading, names))
@@ -127,7 +128,7 @@ def _open(path: Path, reading: Reading, names: Names) -> Table:
     return Table(path, files[0].columns, tuple(files))
 
 
-def _open_file(file: Path, reading: Reading, names: Names) -> Source:
+def _open_file(file: Path, reading: Reading, names: Names) -> TableFile:
     format_name = format_of(file, reading)
     if format_name not in SEPARATORS:
         typed = scan_typed(file, format_name, reading)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT, command
+
 ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson")
+ENCODING = {"reader.formats", "reader.frame", "reader.kinds", "reader.schema"}
 MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
     "reader": {"reader", "numpy", "polars"},
@@ -35,8 +38,9 @@ MAY_IMPORT = {
         *("latex2mathml", "markdown_it", "mdit_py_plugins", "pygments"),
     },
     "reader/dataset.py": {"reader", "numpy", "paddle"},
-    "model/predictor.py": {"numpy", "paddle"},
-    "infer.py": {"reader", "model.predictor", "numpy", "polars"},
+    "model/predictor.py": {"numpy", "paddle", *ENCODING},
+    "model/monitor.py": {"numpy"},
+    "infer.py": {"reader", "model.predictor", "model.monitor", "numpy", "polars"},
 }
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
@@ -64,6 +68,17 @@ def test_room_imports_as_the_plan_says(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     allowed = MAY_IMPORT.get(name) or MAY_IMPORT[name.split("/")[0]]
     assert [module for module in imports(path) if not may_import(module, allowed)] == []
+
+
+def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("errors.py", "model/predictor.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    done = command("-c", "import sys, model.predictor; print(*sys.modules)", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rooms = {name.split(".")[0] for name in done.stdout.split()}
+    assert rooms & {"errors", "model", "numpy"} == {"errors", "model", "numpy"}
+    assert not rooms & {"reader", "polars", "pandas", "paddle"}  # Paddle is for predictions alone
 
 
 def test_rooms_were_found() -> None:

@@ -16,7 +16,8 @@ import pytest
 import infer
 from errors import TableError
 from model.predictor import Predictor
-from reader.rows import NO_IDS, ROWS_PER_BATCH, Batch
+from reader.parallel import read_ahead
+from reader.rows import NO_IDS, Batch
 from tests.conftest import COLUMNS, ROOT, command
 
 TABLE = np.loadtxt("data/boston/housing.data")
@@ -36,7 +37,8 @@ def test_runs_with_the_training_code_deleted(boston_run: Path, tmp_path: Path) -
     shutil.copy(ROOT / "infer.py", tmp_path)
     shutil.copytree(ROOT / "reader", tmp_path / "reader")
     (tmp_path / "model").mkdir()
-    shutil.copy(ROOT / "model" / "predictor.py", tmp_path / "model")
+    for name in ("errors.py", "model/predictor.py", "model/monitor.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(boston_run / "export", tmp_path / "elsewhere")
     table = ROOT / "data" / "boston" / "housing.data"
     done = command("infer.py", "--model", "elsewhere", "--input", str(table), cwd=tmp_path)
@@ -189,10 +191,9 @@ def wait_until_read(batches: Batches, count: int) -> None:
     time.sleep(0.1)  # in which a thread that knows no bound would read on
 
 
-def test_batches_are_read_ahead_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infer, "CELLS_AHEAD", 3 * ROWS_PER_BATCH)
+def test_batches_are_read_ahead_up_to_a_bound() -> None:
     batches = Batches(most=100)
-    with infer.read_ahead(iter(batches), columns=1) as ahead:
+    with read_ahead(iter(batches), most=3) as ahead:
         wait_until_read(batches, 3)
         assert batches.read == 3
         next(ahead)
@@ -201,17 +202,16 @@ def test_batches_are_read_ahead_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_error_ahead_comes_in_its_turn() -> None:
-    with infer.read_ahead(iter(Batches(most=5)), columns=1) as ahead:
+    with read_ahead(iter(Batches(most=5)), most=256) as ahead:
         assert [next(ahead).rows[0, 0] for _ in range(5)] == [0, 1, 2, 3, 4]
         with pytest.raises(TableError, match="line 99"):
             next(ahead)
 
 
-def test_reading_ahead_ends_with_whoever_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infer, "CELLS_AHEAD", 10_000 * ROWS_PER_BATCH)
+def test_reading_ahead_ends_with_whoever_reads() -> None:
     batches = Batches(most=10_000)
     batches.pause = 0.001
-    with infer.read_ahead(iter(batches), columns=1) as ahead:
+    with read_ahead(iter(batches), most=10_000) as ahead:
         next(ahead)
     assert batches.read < 10_000
 

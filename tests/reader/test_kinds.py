@@ -53,6 +53,30 @@ def test_time_becomes_its_parts() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "moment"),
+    [
+        ("2000-01-02T12:00:00", 1.5),
+        ("2000-01-02T12:00:00Z", 1.5),
+        ("2000-01-02 12:00:00.000+01:00", 1.5 - 1 / 24),
+        ("2000-01-02", 1),
+        ("2000/01/02 12:00", 1.5),
+        ("2000年1月2日", 1),
+        ("00.1.2", None),
+        ("02.01.2000", None),
+    ],
+)
+def test_a_time_may_be_written_in_any_way_with_the_year_first(
+    cell: str, moment: float | None
+) -> None:
+    column = infer("t", pl.Series(["2024-01-01 12:00:00"]))
+    right = "2000-01-02 00:00:00"
+    found = encoded(column, [right, cell, None])[-1]
+    assert found == [1, moment and pytest.approx(moment), None]
+    other = of_kind("t", "time", pl.Series(["31.12.2024"]), "%d.%m.%Y")
+    assert encoded(other, ["2000-01-02"])[-1] == [None]
+
+
 def test_time_written_in_a_way_of_its_own() -> None:
     column = of_kind("t", "time", pl.Series(["31.12.2024"]), "%d.%m.%Y")
     assert encoded(column, ["02.01.2000"])[-1] == [1]
