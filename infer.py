@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError, UserError
+from files import drafted
 from model.monitor import Monitor
 from model.predictor import Predictor, find_export, read_contract
 from reader.formats import Reading
@@ -115,7 +116,7 @@ def input_file(name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
+def output_file(name: str, source: Path) -> Iterator[IO[bytes]]:
     """Standard output, or a file that gets its name only when everything is written."""
     if name == "-":
         yield sys.stdout.buffer
@@ -124,18 +125,14 @@ def output_file(name: str, source: Path) -> Iterator[BinaryIO]:
     path = Path(name)
     if path.exists() and path.samefile(source):
         raise TableError(f"{path}: is the input; choose another --output")
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        with draft.open("wb") as file:
+        with drafted(path) as file:
             yield file
-        draft.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
-def predict(options: argparse.Namespace, source: Path, output: BinaryIO) -> None:
+def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> None:
     """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
     what is unlike training, and print metrics, where the target is known."""
     contract = read_contract(find_export(options.model))

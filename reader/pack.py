@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
+from files import drafted
 from reader.formats import COMPRESSED, TextFile
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
@@ -167,22 +168,17 @@ def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Mat
 def _spill(entry: Path, kept: list[Matrix], batches: Iterable[Matrix]) -> None:
     """Write `kept`, then the rest of the batches; without its note the file is not valid yet."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    draft = entry.with_suffix(f".{os.getpid()}.draft")  # two runs may pack the same table
-    try:
-        with draft.open("wb") as file:
-            while kept:
-                _write(file, kept.pop(0))
-            for batch in batches:
-                _write(file, batch)
-        draft.replace(entry)
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafted(entry, suffix=f"{os.getpid()}.draft") as file:  # two runs may pack the same table
+        while kept:
+            _write(file, kept.pop(0))
+        for batch in batches:
+            _write(file, batch)
 
 
 def _annotate(entry: Path, note: dict[str, Any]) -> None:
-    draft = entry.with_suffix(f".{os.getpid()}.note")
-    draft.write_text(json.dumps(note | {"bytes": entry.stat().st_size}))
-    draft.replace(entry.with_suffix(".json"))
+    text = json.dumps(note | {"bytes": entry.stat().st_size})
+    with drafted(entry.with_suffix(".json"), suffix=f"{os.getpid()}.draft") as file:
+        file.write(text.encode())
 
 
 def _write(file: IO[bytes], batch: Matrix) -> None:

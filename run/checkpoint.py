@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from errors import RunError
-from run.folder import to_json, write_atomically
+from files import AlteredError, compare, drafted_folder, seal, to_json, unseal, write_atomically
 
 WEIGHTS, STATE = "weights.safetensors", "state.json"
 OPTIMIZER, BEST = "optimizer.safetensors", "best.safetensors"
@@ -29,8 +28,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`weights`, those of the `best` epoch so far (none before the first), the `optimizer`'s
-    running means, and `state`: JSON values, of which `step` counts the steps done."""
+    """`weights` with the network's buffers, those of the `best` epoch so far (none before the
+    first), the `optimizer`'s running means, and `state`: JSON values. Of these `step` and `epoch`
+    count what is done, `watched` names the metric whose `best_value` that of `best_epoch` is, and
+    `smaller_is_better` says how it is compared."""
 
     weights: Arrays
     optimizer: Arrays
@@ -64,14 +65,11 @@ class Checkpoints:
         state = checkpoint.state
         final, draft = self.folder / f"{STEP}{state['step']}", self.folder / ".draft"
         try:
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
-            contents = {WEIGHTS: save(dict(checkpoint.weights)), **self._others(checkpoint)}
-            for name, content in contents.items():
-                _write_through(draft / name, content)
-            _write_through(draft / STATE, _sealed(state, contents))
-            shutil.rmtree(final, ignore_errors=True)
-            draft.rename(final)
+            with drafted_folder(final, draft):
+                contents = {WEIGHTS: save(dict(checkpoint.weights)), **self._others(checkpoint)}
+                for name, content in contents.items():
+                    write_atomically(draft / name, content, to_disk=True)
+                write_atomically(draft / STATE, seal(state, contents), to_disk=True)
             _sync(self.folder)
             self._publish(checkpoint)
             for old in self._found()[self._keep :]:
@@ -82,23 +80,21 @@ class Checkpoints:
                 f"{error.strerror or error}; those before it are whole: mend the cause, then go on "
                 "with --resume"
             ) from None
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         self._mark(state)
 
     def newest(self) -> Checkpoint | None:
         """The last one that is whole; warns of those that are not."""
         for path in self._found():
             try:
-                found = _load(path)
+                checkpoint = _load(path)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 print(
                     f"warning: {path}: torn or altered ({error}); going back to the one before it",
                     file=sys.stderr,
                 )
                 continue
-            self._mark(found.state)
-            return found
+            self._mark(checkpoint.state)
+            return checkpoint
         return None
 
     def _mark(self, state: Mapping[str, Any]) -> None:
@@ -110,8 +106,8 @@ class Checkpoints:
 
     def _found(self) -> list[Path]:
         """Checkpoints, the newest first: by step, for clocks may go back."""
-        found = [p for p in self.folder.glob(f"{STEP}*") if p.name.removeprefix(STEP).isdigit()]
-        return sorted(found, key=lambda path: -int(path.name.removeprefix(STEP)))
+        folders = [p for p in self.folder.glob(f"{STEP}*") if p.name.removeprefix(STEP).isdigit()]
+        return sorted(folders, key=lambda path: -int(path.name.removeprefix(STEP)))
 
     def _publish(self, checkpoint: Checkpoint) -> None:
         """`last`, and `best` unless what stands there is better."""
@@ -119,12 +115,16 @@ class Checkpoints:
         save_checkpoint(self.folder / "last", checkpoint.weights, state)
         if not checkpoint.best:
             return
-        best = {"epoch": state["best_epoch"], "mse": state["best_mse"]}
+        watched, value = state["watched"], state["best_value"]
         try:
-            standing = load_checkpoint(self.folder / "best")[1]["mse"]
+            standing = load_checkpoint(self.folder / "best")[1][watched]
         except (OSError, ValueError, KeyError, SafetensorError):
-            standing = np.inf
-        if best["mse"] < standing:
+            standing = None
+        better = standing is None or (
+            value < standing if state["smaller_is_better"] else value > standing
+        )
+        if better:
+            best = {"epoch": state["best_epoch"], watched: value}
             save_checkpoint(self.folder / "best", checkpoint.best, best)
 
 
@@ -143,36 +143,15 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[np.float32]], dict[
 
 def _load(folder: Path) -> Checkpoint:
     """Raises ValueError and its like for a checkpoint that is not as it was written."""
-    text = (folder / STATE).read_bytes()
-    state = json.loads(text)
-    files, own = state.pop("files"), state.pop("sha256")
-    if _sum(text.replace(own.encode(), b"0" * 64)) != own:
-        raise ValueError(f"{STATE} has another SHA-256")
-    contents = {name: (folder / name).read_bytes() for name in files}
+    state = unseal((folder / STATE).read_bytes())
+    contents = {name: (folder / name).read_bytes() for name in state["files"]}
     for name, content in contents.items():
-        if _sum(content) != files[name]:
-            raise ValueError(f"{name} has another SHA-256")
+        try:
+            compare(content, state["files"][name])
+        except AlteredError as error:
+            raise ValueError(f"{name}: {error}") from None
     arrays = {name: load(content) for name, content in contents.items()}
     return Checkpoint(arrays[WEIGHTS], arrays.get(OPTIMIZER, {}), arrays.get(BEST, {}), state)
-
-
-def _sealed(state: dict[str, Any], contents: Mapping[str, bytes]) -> bytes:
-    """The state with the sum of each file, and its own, taken with its 64 digits at 0."""
-    files = {name: _sum(content) for name, content in contents.items()}
-    text = to_json(state | {"files": files, "sha256": "0" * 64})
-    return text.replace("0" * 64, _sum(text.encode())).encode()
-
-
-def _sum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    """Down to the disk, so that a name that stands after a crash has its content."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync(folder: Path) -> None:

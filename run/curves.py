@@ -60,31 +60,22 @@ class Curves:
         self._writer("train").add_scalar("step/loss", loss, step)
         self._writer("train").add_scalar("step/learning_rate", learning_rate, step)
 
-    def epoch(self, epoch: int, part: str, metrics: Mapping[str, float | None]) -> None:
-        """Metrics of one part, train or validation, after an epoch; the loss is the MSE."""
-        for tag, name in (("loss", "mse"), ("rmse", "rmse"), ("mae", "mae"), ("r2", "r2")):
+    def epoch(
+        self, epoch: int, part: str, metrics: Mapping[str, float | None], watched: str
+    ) -> None:
+        """Metrics of one part, train or validation, after an epoch; the loss is the watched one."""
+        for tag, name in (("loss", watched), ("rmse", "rmse"), ("mae", "mae"), ("r2", "r2")):
             if (value := metrics.get(name)) is not None:
                 self._writer(part).add_scalar(f"epoch/{tag}", value, epoch)
 
-    def whole_epoch(
-        self,
-        epoch: int,
-        metrics: Mapping[str, Mapping[str, float | None]],
-        rows_per_second: float,
-        network: nn.Layer,
-        epochs: int,
-    ) -> None:
-        """All that an epoch leaves; `metrics` by part. Histograms, the dearest, after some twenty
-        of the `epochs`."""
-        for part, found in metrics.items():
-            self.epoch(epoch, part, found)
-        self.speed(epoch, rows_per_second)
+    def weights(self, epoch: int, epochs: int, network: nn.Layer) -> None:
+        """Histograms, the dearest of all, after some twenty of the `epochs`."""
         if epoch % -(-epochs // HISTOGRAMS) == 0 or epoch in (1, epochs):
             self.histograms(epoch, network)
 
-    def optimum(self, epoch: int, mse: float) -> None:
-        """A point of the line that no straight line's loss can get below."""
-        self._writer("optimum").add_scalar("epoch/loss", mse, epoch)
+    def optimum(self, epoch: int, value: float) -> None:
+        """A point of the level that no straight line's loss can get below."""
+        self._writer("optimum").add_scalar("epoch/loss", value, epoch)
 
     def speed(self, epoch: int, rows_per_second: float) -> None:
         self._writer("train").add_scalar("epoch/rows_per_second", rows_per_second, epoch)

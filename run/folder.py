@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, NamedTuple
 
 from errors import RunError
+from files import write_atomically
 
 DONE = "DONE"
 CONFIG = "config.yaml"
 LOCK = ".lock"
+
+
+class Begin(NamedTuple):
+    """Whether a run may replace the one in its folder, and whether it goes on with that one."""
+
+    overwrite: bool = False
+    resume: bool = False
 
 
 class RunFolder:
@@ -85,17 +92,3 @@ class RunFolder:
         """Mark the run as successful, and let go of the one that it replaces."""
         self.write(DONE, "")
         shutil.rmtree(self._previous, ignore_errors=True)
-
-
-def to_json(values: dict[str, Any]) -> str:
-    return json.dumps(values, indent=1, allow_nan=False) + "\n"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path` and rename, so that a reader never meets half a file."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from reader.parallel import read_ahead
 from reader.rows import NO_IDS, Batch
 from tests.conftest import COLUMNS, ROOT, command
 
+pytestmark = pytest.mark.slow
+
 TABLE = np.loadtxt("data/boston/housing.data")
 
 
@@ -37,7 +39,7 @@ def test_runs_with_the_training_code_deleted(boston_run: Path, tmp_path: Path) -
     shutil.copy(ROOT / "infer.py", tmp_path)
     shutil.copytree(ROOT / "reader", tmp_path / "reader")
     (tmp_path / "model").mkdir()
-    for name in ("errors.py", "model/predictor.py", "model/monitor.py"):
+    for name in ("errors.py", "files.py", "model/predictor.py", "model/monitor.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(boston_run / "export", tmp_path / "elsewhere")
     table = ROOT / "data" / "boston" / "housing.data"

@@ -24,7 +24,7 @@ COLOURED = """canvas => {
 }"""
 
 # Asked for first, so that no run is trained where there is no browser.
-pytestmark = pytest.mark.usefixtures("browser")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("browser")]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,96 @@
+"""Files that are whole or not there: drafts that are renamed, and JSON sealed by its own sum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+SUM = "sha256"
+ZEROS = "0" * 64
+
+
+@contextmanager
+def drafted(path: Path, to_disk: bool = False, suffix: str = "draft") -> Iterator[IO[bytes]]:
+    """A file beside `path` to write to, which gets its name at the end, and goes where the writing
+    fails: a reader never meets half a file. `to_disk`: a name that stands after a crash of the
+    machine has its content. `suffix`: of the draft, where several may write at once."""
+    draft = path.with_name(f".{path.name}.{suffix}")
+    try:
+        with draft.open("wb") as file:
+            yield file
+            if to_disk:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def drafted_folder(folder: Path, draft: Path) -> Iterator[None]:
+    """While it is entered, `draft` is an empty folder to fill; at the end it takes the place of
+    `folder`, and it goes where that fails."""
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_atomically(path: Path, content: bytes, to_disk: bool = False) -> None:
+    """Write all of a file, or nothing of it."""
+    with drafted(path, to_disk) as file:
+        file.write(content)
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """JSON in lines, for eyes and for programs; NaN and infinity raise ValueError."""
+    return json.dumps(dict(values), indent=1, allow_nan=False) + "\n"
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(values: Mapping[str, Any], contents: Mapping[str, bytes]) -> bytes:
+    """JSON of the values, with the SHA-256 of each of `contents` under `files`, and under `sha256`
+    that of the JSON itself, taken with these 64 digits at 0."""
+    files = {name: digest(content) for name, content in contents.items()}
+    text = to_json({**values, "files": files, SUM: ZEROS}).encode()
+    return text.replace(ZEROS.encode(), digest(text).encode())
+
+
+def unseal(text: bytes) -> dict[str, Any]:
+    """The values of a sealed JSON, `files` among them, and `sha256`.
+
+    Raises ValueError, KeyError or TypeError where it is none, AlteredError where its sum is
+    another.
+    """
+    values: dict[str, Any] = json.loads(text)
+    own = str(values[SUM])
+    if (actual := digest(text.replace(own.encode(), ZEROS.encode()))) != own:
+        raise AlteredError(actual, own)
+    return values
+
+
+class AlteredError(ValueError):
+    """A SHA-256 is not the one that was noted."""
+
+    def __init__(self, actual: str, noted: str) -> None:
+        super().__init__(f"SHA-256 {actual[:12]}..., expected {noted[:12]}...")
+
+
+def compare(content: bytes, noted: str) -> None:
+    """Raises AlteredError where the content has another SHA-256."""
+    if (actual := digest(content)) != noted:
+        raise AlteredError(actual, noted)
