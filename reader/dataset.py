@@ -1,4 +1,4 @@
-"""Rows as shuffled blocks that are ready for the network, for paddle.io."""
+"""Rows as shuffled blocks of inputs and target, for paddle.io."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
 
-from reader.shuffle import Order
+from reader.shuffle import InOrder, Order
 
 ROWS_PER_BLOCK = 65_536
 NUMBERS_PER_BLOCK = 64 * ROWS_PER_BLOCK
@@ -26,12 +26,12 @@ class Rows(Protocol):
 
 
 class TableDataset(Dataset):  # type: ignore[type-arg]
-    """Item i is block i of what is left of the epoch's order: features [n, D], target [n, 1].
+    """Item i is block i of what is left of the epoch's order: inputs [n, D], target [n, 1].
 
-    `ready` makes both of rows float32 [n, columns]; it runs in the loader's thread, beside
+    `transform` makes both of rows float32 [n, columns]; it runs in the loader's thread, beside
     training. A block holds a whole number of mini-batches, so only an epoch's last mini-batch can
-    be short. The order is a pure function of (seed, epoch). `width`: what a row of the network's
-    input holds.
+    be short. The order is a pure function of (seed, epoch); without a seed rows stay as they are.
+    `width`: what a row of the network's input holds.
     """
 
     def __init__(
@@ -39,15 +39,15 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         table: Rows,
         rows: NDArray[np.integer[Any]],
         batch_size: int,
-        seed: int,
-        ready: Callable[[Numbers], tuple[Numbers, Numbers]],
+        seed: int | None,
+        transform: Callable[[Numbers], tuple[Numbers, Numbers]],
         width: int = 1,
     ) -> None:
         self.table = table
         self.rows = rows
         self.seed = seed
         self.batch_size = batch_size
-        self.ready = ready
+        self.transform = transform
         rows_per_block = min(ROWS_PER_BLOCK, NUMBERS_PER_BLOCK // width)
         batches = min(max(1, rows_per_block // batch_size), BATCHES_PER_BLOCK)
         self.block_size = batches * batch_size
@@ -57,7 +57,9 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def set_epoch(self, epoch: int, first_block: int = 0) -> None:
         """Shuffle, and begin at block `first_block`; before the first call there is no order."""
         self.epoch, self.first_block = epoch, first_block
-        self.order = Order(self.rows, self.seed, epoch)
+        self.order: Order | InOrder = InOrder(self.rows)
+        if self.seed is not None:
+            self.order = Order(self.rows, self.seed, epoch)
 
     @property
     def blocks_per_epoch(self) -> int:
@@ -69,8 +71,13 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def __getitem__(self, index: int) -> Block:
         start = (self.first_block + index) * self.block_size
         rows = self.order.take(start, min(start + self.block_size, len(self.rows)))
-        features, target = self.ready(self.table.take(rows))
-        return _tensor(features), _tensor(target)
+        inputs, target = self.transform(self.table.take(rows))
+        return _tensor(inputs), _tensor(target)
+
+    def first_row(self) -> Block:
+        """One row as a block, whatever the order."""
+        inputs, target = self.transform(self.table.take(self.rows[:1]))
+        return _tensor(inputs), _tensor(target)
 
     def batches(self, block: Block) -> Iterator[Block]:
         """The mini-batches of a block, as views of it."""
@@ -84,7 +91,7 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
 
     def block_seed(self, index: int) -> int:
         """A seed for what is drawn at random within block `index` of the epoch."""
-        words = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(1)
+        words = np.random.SeedSequence([self.seed or 0, self.epoch, index]).generate_state(1)
         return int(words[0])
 
     def loader(self) -> DataLoader:

@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+METRICS = ("mse", "rmse", "mae", "r2", "loss")
+
 
 @dataclass(frozen=True)
 class Metrics:
-    """In the target's unit, mse in its square; r2 is None where the target is constant."""
+    """In the target's unit, mse in its square; r2 is None where the target is constant. `loss`: the
+    objective's own on the scaled target, where it is none of these."""
 
     mse: float
     rmse: float
     mae: float
     r2: float | None
     rows: int
+    loss: float | None = None
 
     def describe(self) -> dict[str, Any]:
-        """JSON values by name."""
-        return asdict(self)
+        """JSON values by name; a loss that is none is left out."""
+        return {k: v for k, v in asdict(self).items() if v is not None or k != "loss"}
 
     def __str__(self) -> str:
         r2 = "" if self.r2 is None else f"   R2 {self.r2:.4f}"
-        errors = f"MSE {self.mse:.6g}   RMSE {self.rmse:.5g}   MAE {self.mae:.5g}{r2}"
+        loss = "" if self.loss is None else f"   loss {self.loss:.5g}"
+        errors = f"MSE {self.mse:.6g}   RMSE {self.rmse:.5g}   MAE {self.mae:.5g}{r2}{loss}"
         return f"{errors}   ({self.rows:,} rows)"
-
-
-def mean_and_deviation(folds: Sequence[Metrics]) -> dict[str, Any]:
-    """Each metric's mean and standard deviation over folds, and each fold's: JSON values."""
-    each = [fold.describe() for fold in folds]
-    found: dict[str, Any] = {"count": len(folds), "each": each}
-    for name in ("mse", "rmse", "mae", "r2"):
-        values = [fold[name] for fold in each if fold[name] is not None]
-        if values:
-            deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-            found[name] = {"mean": float(np.mean(values)), "deviation": deviation}
-    return found
 
 
 class Sums:
@@ -48,21 +40,25 @@ class Sums:
 
     def __init__(self) -> None:
         self.rows = 0
-        self.squared = self.absolute = self.mean = self.spread = 0.0
+        self.squared = self.absolute = self.mean = self.variation = 0.0
+        self.loss: float | None = None
 
-    def add(self, target: NDArray[Any], prediction: NDArray[Any]) -> None:
-        """Add rows; both are [n] or [n, 1], of one shape."""
+    def add(
+        self, target: NDArray[Any], prediction: NDArray[Any], losses: NDArray[Any] | None = None
+    ) -> None:
+        """Add rows; both are [n] or [n, 1], of one shape. `losses`: those of the objective."""
         assert target.shape == prediction.shape, (target.shape, prediction.shape)
         if not target.size:
             return
         actual = target.astype(np.float64)
         error = prediction.astype(np.float64) - actual
-        found = Sums()
-        found.rows, found.mean = actual.size, float(actual.mean())
-        found.squared = float(np.square(error).sum())
-        found.absolute = float(np.abs(error).sum())
-        found.spread = float(np.square(actual - found.mean).sum())
-        self.merge(found)
+        batch = Sums()
+        batch.rows, batch.mean = actual.size, float(actual.mean())
+        batch.squared = float(np.square(error).sum())
+        batch.absolute = float(np.abs(error).sum())
+        batch.variation = float(np.square(actual - batch.mean).sum())
+        batch.loss = None if losses is None else float(losses.sum())
+        self.merge(batch)
 
     def merge(self, other: Sums) -> None:
         """Add the rows of the other one."""
@@ -70,13 +66,17 @@ class Sums:
             return
         total = self.rows + other.rows
         between = (other.mean - self.mean) ** 2 * self.rows * other.rows / total
+        if other.loss is not None:
+            self.loss = (self.loss or 0.0) + other.loss
         self.squared += other.squared
         self.absolute += other.absolute
-        self.spread += other.spread + between
+        self.variation += other.variation + between
         self.mean += (other.mean - self.mean) * other.rows / total
         self.rows = total
 
     def metrics(self) -> Metrics:
         mse = self.squared / self.rows
-        r2 = 1 - self.squared / self.spread if self.spread else None
-        return Metrics(mse, math.sqrt(mse), self.absolute / self.rows, r2, self.rows)
+        r2 = 1 - self.squared / self.variation if self.variation else None
+        mae = self.absolute / self.rows
+        loss = None if self.loss is None else self.loss / self.rows
+        return Metrics(mse, math.sqrt(mse), mae, r2, self.rows, loss)

@@ -120,12 +120,12 @@ def roles(
             )
         if name == target and key != "data.target":
             raise TableError(f"{source}: {target!r} is both data.target and in {key}")
-    found: dict[str, str | None] = dict.fromkeys(names)
-    found |= {name: "ignored" for key, name in named if key.endswith(("exclude", "column"))}
-    found |= {**(kinds or {}), target: "target"}
-    if all(kind in ("ignored", "id", "target") for kind in found.values()):
+    kinds_by_name: dict[str, str | None] = dict.fromkeys(names)
+    kinds_by_name |= {name: "ignored" for key, name in named if key.endswith(("exclude", "column"))}
+    kinds_by_name |= {**(kinds or {}), target: "target"}
+    if all(kind in ("ignored", "id", "target") for kind in kinds_by_name.values()):
         raise TableError(f"{source}: no feature is left; the columns are {', '.join(names)}")
-    return found
+    return kinds_by_name
 
 
 def is_number(cell: str) -> bool:

@@ -12,6 +12,17 @@ RUN = 16
 Rows = NDArray[np.integer[Any]]
 
 
+class InOrder:
+    """`rows` as they stand."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def take(self, start: int, stop: int) -> Rows:
+        """Those at the places from `start` to `stop`: [stop - start]."""
+        return self._rows[start:stop]
+
+
 class Order:
     """`rows` in an order in which each comes once.
 
@@ -39,8 +50,8 @@ class Order:
         # Two blocks in a row may share a group.
         self._known = {n: self._known[n] if n in self._known else self._group(n) for n in wanted}
         first = wanted.start * GROUP
-        found = list(self._known.values())
-        group = found[0] if len(found) == 1 else np.concatenate(found)
+        groups = list(self._known.values())
+        group = groups[0] if len(groups) == 1 else np.concatenate(groups)
         return group[start - first : stop - first]
 
     def _group(self, number: int) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -26,18 +27,26 @@ class Split(NamedTuple):
     test: Rows
 
 
+@dataclass(frozen=True)
+class SplitOptions:
+    """The method, the shares of the parts, which make 1, the seed, and the column that says more:
+    see `split`."""
+
+    method: str = "random"
+    train: float = 0.8
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+    column: str | None = None
+
+
 def split(
     rows: int,
-    method: str,
-    train: float,
-    validation: float,
-    test: float,
-    seed: int,
-    column: str | None = None,
+    options: SplitOptions,
     texts: Iterable[pl.Series] = (),
     file_rows: tuple[int, ...] = (),
 ) -> Split:
-    """Divide `rows` rows; the three shares make 1. `texts` are the cells of `column`, in order.
+    """Divide `rows` rows. `texts` are the cells of the options' column, in order.
 
     sequential: training rows first, then validation, then test; each boundary is rounded down.
     random: every stretch of STRATUM rows is dealt out in an order of its own, so that the parts
@@ -50,7 +59,8 @@ def split(
     the hash of its cells, like group.
     Raises TableError where a part with a share gets no row, and for a cell that cannot be used.
     """
-    ends = np.array([train, train + validation])
+    method, column = options.method, options.column
+    ends = np.array([options.train, options.train + options.validation])
     pieces: Iterable[NDArray[Any]]
     if method == "sequential":
         bounds = [math.floor(rows * end + 1e-9) for end in ends]
@@ -62,8 +72,8 @@ def split(
     else:
         by_id = method == "random" and column is not None
         places = {"random": _deal, "group": _hashed, "time": _ranked}["group" if by_id else method]
-        found = places(seed, _filled(texts, str(column)))
-        pieces = (np.searchsorted(ends, place, side="right") for place in found)
+        ranks = places(options.seed, _filled(texts, str(column)))
+        pieces = (np.searchsorted(ends, place, side="right") for place in ranks)
     part = np.empty(rows, dtype=np.int8)
     start = 0
     for piece in pieces:
@@ -72,10 +82,10 @@ def split(
         if start >= rows:
             break
     named = method in ("column", "files")
-    if not test and not named:  # what rounding left over
-        part[part == 2] = 1 if validation else 0
+    if not options.test and not named:  # what rounding left over
+        part[part == 2] = 1 if options.validation else 0
     parts = Split(*(_members(part, index) for index in range(3)))
-    shares = (1, 0, 0) if named else (train, validation, test)
+    shares = (1, 0, 0) if named else (options.train, options.validation, options.test)
     for name, share, members in zip(Split._fields, shares, parts, strict=True):
         if share and not len(members):
             raise TableError(
@@ -86,7 +96,7 @@ def split(
 
 
 def folds(
-    parts: Split, count: int, method: str, seed: int, texts: Iterable[pl.Series] = ()
+    parts: Split, count: int, options: SplitOptions, texts: Iterable[pl.Series] = ()
 ) -> Iterator[Split]:
     """Cross-validation over the training rows: `count` splits, the held-out fold in place of the
     test part, the validation part as it is.
@@ -95,6 +105,7 @@ def folds(
     table. For time, `texts` are ranked, and a fold's training rows are all earlier than its own.
     Raises TableError where a fold, or its training rows, would be empty.
     """
+    method, seed = options.method, options.seed
     if method in ("group", "time"):
         place = {"group": _hashed, "time": _ranked}[method](seed + 1, texts)
         places = np.concatenate(list(place))[parts.train]
@@ -172,9 +183,9 @@ def _members(part: NDArray[np.int8], index: int) -> Rows:
     members = np.empty(np.count_nonzero(part == index), dtype=np.int32)
     end = 0
     for start in range(0, len(part), CHUNK):
-        found = np.flatnonzero(part[start : start + CHUNK] == index) + start
-        members[end : end + len(found)] = found
-        end += len(found)
+        chosen = np.flatnonzero(part[start : start + CHUNK] == index) + start
+        members[end : end + len(chosen)] = chosen
+        end += len(chosen)
     return members
 
 

@@ -34,23 +34,23 @@ def moments(batch: NDArray[Any]) -> Moments:
 
 
 def whitening(
-    mean: Vector, covariance: NDArray[np.float64], spread: Vector
+    mean: Vector, covariance: NDArray[np.float64], deviation: Vector
 ) -> tuple[Vector, NDArray[np.float64]]:
-    """(shift [D], matrix [D, D]): (x - shift) @ matrix has the covariance 1, and is as near to the
-    columns, divided by `spread`, as such features can be.
+    """(center [D], matrix [D, D]): (x - center) @ matrix has the covariance 1, and is as near to
+    the columns, divided by their `deviation`, as such features can be.
 
     Kessy, Lewin and Strimmer, "Optimal whitening and decorrelation" (2018): ZCA-cor. A direction in
     which the columns vary no more than their rounding to float32 explains is left out: there the
     features do not vary.
     """
-    correlation = covariance / np.outer(spread, spread)
+    correlation = covariance / np.outer(deviation, deviation)
     values, vectors = np.linalg.eigh(correlation)
     # The error of rounding is uniform, at most 2^-24 of the value.
-    rounding = (2.0**-24) ** 2 / 3 * (mean**2 + np.diag(covariance)) / spread**2
+    rounding = (2.0**-24) ** 2 / 3 * (mean**2 + np.diag(covariance)) / deviation**2
     least = 4 * rounding @ vectors**2 + len(values) * np.finfo(np.float64).eps * values[-1]
     varies = values > least
     basis = vectors[:, varies]
-    return mean, (basis / np.sqrt(values[varies])) @ basis.T / spread[:, None]
+    return mean, (basis / np.sqrt(values[varies])) @ basis.T / deviation[:, None]
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ class Statistics:
         return cls.merged(columns, map(moments, batches))
 
     @classmethod
-    def merged(cls, columns: Sequence[str], found: Iterable[Moments]) -> Statistics:
+    def merged(cls, columns: Sequence[str], batches: Iterable[Moments]) -> Statistics:
         """Of the moments of each batch.
 
         Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
         sample variances" (1979), for means and sums of products about them.
         """
         whole: Moments | None = None
-        for part in found:
+        for part in batches:
             if whole is None:
                 whole = part
                 continue
@@ -121,18 +121,18 @@ class Statistics:
         return Statistics.of(self.columns[-1:], logs)
 
     def scaling(self, method: str, least: Vector | float = 0.0) -> tuple[Vector, Vector]:
-        """(shift, spread), each [D]: (x - shift) / spread is scaled; spread 1 where constant.
+        """(center, scale), each [D]: (x - center) / scale is scaled; scale 1 where constant.
 
-        `least`: bounds of the standard spread from below.
+        `least`: bounds of the standard scale from below.
         """
         extent = self.maximum - self.minimum
-        shift, spread = {
+        center, scale = {
             "min_max": (self.minimum, extent),
             "mean_range": (self.mean, extent),
             "standard": (self.mean, np.maximum(self.deviation, least)),
             "none": (np.zeros_like(self.mean), np.ones_like(self.mean)),
         }[method]
-        return shift, np.where(extent == 0, 1.0, spread)
+        return center, np.where(extent == 0, 1.0, scale)
 
     def describe(self) -> dict[str, Any]:
         """JSON values: the count, and each column's moments."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -13,124 +13,131 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
-from reader.encoding import Encoding, choose_levels, learn
+from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
+from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
 from reader.kinds import infer, of_kind, rounded_away
-from reader.pack import PIECE, Cache, PackedTable, pack
-from reader.ready import Ready
+from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, roles
-from reader.split import Split, evenly, folds, split
+from reader.split import Split, SplitOptions, folds, split
 from reader.statistics import Statistics, moments, whitening
 from reader.table import Table, open_table
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-PRODUCTS = 1 << 35  # of a pass that takes some seconds
+RAREST = 0.1  # the least scale of a flag: the deviation of one that 1 % of the rows have
 
 
 @dataclass(frozen=True)
-class Source:
-    """A packed table and its parts, before any row was looked at as a training row.
+class TableOptions:
+    """Where a table is, how to read it, what its columns are, and how rows are divided.
 
-    `coarse`: columns that float32 may be too coarse for.
+    `other_paths`: the tables of the validation and the test part, where each part is a table of
+    its own; `memory_limit`: bytes of packed rows to hold in memory, above which they go to `cache`.
     """
 
-    table: Table
+    path: str
+    target: str
+    reading: Reading = field(default_factory=Reading)
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+    split: SplitOptions = field(default_factory=SplitOptions)
+    other_paths: Sequence[str | None] = ()
+    may_be_empty: bool = True
+    cache: Path = Path(".cache")
+    memory_limit: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """A packed table and its parts, before any row was looked at as a training row.
+
+    `coarse`: columns that float32 may be too coarse for. `table`: its files, None where the rows
+    come from memory.
+    """
+
+    table: Table | None
     packed: PackedTable
     parts: Split
-    split_column: str | None
-    coarse: tuple[str, ...]
+    split_column: str | None = None
+    coarse: tuple[str, ...] = ()
 
-    def folds(self, count: int, method: str, seed: int) -> Iterator[Split]:
-        """See reader.split.folds."""
-        column = self.split_column if method in ("group", "time") else None
-        texts = self.table.texts(column) if column else ()
-        return folds(self.parts, count, method, seed, texts)
+    def folds(self, count: int, options: SplitOptions) -> Iterator[Split]:
+        """The parts of each fold of a cross-validation; see reader.split.folds."""
+        column = self.split_column if options.method in ("group", "time") else None
+        return folds(self.parts, count, options, self.texts(column) if column else ())
+
+    def texts(self, column: str) -> Iterator[Any]:
+        """The cells of a column as texts, batch by batch."""
+        return iter(()) if self.table is None else self.table.texts(column)
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows by part, how their columns become numbers, and the statistics of these numbers."""
+    """Rows by part, the steps that make inputs of them, up to scaling, and the statistics of the
+    columns that these yield, codes left out, the target last."""
 
     packed: PackedTable
     parts: Split
-    encoding: Encoding
+    fitted: FittedInputs
     statistics: Statistics
 
     @property
     def schema(self) -> Schema:
         return self.packed.schema
 
-    def features(self, scaling: str) -> tuple[Vector, Vector]:
-        """(shift, spread) of the encoded features, for a scaling column by column."""
-        least = np.append(self.encoding.least_spread, 0.0)
-        shift, spread = self.statistics.scaling(scaling, least)
-        return shift[:-1], spread[:-1]
+    @property
+    def encoding(self) -> Inputs:
+        """The steps up to scaling."""
+        return self.fitted.inputs
 
-    def feature_map(self, scaling: str) -> tuple[Vector, Matrix]:
-        """(shift [D], matrix [D, D]): (x - shift) @ matrix is what `scaling` makes of encoded x."""
-        if scaling != "whiten":
-            shift, spread = self.features(scaling)
-            return shift, np.diag(1 / spread)
+    def scaling(self, method: str) -> tuple[Vector, Vector]:
+        """(center [D], scale [D]) of the encoded features, column by column."""
+        least = [0.0 if c.kind == "number" else RAREST for c in self.encoding.columns]
+        least = [*least[: len(self.encoding.names)], 0.0]
+        center, scale = self.statistics.scaling(method, np.array(least))
+        return center[:-1], scale[:-1]
+
+    def scaling_matrix(self, method: str) -> tuple[Vector, Matrix]:
+        """(center [D], matrix [D, D]): (x - center) @ matrix is what `method` makes of encoded
+        x."""
+        if method != "whiten":
+            center, scale = self.scaling(method)
+            return center, np.diag(1 / scale)
         return self._whitening
 
     @cached_property
     def _whitening(self) -> tuple[Vector, Matrix]:
-        _, spread = self.features("standard")
+        _, deviation = self.scaling("standard")
         mean, covariance = self.statistics.mean[:-1], self.statistics.covariance[:-1, :-1]
-        return whitening(mean, covariance, spread)
+        return whitening(mean, covariance, deviation)
 
-    @cached_property
-    def _log_target(self) -> Statistics:
-        return self.statistics.log1p(self.packed.blocks(self.parts.train))
+    def inputs(self, method: str) -> Inputs:
+        """All steps, the last of them scaling by `method`."""
+        scaled = (
+            tuple(
+                column if column.kind == "code" else InputColumn(column.name, "number")
+                for column in self.encoding.columns
+            )
+            if method == "whiten"
+            else self.encoding.columns
+        )
+        if method != "whiten":
+            return self.encoding.then(Scale(scaled, *self.scaling(method)))
+        center, matrix = self.scaling_matrix(method)
+        _, deviation = self.scaling("standard")
+        steepness = float(np.abs(matrix.T * deviation).max(initial=0.0))
+        return self.encoding.then(Whiten(scaled, center, matrix, steepness))
 
-    def ready(self, scaling: str, target_scaling: str) -> Ready:
-        """What makes rows ready for the network, scaled like this."""
-        whiten = scaling == "whiten"
-        _, spread = self.features("standard" if whiten else scaling)
-        shift, matrix = self.feature_map(scaling)
-        target, log = self.target(target_scaling), target_scaling == "log1p"
-        return Ready(self.encoding, shift, spread, matrix if whiten else None, target, log)
-
-    def curvature(self, scaling: str) -> float:
-        """The largest eigenvalue of E[x x'], x being the scaled features and a 1 for the bias."""
-        shift, matrix = self.feature_map(scaling)
-        mean = (self.statistics.mean[:-1] - shift) @ matrix
-        second = matrix.T @ self.statistics.covariance[:-1, :-1] @ matrix + np.outer(mean, mean)
-        whole = np.block([[second, mean[:, None]], [mean[None, :], np.ones((1, 1))]])
-        return float(np.linalg.eigvalsh(whole)[-1])
-
-    def most_noise(self, scaling: str) -> float:
-        """What `noise` cannot exceed, by the columns' least and greatest values alone."""
-        shift, matrix = self.feature_map(scaling)
-        ends = np.abs([self.statistics.minimum[:-1] - shift, self.statistics.maximum[:-1] - shift])
-        spread = self.features("standard")[1]
-        steepest = np.linalg.norm(matrix * spread[:, None], ord=2)
-        return float(1 + steepest**2 * np.square(ends.max(axis=0) / spread).sum())
-
-    def noise(self, scaling: str) -> float:
-        """The largest eigenvalue of E[|x|^2 x x'], x as in `curvature`: how much a single row's
-        idea of the curvature may differ from that of all. One pass over the training rows, or where
-        there are very many columns over some of them."""
-        shift, matrix = self.feature_map(scaling)
-        rows, width = self.parts.train, len(shift) + 1
-        rows = rows[evenly(len(rows), max(PIECE, PRODUCTS // width**2))]
-
-        def fourth(block: NDArray[np.float32]) -> Matrix:
-            x = np.ones((len(block), width))
-            np.matmul(self.encoding.encode(block) - shift, matrix, out=x[:, :-1])
-            return (x * np.einsum("nd,nd->n", x, x)[:, None]).T @ x
-
-        total = sum(self.packed.map(fourth, rows, width))
-        return float(np.linalg.eigvalsh(total / len(rows))[-1])
-
-    def target(self, scaling: str) -> tuple[float, float]:
-        """(shift, spread) of the target, with log1p that of its logarithm."""
+    def target_scale(self, method: str) -> TargetScale:
+        """How the target is scaled; with log1p, its logarithm is."""
         statistics = self.statistics
-        if scaling == "log1p":
-            statistics, scaling = self._log_target, "standard"
-        shift, spread = statistics.scaling(scaling)
-        return float(shift[-1]), float(spread[-1])
+        if method == "log1p":
+            statistics = statistics.log1p(self.packed.blocks(self.parts.train))
+        center, scale = statistics.scaling("standard" if method == "log1p" else method)
+        return TargetScale(float(center[-1]), float(scale[-1]), method == "log1p")
 
     def contract(self, reading: Reading, may_be_empty: bool) -> dict[str, Any]:
         """What an exported model says of the table: JSON values."""
@@ -139,13 +146,13 @@ class TrainingData:
             "features": self.schema.packed,
             "target": self.schema.target,
             "schema": self.schema.describe(),
-            "reading": reading.__dict__,
+            "reading": asdict(reading),
             "may_be_empty": may_be_empty,
             "statistics": self.statistics.describe(),
             "shares": {
                 column.name: {
                     "missing": missing[column.name] / rows,
-                    "unknown": self.encoding.rare.get(column.name, 0) / rows,
+                    "unknown": self.fitted.rare.get(column.name, 0) / rows,
                 }
                 for column in self.schema.features
             },
@@ -154,13 +161,11 @@ class TrainingData:
     @property
     def missing(self) -> dict[str, int]:
         """How many training rows have no value, by feature."""
-        packed = [self.schema.packed[i] for i in self.encoding.numbers]
-        counts = dict(zip(packed, map(int, self.encoding.missing), strict=True))
-        return {c.name: self._missing(c, counts) for c in self.schema.features}
+        return {column.name: self._missing(column) for column in self.schema.features}
 
-    def _missing(self, column: Column, counts: Mapping[str, int]) -> int:
+    def _missing(self, column: Column) -> int:
         if column.kind != "categorical":
-            return counts[column.packed[0]]
+            return self.fitted.missing[column.packed[0]]
         if None not in column.levels:
             return 0
         code, at = column.levels.index(None) + 1, self.packed.columns.index(column.name)
@@ -169,45 +174,36 @@ class TrainingData:
 
 
 def read(
-    path: str,
-    target: str,
-    reading: Reading,
-    *,
-    columns: Sequence[str] | None,
-    exclude: Sequence[str],
-    kinds: Mapping[str, str],
-    time_format: str | None,
-    split_options: Mapping[str, Any],
-    other_paths: Iterable[str | None],
-    may_be_empty: bool,
-    cache: Path,
-    memory_limit: int,
+    options: TableOptions,
     meanwhile: Callable[[], object] | None = None,
-) -> Source:
+    table: Table | None = None,
+) -> SplitTable:
     """The table's rows, in memory or mapped into it, every cell checked; and their parts.
 
-    `split_options` are those of reader.split.split. `other_paths`: the tables of the validation and
-    the test part, where each part is a table of its own. `memory_limit` in MB. Raises TableError.
+    `meanwhile` is called beside the reading of a table that takes a while; `table`: one that is
+    open already, such as a data frame's (reader.frame.table_of), of which options.path is but the
+    name. Raises TableError.
     """
-    table, names = open_table(path, columns, reading), [path, *other_paths]
-    if split_options["method"] == "files":
-        tables = [open_table(name, columns, reading) if name else None for name in names]
-        table = _joined([found for found in tables if found])
-    found = roles(path, table.columns, target, exclude, split_options["column"], kinds)
-    schema, coarse = infer_schema(table, found, time_format, has_header=columns is None)
-    where = Cache(cache, memory_limit * 2**20)
-    packed = pack(table, schema, where, may_be_empty, meanwhile)
-    options = dict(split_options)
-    if options["method"] == "random" and schema.ids:
-        options["column"] = schema.ids[0]
-    if options["method"] == "files":
-        ends = np.cumsum([0, *(len(found.files) if found else 0 for found in tables)])
-        counts = [sum(packed.file_rows[a:b]) for a, b in pairwise(ends)]
-        options["file_rows"] = tuple(counts)
-    if options["column"]:
-        options["texts"] = table.texts(options["column"])
-    parts = split(len(packed), **options)
-    return Source(table, packed, parts, options["column"], coarse)
+    path, names = options.path, [options.path, *options.other_paths]
+    table = table or open_table(path, options.columns, options.reading)
+    if options.split.method == "files":
+        tables = [open_table(n, options.columns, options.reading) if n else None for n in names]
+        table = _joined([part for part in tables if part])
+    by_split = options.split.column
+    known = roles(path, table.columns, options.target, options.exclude, by_split, options.kinds)
+    has_header = options.columns is None
+    schema, coarse = infer_schema(table, known, options.time_format, has_header)
+    cache = Cache(options.cache, options.memory_limit)
+    packed = pack(table, schema, cache, options.may_be_empty, meanwhile)
+    column, file_rows = options.split.column, tuple[int, ...]()
+    if options.split.method == "random" and schema.ids:
+        column = schema.ids[0]
+    if options.split.method == "files":
+        ends = np.cumsum([0, *(len(part.files) if part else 0 for part in tables)])
+        file_rows = tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
+    texts = table.texts(column) if column else ()
+    parts = split(len(packed), replace(options.split, column=column), texts, file_rows)
+    return SplitTable(table, packed, parts, column, coarse)
 
 
 def infer_schema(
@@ -234,31 +230,32 @@ def infer_schema(
     return schema, tuple(name for name in numeric if rounded_away(cells[name]))
 
 
-def study(
-    source: Source,
-    parts: Split,
-    *,
-    numeric: str,
-    constant: float,
-    indicator: bool,
-    one_hot: int,
-    min_count: int,
-) -> TrainingData:
+def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData:
     """What the training rows of `parts`, and they alone, tell of the columns.
 
     Raises TableError for a column of numbers that holds none, or that float32 cannot tell apart.
     """
-    packed = choose_levels(source.packed, parts.train, min_count)
+    packed = choose_levels(source.packed, parts.train, options.min_count)
 
     def each(function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
         return packed.map(function, parts.train)
 
-    encoding = learn(packed.schema, each, numeric, constant, indicator, one_hot)
-    columns = (*encoding.names, packed.schema.target)
-    found = packed.map(lambda block: moments(encoding.apply(block)), parts.train, len(columns))
-    statistics = Statistics.merged(columns, found)
-    for name in source.coarse:
-        index = columns.index(name)
+    fitted = fit_inputs(packed.schema, each, options)
+    columns = (*fitted.inputs.names, packed.schema.target)
+
+    def encoded_moments(block: NDArray[np.float32]) -> Any:
+        return moments(np.column_stack([fitted.inputs.encode(block), block[:, -1:]]))
+
+    batches = packed.map(encoded_moments, parts.train, len(columns))
+    statistics = Statistics.merged(columns, batches)
+    check_digits(statistics, source.coarse)
+    return TrainingData(packed, parts, fitted, statistics)
+
+
+def check_digits(statistics: Statistics, coarse: Sequence[str]) -> None:
+    """Raises TableError for one of the `coarse` columns whose deviation float32 cannot show."""
+    for name in coarse:
+        index = statistics.columns.index(name)
         largest = max(abs(statistics.minimum[index]), abs(statistics.maximum[index]))
         apart = float(np.spacing(np.float32(largest)))
         if statistics.deviation[index] < 16 * apart:
@@ -267,7 +264,6 @@ def study(
                 f"{apart:g} apart, and differ by little more; subtract a constant from the "
                 "column, or leave it out (data.exclude)"
             )
-    return TrainingData(packed, parts, encoding, statistics)
 
 
 def _joined(tables: Sequence[Table]) -> Table:

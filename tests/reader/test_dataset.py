@@ -20,7 +20,7 @@ def parts(rows: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def of(rows: NDArray[np.int64], seed: int = 5) -> TableDataset:
-    return TableDataset(TABLE, rows, batch_size=3, seed=seed, ready=parts)
+    return TableDataset(TABLE, rows, batch_size=3, seed=seed, transform=parts)
 
 
 @pytest.fixture
@@ -75,3 +75,10 @@ def test_block_seeds_differ(dataset: TableDataset) -> None:
         dataset.set_epoch(epoch)
         seeds |= {dataset.block_seed(index) for index in range(3)}
     assert len(seeds) == 6
+
+
+def test_without_a_seed_rows_stay_as_they_are() -> None:
+    loader = TableDataset(TABLE, ROWS, batch_size=3, seed=None, transform=parts)
+    loader.set_epoch(1)
+    rows = np.concatenate([x.numpy() for _, (x, _) in loader.blocks()])
+    np.testing.assert_array_equal(rows, MATRIX[ROWS][:, :-1])

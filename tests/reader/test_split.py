@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import TableError
-from reader.split import _hashed, evenly, split
+from reader.split import SplitOptions, _hashed, evenly, split
 
 METHODS = st.sampled_from(["sequential", "random"])
 SHARES = st.sampled_from([(0.8, 0.1, 0.1), (0.8, 0.0, 0.2), (1.0, 0.0, 0.0), (0.5, 0.5, 0.0)])
 
 
 def test_the_lessons_split() -> None:
-    parts = split(506, "sequential", 0.8, 0.0, 0.2, seed=0)
+    parts = split(506, SplitOptions("sequential", 0.8, 0.0, 0.2))
     assert parts.train.tolist() == list(range(404))
     assert parts.test.tolist() == list(range(404, 506))
 
@@ -23,7 +23,7 @@ def test_the_lessons_split() -> None:
 def test_every_row_is_in_one_part(
     method: str, shares: tuple[float, float, float], rows: int, seed: int
 ) -> None:
-    parts = split(rows, method, *shares, seed=seed)
+    parts = split(rows, SplitOptions(method, *shares, seed))
     assert sorted(np.concatenate(parts)) == list(range(rows))
     for part, share in zip(parts, shares, strict=True):
         assert (len(part) > 0) == (share > 0)
@@ -34,20 +34,20 @@ def test_every_row_is_in_one_part(
 def test_a_row_keeps_its_part_when_rows_are_appended(
     shares: tuple[float, float, float], rows: int, more: int, seed: int
 ) -> None:
-    before = split(rows, "random", *shares, seed=seed)
-    after = split(rows + more, "random", *shares, seed=seed)
+    before = split(rows, SplitOptions("random", *shares, seed))
+    after = split(rows + more, SplitOptions("random", *shares, seed))
     for part_before, part_after in zip(before, after, strict=True):
         np.testing.assert_array_equal(part_before, part_after[part_after < rows])
 
 
 def test_random_parts_keep_their_shares_along_the_table() -> None:
-    parts = split(2_000, "random", 0.8, 0.1, 0.1, seed=3)
+    parts = split(2_000, SplitOptions("random", seed=3))
     in_each_stretch = np.bincount(parts.test // 20, minlength=100)
     assert in_each_stretch.tolist() == [2] * 100
 
 
 def test_seed_decides() -> None:
-    one, same, other = (split(100, "random", 0.8, 0.1, 0.1, seed=s).test for s in (1, 1, 2))
+    one, same, other = (split(100, SplitOptions(seed=s)).test for s in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert one.tolist() != other.tolist()
 
@@ -55,7 +55,7 @@ def test_seed_decides() -> None:
 def by(method: str, texts: list[str | None], seed: int = 0) -> tuple[list[int], ...]:
     """The parts, 60 : 20 : 20, with the cells in two batches."""
     batches = [pl.Series(texts[:3], dtype=pl.String), pl.Series(texts[3:], dtype=pl.String)]
-    parts = split(len(texts), method, 0.6, 0.2, 0.2, seed, column="c", texts=batches)
+    parts = split(len(texts), SplitOptions(method, 0.6, 0.2, 0.2, seed, "c"), batches)
     return tuple(part.tolist() for part in parts)
 
 
@@ -87,7 +87,7 @@ def test_wrong_cells(method: str, texts: list[str | None], words: str) -> None:
 def test_a_group_stays_together_whatever_other_rows_there_are(groups: list[int], seed: int) -> None:
     def part_of_group(members: list[int]) -> dict[int, int]:
         texts = [pl.Series([str(group) for group in members])]
-        parts = split(len(members), "group", 1.0, 0.0, 0.0, seed, "c", texts)
+        parts = split(len(members), SplitOptions("group", 1.0, 0.0, 0.0, seed, "c"), texts)
         assert len(parts.train) == len(members)
         found = next(_hashed(seed, texts)).tolist()
         places = dict(zip(members, found, strict=True))
@@ -100,7 +100,7 @@ def test_a_group_stays_together_whatever_other_rows_there_are(groups: list[int],
 
 def test_groups_keep_the_shares_on_average() -> None:
     texts = [pl.Series([f"house {number // 3}" for number in range(30_000)])]
-    parts = split(30_000, "group", 0.6, 0.2, 0.2, seed=0, column="c", texts=texts)
+    parts = split(30_000, SplitOptions("group", 0.6, 0.2, 0.2, column="c"), texts)
     assert [len(part) / 30_000 for part in parts] == pytest.approx([0.6, 0.2, 0.2], abs=0.02)
     assert all(len(set(part // 3)) * 3 == len(part) for part in parts)
 
@@ -122,7 +122,7 @@ def test_equal_times_share_a_part() -> None:
 
 def test_too_few_rows() -> None:
     with pytest.raises(TableError, match="3 rows are too few: the validation part"):
-        split(3, "sequential", 0.8, 0.1, 0.1, seed=0)
+        split(3, SplitOptions("sequential"))
 
 
 def test_evenly() -> None:

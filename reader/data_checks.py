@@ -27,9 +27,9 @@ def overview(data: TrainingData) -> list[tuple[str, str, str, str]]:
 
 def _content(column: Column, data: TrainingData) -> str:
     if column.kind == "categorical":
-        rare = data.encoding.rare[column.name]
+        rare = data.fitted.rare[column.name]
         folded = f"; {rare:,} rows of rarer ones count as unknown" if rare else ""
-        embedded = data.packed.columns.index(column.name) in dict(data.encoding.embedded)
+        embedded = column.name in {code.name for code in data.encoding.codes}
         return f"{len(column.levels):,} levels{', embedded' if embedded else ''}{folded}"
     if column.kind in ("ignored", "id"):
         return "passed through to the predictions" if column.kind == "id" else ""
@@ -41,7 +41,7 @@ def _content(column: Column, data: TrainingData) -> str:
     return f"{low:.6g} to {high:.6g}"
 
 
-def findings(data: TrainingData) -> Iterator[str]:
+def warnings(data: TrainingData) -> Iterator[str]:
     """A line for each column that is constant, the double of another, or gives the target away."""
     for name in data.statistics.constant:
         yield f"constant: {name} has one value in all training rows"
@@ -67,10 +67,10 @@ def _doubles(rows: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
     varies = np.flatnonzero(length > 0)
     unit = centred[:, varies] / length[varies]
     same = np.triu(np.abs(unit.T @ unit) > 1 - 1e-9, k=1)
-    found: set[int] = set()
+    doubles: set[int] = set()
     for one, other in np.argwhere(same):
-        if other not in found:
-            found.add(int(other))
+        if other not in doubles:
+            doubles.add(int(other))
             yield int(varies[one]), int(varies[other])
 
 
