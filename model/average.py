@@ -21,7 +21,7 @@ class Average:
     their place, for the next epoch to go on from."""
 
     def __init__(self, network: nn.Layer) -> None:
-        self._parameters = dict(network.named_parameters())
+        self._parameters = {n: p for n, p in network.named_parameters() if p.trainable}
         self._sums = {name: paddle.zeros_like(p) for name, p in self._parameters.items()}
 
     def add(self) -> None:
@@ -30,7 +30,7 @@ class Average:
             for name, parameter in self._parameters.items():
                 self._sums[name].add_(parameter)
 
-    def settle(self, steps: int) -> None:
+    def end_epoch(self, steps: int) -> None:
         """After the last of the epoch's `steps`."""
         with paddle.no_grad():
             for name, parameter in self._parameters.items():

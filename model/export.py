@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from errors import ExportError
+from files import drafted_folder, seal, write_atomically
 from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, load_graph, run_graph
 from model.regressor import Regressor
 
@@ -30,37 +29,45 @@ def parity_tolerance(target_range: float, expected: NDArray[np.float64]) -> floa
     return 1e-5 * target_range + 1e-6 * float(np.abs(expected).max(initial=0.0))
 
 
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """What an export is proven by.
+
+    `rows`: float32 [N, P] real rows; `expected`: what predicts them as training did, in the
+    target's unit; `target_range`: the target's maximum minus its minimum in training, from which
+    the tolerance follows; `unusual`: other rows by kind, which join some of the real ones as golden
+    rows.
+    """
+
+    rows: NDArray[np.float32]
+    expected: Predict
+    target_range: float
+    unusual: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
 def export(
     regressor: Regressor,
     folder: Path,
-    contract: dict[str, Any],
-    rows: NDArray[np.float32],
-    target_range: float,
-    unusual: Mapping[str, NDArray[np.float32]] | None = None,
-    folded: nn.Layer | None = None,
-    trained: Predict | None = None,
+    contract: Mapping[str, Any],
+    proof: Proof,
+    fused: nn.Layer | None = None,
 ) -> dict[str, Any]:
     """Write the static graph, its weights and contract.json to `folder`; the measured parity.
 
-    `rows`: float32 [N, D] real rows for the comparison; `unusual`: others by kind, which join some
-    of them as golden rows; `target_range`: the target's maximum minus its minimum in training, from
-    which the tolerance follows; `folded`: a shorter form of the regressor, to be exported in its
-    place if it predicts the same; `trained`: what predicts as training did, where that is not the
-    regressor itself. Everything is written beside `folder` and renamed. Raises
-    ExportError, and leaves nothing, where the exported graph differs from the regressor by more
-    than the tolerance.
+    `fused`: a shorter form of the regressor, to be exported in its place if it predicts the same.
+    Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing, where
+    the exported graph differs from what was trained by more than the tolerance.
     """
+    rows, target_range = proof.rows, proof.target_range
     draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with drafted_folder(folder, draft):
         # Before to_static, which puts a static function in the place of `forward`.
-        expected = _predictions(trained or regressor.predict, rows)
+        expected = _predictions(proof.expected, rows)
         tolerance = parity_tolerance(target_range, expected)
         forms: list[tuple[nn.Layer, tuple[bool, ...]]] = [(regressor, (True, False))]
-        if folded:
-            # oneDNN knows no float64: it would only wrap the one product of a folded line.
-            forms.insert(0, (folded, (False,)))
+        if fused:
+            # oneDNN knows no float64: it would only wrap the one product of a fused line.
+            forms.insert(0, (fused, (False,)))
         for form, choices in forms:
             _save_graph(form, draft, rows.shape[1])
             try:
@@ -71,21 +78,15 @@ def export(
                     raise
         real = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
         predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
-        write_contract(
-            draft,
-            {
-                "format": FORMAT,
-                **contract,
-                "parity": parity,
-                "inference": {"onednn": onednn, "folded": form is folded},
-                "outputs": regressor.outputs,
-                "golden": golden(predictor, {"real": real, **(unusual or {})}, target_range),
-            },
-        )
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        parts = {
+            "format": FORMAT,
+            **contract,
+            "parity": parity,
+            "inference": {"onednn": onednn, "fused": form is fused},
+            "outputs": regressor.objective.outputs,
+            "golden": golden(predictor, {"real": real, **proof.unusual}, target_range),
+        }
+        write_contract(draft, parts)
     return parity
 
 
@@ -113,13 +114,13 @@ def golden(
     """
     kinds = [kind for kind, group in rows.items() for _ in group]
     every = np.concatenate(list(rows.values()))
-    found = run_graph(predictor, every)[:, 0]
-    kept = [i for i in range(len(every)) if np.isfinite(found[i])]
+    predictions = run_graph(predictor, every)[:, 0]
+    kept = [i for i in range(len(every)) if np.isfinite(predictions[i])]
     return {
         "kinds": [kinds[i] for i in kept],
         "rows": [[None if np.isnan(v) else float(v) for v in every[i]] for i in kept],
-        "predictions": found[kept].tolist(),
-        "tolerance": parity_tolerance(target_range, found[kept].astype(np.float64)),
+        "predictions": predictions[kept].tolist(),
+        "tolerance": parity_tolerance(target_range, predictions[kept].astype(np.float64)),
     }
 
 
@@ -161,13 +162,8 @@ def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.floa
     return np.concatenate([predict(batch) for batch in [*batches, rows[:1]]]).astype(np.float64)
 
 
-def write_contract(folder: Path, contract: dict[str, Any]) -> None:
+def write_contract(folder: Path, contract: Mapping[str, Any]) -> None:
     """Write contract.json with the SHA-256 of each other file, and its own (see read_contract)."""
-    files = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.name != CONTRACT
-    }
-    text = json.dumps(contract | {"files": files, "sha256": "0" * 64}, indent=1, allow_nan=False)
-    own = hashlib.sha256(text.encode()).hexdigest()
-    (folder / CONTRACT).write_text(text.replace("0" * 64, own))
+    others = sorted(path for path in folder.iterdir() if path.name != CONTRACT)
+    contents = {path.name: path.read_bytes() for path in others}
+    write_atomically(folder / CONTRACT, seal(contract, contents))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import paddle
 from paddle import nn
+
+from model.network import Columns, Embedded
 
 ACTIVATIONS: dict[str, type[nn.Layer]] = {
     "sigmoid": nn.Sigmoid,
@@ -14,19 +15,26 @@ ACTIVATIONS: dict[str, type[nn.Layer]] = {
 }
 
 
-class MLP(nn.Layer):
-    """float32 [N, features] -> [N, 1] through layers of the `hidden` widths."""
+class MLP(Embedded):
+    """float32 [N, len(columns)] -> [N, 1] through layers of the `hidden` widths.
+
+    Each level of a code column is `embedding` learned numbers, beside the others.
+    """
 
     def __init__(
-        self, features: int, hidden: Sequence[int], activation: str, dropout: float
+        self,
+        columns: Columns,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "relu",
+        dropout: float = 0.0,
+        embedding: int = 8,
     ) -> None:
-        super().__init__()
-        layers: list[nn.Layer] = []
-        for width_in, width_out in zip([features, *hidden], hidden, strict=False):
-            layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
-            if dropout:
-                layers.append(nn.Dropout(dropout))
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+        def body(numbers: int) -> nn.Layer:
+            layers: list[nn.Layer] = []
+            for width_in, width_out in zip([numbers, *hidden], hidden, strict=False):
+                layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
+                if dropout:
+                    layers.append(nn.Dropout(dropout))
+            return nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.layers(x)
+        super().__init__(columns, body, embedding)

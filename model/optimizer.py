@@ -11,6 +11,9 @@ import paddle
 from numpy.typing import NDArray
 from paddle import _C_ops, nn, optimizer
 
+from model.average import SUFFIX
+from model.network import Network
+
 
 class SGD(optimizer.SGD):
     """paddle.optimizer.SGD, to the bit, with a step of half its cost.
@@ -42,19 +45,22 @@ STAIRS = 200
 
 
 def build_optimizer(
-    name: str, network: nn.Layer, learning_rate: float, weight_decay: float, **options: Any
+    name: str, network: Network, learning_rate: float, weight_decay: float, **options: Any
 ) -> optimizer.Optimizer:
-    """A Paddle optimizer of the network's parameters; biases, being vectors, do not decay."""
+    """A Paddle optimizer of the network's parameters; those decay of which the network says so."""
     parameters: list[Any] = network.parameters()
     if weight_decay:
+        decaying = {id(parameter) for parameter in network.decaying()}
         parameters = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+            {"params": [p for p in parameters if id(p) in decaying], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
         ]
     return OPTIMIZERS[name](learning_rate=learning_rate, parameters=parameters, **options)
 
 
-def get_state(optimizer: optimizer.Optimizer, network: nn.Layer) -> dict[str, NDArray[Any]]:
+def get_optimizer_state(
+    optimizer: optimizer.Optimizer, network: nn.Layer
+) -> dict[str, NDArray[Any]]:
     """The optimizer's running means by parameter, as in `linear.weight/moment1_0`.
 
     Paddle names them after parameters that it numbers over the life of a process.
@@ -68,15 +74,15 @@ def get_state(optimizer: optimizer.Optimizer, network: nn.Layer) -> dict[str, ND
     }
 
 
-def set_state(
+def set_optimizer_state(
     optimizer: optimizer.Optimizer, network: nn.Layer, state: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Put back what `get_state` gave, into an optimizer that has made no step."""
+    """Put back what `get_optimizer_state` gave, into an optimizer that has made no step."""
     names = {name: parameter.name for name, parameter in network.named_parameters()}
     tensors = {}
     for key, value in state.items():
         name, _, kind = key.rpartition("/")
-        if kind == "average":  # see model.average
+        if f"/{kind}" == SUFFIX:
             continue
         tensors[f"{names[name]}_{kind}"] = paddle.to_tensor(value)
     optimizer.set_state_dict(tensors)

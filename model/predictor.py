@@ -1,12 +1,10 @@
 """An exported model: checked, loaded, and asked for predictions.
 
-Needs numpy, paddle and errors.py; `Predictor.encode` needs polars and reader/ too.
+Needs numpy, paddle, errors.py and files.py; `Predictor.encode` needs polars and reader/ too.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from errors import DeviceError, ExportError
+from files import AlteredError, compare, unseal
 
 if TYPE_CHECKING:
     from reader.frame import Frame
@@ -36,38 +35,36 @@ def read_contract(folder: Path) -> dict[str, Any]:
     `sha256` in contract.json is that of contract.json itself with the 64 digits set to 0.
     Raises ExportError for a file that is missing or not as it was exported.
     """
+    path = folder / CONTRACT
     try:
-        text = (folder / CONTRACT).read_bytes()
-        contract: dict[str, Any] = json.loads(text)
-        own = str(contract["sha256"])
+        contract = unseal(path.read_bytes())
     except OSError as error:
         raise ExportError(
-            f"{folder / CONTRACT}: {error.strerror}; expected a run folder or its export folder"
+            f"{path}: {error.strerror}; expected a run folder or its export folder"
         ) from None
+    except AlteredError as error:
+        raise _altered(path, error) from None
     except (ValueError, KeyError, TypeError):
-        raise ExportError(f"{folder / CONTRACT}: not a contract; export the model again") from None
-    _compare(folder / CONTRACT, own, text.replace(own.encode(), b"0" * 64))
+        raise ExportError(f"{path}: not a contract; export the model again") from None
     if contract["format"] != FORMAT:
-        raise ExportError(
-            f"{folder / CONTRACT}: format {contract['format']}, this version reads {FORMAT}"
-        )
-    for name, expected in contract["files"].items():
+        raise ExportError(f"{path}: format {contract['format']}, this version reads {FORMAT}")
+    for name, noted in contract["files"].items():
         try:
-            _compare(folder / name, expected, (folder / name).read_bytes())
+            compare((folder / name).read_bytes(), noted)
         except OSError as error:
             raise ExportError(
                 f"{folder / name}: {error.strerror}; copy the whole export folder"
             ) from None
+        except AlteredError as error:
+            raise _altered(folder / name, error) from None
     return contract
 
 
-def _compare(path: Path, expected: str, content: bytes) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise ExportError(
-            f"{path}: altered or incomplete: SHA-256 {found[:12]}..., expected {expected[:12]}...; "
-            "copy the export folder again, or export the model again"
-        )
+def _altered(path: Path, error: AlteredError) -> ExportError:
+    return ExportError(
+        f"{path}: altered or incomplete: {error}; copy the export folder again, or export the "
+        "model again"
+    )
 
 
 def find_export(folder: str | Path) -> Path:

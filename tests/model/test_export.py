@@ -13,11 +13,15 @@ import pytest
 from errors import DeviceError, ExportError
 from model import export as module
 from model import predictor
-from model.export import export, parity_tolerance
+from model.export import Proof, export, parity_tolerance
+from model.input_layers import Scale, TargetScale
+from model.networks import build_network
+from model.objective import SquaredError
 from model.predictor import Predictor, read_contract, resolve_device
-from model.regressor import Regressor, build_network
-from model.scale import Scale
+from model.regressor import Regressor
+from reader.inputs import InputColumn
 
+COLUMNS = [InputColumn(name, "number") for name in "abc"]
 ROWS = np.random.default_rng(0).normal(5, 3, size=(100, 3)).astype(np.float32)
 NETWORKS: dict[str, dict[str, Any]] = {
     "linear": {},
@@ -26,14 +30,20 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def regressor(name: str = "linear") -> Regressor:
-    network = build_network(name, features=3, seed=0, **NETWORKS[name])
+    network = build_network(name, COLUMNS, seed=0, **NETWORKS[name])
     scale = Scale(ROWS.mean(axis=0), ROWS.std(axis=0))
-    return Regressor(scale, network, Scale(np.array([50.0]), np.array([9.0])))
+    return Regressor(scale, network, SquaredError(TargetScale(50.0, 9.0)))
+
+
+def export_of(
+    trained: Regressor, folder: Path, contract: dict[str, Any], fused: Regressor | None = None
+) -> dict[str, Any]:
+    return export(trained, folder, contract, Proof(ROWS, trained.predict, 10.0), fused)
 
 
 def exported(folder: Path, name: str = "linear") -> dict[str, Any]:
     contract = {"features": ["a", "b", "c"], "target": "y"}
-    return export(regressor(name), folder, contract, ROWS, target_range=10.0)
+    return export_of(regressor(name), folder, contract)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -56,7 +66,7 @@ def test_parity_is_measured_against_the_dynamic_network(
     save = paddle.jit.save
 
     def save_another(layer: paddle.nn.Layer, path: str) -> None:
-        layer.scale_target.shift += 0.1
+        layer.target.center += 0.1
         save(layer, path)
 
     monkeypatch.setattr(paddle.jit, "save", save_another)
@@ -65,16 +75,16 @@ def test_parity_is_measured_against_the_dynamic_network(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folded_form_is_exported_where_it_predicts_the_same(tmp_path: Path) -> None:
+def test_a_fused_form_is_exported_where_it_predicts_the_same(tmp_path: Path) -> None:
     right, wrong = regressor(), regressor()
-    wrong.scale_target.shift += 1
-    for name, folded, shortened in (("right", right, True), ("wrong", wrong, False)):
+    wrong.target.center += 1
+    for name, fused, shortened in (("right", right, True), ("wrong", wrong, False)):
         contract = {"features": ["a", "b", "c"], "target": "y"}
         trained, folder = regressor(), tmp_path / name
         expected = trained.predict(ROWS)[:, 0]
-        parity = export(trained, folder, contract, ROWS, target_range=10.0, folded=folded)
+        parity = export_of(trained, folder, contract, fused)
         assert parity["max_abs_difference"] < 1e-4
-        assert read_contract(folder)["inference"]["folded"] is shortened
+        assert read_contract(folder)["inference"]["fused"] is shortened
         np.testing.assert_allclose(Predictor(folder).predict(ROWS), expected, atol=1e-4)
 
 
@@ -98,9 +108,9 @@ def test_onednn_is_turned_off_where_it_alone_differs(
 
 def test_a_network_that_predicts_nan_is_not_exported(tmp_path: Path) -> None:
     broken = regressor()
-    broken.scale_target.shift += np.nan
+    broken.target.center += np.nan
     with pytest.raises(ExportError, match="NaN"):
-        export(broken, tmp_path / "export", {}, ROWS, target_range=1.0)
+        export_of(broken, tmp_path / "export", {})
 
 
 def test_golden_rows_are_predicted_again(tmp_path: Path) -> None:

@@ -10,41 +10,48 @@ import pytest
 from numpy.typing import NDArray
 
 from model.average import Average
-from model.folded import Folded
+from model.input_layers import Fill, Indicate, OneHot, Scale, Select, TargetScale, Whiten
+from model.linear import FusedLinear, Linear
+from model.network import Network
+from model.networks import build_network
+from model.objective import SquaredError
 from model.optimizer import SGD, build_optimizer, build_schedule
-from model.preprocess import Preprocess
-from model.regressor import Regressor, build_network, get_weights, set_weights
-from model.scale import LogScale, Scale, Whiten
+from model.regressor import Regressor, get_state, set_state
+from reader.inputs import InputColumn
 
 MLP: dict[str, Any] = {"hidden": [5, 4], "activation": "tanh", "dropout": 0.0}
 
 
+def numbers(count: int) -> list[InputColumn]:
+    return [InputColumn(f"x{i}", "number") for i in range(count)]
+
+
 def flat(network: paddle.nn.Layer) -> list[float]:
-    return [float(v) for values in get_weights(network).values() for v in values.ravel()]
+    return [float(v) for values in get_state(network).values() for v in values.ravel()]
 
 
 def test_linear_is_one_paddle_linear() -> None:
-    network = build_network("linear", features=13, seed=0)
+    network = build_network("linear", columns=numbers(13), seed=0)
     (layer,) = [layer for layer in network.sublayers() if isinstance(layer, paddle.nn.Linear)]
     assert layer.weight.shape == [13, 1]
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 def test_mlp_computes_what_its_weights_say(activation: str) -> None:
-    network = build_network("mlp", features=3, seed=0, **MLP | {"activation": activation})
+    network = build_network("mlp", columns=numbers(3), seed=0, **MLP | {"activation": activation})
     x = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     functions: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
         "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
         "tanh": np.tanh,
         "relu": lambda v: np.maximum(v, 0),
     }
-    w1, b1, w2, b2, w3, b3 = get_weights(network).values()
+    w1, b1, w2, b2, w3, b3 = get_state(network).values()
     hidden = functions[activation](functions[activation](x @ w1 + b1) @ w2 + b2)
     np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), hidden @ w3 + b3, rtol=1e-5)
 
 
 def test_dropout_acts_in_training_alone() -> None:
-    network = build_network("mlp", features=3, seed=0, **MLP | {"dropout": 0.5})
+    network = build_network("mlp", columns=numbers(3), seed=0, **MLP | {"dropout": 0.5})
     x = paddle.ones([1, 3])
     network.train()
     assert len({network(x).item() for _ in range(20)}) > 1
@@ -54,47 +61,43 @@ def test_dropout_acts_in_training_alone() -> None:
 
 def test_first_weights_depend_on_the_seed_alone() -> None:
     paddle.seed(99)
-    one = flat(build_network("mlp", 3, seed=1, **MLP))
+    one = flat(build_network("mlp", numbers(3), seed=1, **MLP))
     paddle.rand([5])
-    assert one == flat(build_network("mlp", 3, seed=1, **MLP))
-    assert one != flat(build_network("mlp", 3, seed=2, **MLP))
+    assert one == flat(build_network("mlp", numbers(3), seed=1, **MLP))
+    assert one != flat(build_network("mlp", numbers(3), seed=2, **MLP))
 
 
 def test_weights_go_back_into_another_network() -> None:
-    one, other = (build_network("mlp", 3, seed=seed, **MLP) for seed in (1, 2))
-    set_weights(other, get_weights(one))
+    one, other = (build_network("mlp", numbers(3), seed=seed, **MLP) for seed in (1, 2))
+    set_state(other, get_state(one))
     assert flat(one) == flat(other)
     with pytest.raises(AssertionError), pytest.warns(UserWarning, match="not found"):
-        set_weights(other, {})
+        set_state(other, {})
 
 
 def test_regressor_takes_raw_values_and_gives_the_targets_unit() -> None:
-    network = build_network("linear", features=2, seed=0)
+    network = build_network("linear", columns=numbers(2), seed=0)
     regressor = Regressor(
         Scale(np.array([1.0, 2.0]), np.array([10.0, 20.0])),
         network,
-        Scale(np.array([100.0]), np.array([7.0])),
+        SquaredError(TargetScale(100.0, 7.0)),
     )
     raw = np.array([[11.0, 42.0], [1.0, -8.0]], dtype=np.float32)
-    weight, bias = get_weights(network).values()
+    weight, bias = get_state(network).values()
     scaled = np.array([[1.0, 2.0], [0.0, -0.5]], dtype=np.float32)
     np.testing.assert_allclose(
         regressor(paddle.to_tensor(raw)).numpy(), (scaled @ weight + bias) * 7 + 100, rtol=1e-6
     )
 
 
-def test_log_scale_and_its_inverse() -> None:
-    scale = LogScale(np.array([1.0]), np.array([2.0]))
+def test_target_scales_and_their_inverses() -> None:
+    scale = TargetScale(1.0, 2.0, log=True)
     y = paddle.to_tensor([[0.0], [np.e - 1], [1e6]])
     np.testing.assert_allclose(scale(y).numpy()[:2], [[-0.5], [0.0]], atol=1e-6)
     np.testing.assert_allclose(scale.inverse(scale(y)).numpy(), y.numpy(), rtol=1e-4)
-
-
-def test_scale_and_its_inverse() -> None:
-    scale = Scale(np.array([3.0]), np.array([4.0]))
-    y = paddle.to_tensor([[3.0], [11.0]])
-    assert scale(y).numpy().tolist() == [[0.0], [2.0]]
-    assert scale.inverse(scale(y)).numpy().tolist() == y.numpy().tolist()
+    plain, y = TargetScale(3.0, 4.0), paddle.to_tensor([[3.0], [11.0]])
+    assert plain(y).numpy().tolist() == [[0.0], [2.0]]
+    assert plain.inverse(plain(y)).numpy().tolist() == y.numpy().tolist()
 
 
 OPTIONS: dict[str, dict[str, float]] = {
@@ -109,8 +112,8 @@ OPTIONS: dict[str, dict[str, float]] = {
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_first_step_of_each_optimizer(name: str, weight_decay: float) -> None:
     """Against the textbook formulae; the bias does not decay."""
-    network = build_network("linear", features=2, seed=0)
-    weight, bias = (values.astype(np.float64) for values in get_weights(network).values())
+    network = build_network("linear", columns=numbers(2), seed=0)
+    weight, bias = (values.astype(np.float64) for values in get_state(network).values())
     step = 0.1
     optimizer = build_optimizer(name, network, step, weight_decay, **OPTIONS[name])
     x, y = np.array([[1.0, -2.0]]), np.array([[3.0]])
@@ -125,7 +128,7 @@ def test_first_step_of_each_optimizer(name: str, weight_decay: float) -> None:
         gradient = gradient + weight_decay * weight
     if name.startswith("adam"):  # bias-corrected moments of one gradient: its sign
         gradient, gradient_bias = np.sign(gradient), np.sign(gradient_bias)
-    found_weight, found_bias = get_weights(network).values()
+    found_weight, found_bias = get_state(network).values()
     np.testing.assert_allclose(found_weight, weight - step * gradient, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found_bias, bias - step * gradient_bias, rtol=1e-4, atol=1e-5)
 
@@ -156,7 +159,7 @@ def test_inverse_schedule_averages_what_the_batches_of_an_epoch_ask_for() -> Non
 
 def test_sgd_is_that_of_paddle_to_the_bit() -> None:
     def trained(kind: Any) -> list[float]:
-        network = build_network("mlp", features=5, seed=3, **MLP)
+        network = build_network("mlp", columns=numbers(5), seed=3, **MLP)
         optimizer, random = kind(0.1, parameters=network.parameters()), np.random.default_rng(0)
         for step in range(20):
             rows = paddle.to_tensor(random.normal(size=(16, 6)).astype(np.float32))
@@ -171,41 +174,72 @@ def test_sgd_is_that_of_paddle_to_the_bit() -> None:
 
 
 def test_average_puts_the_mean_of_the_iterates_in_place() -> None:
-    network = build_network("linear", features=1, seed=0)
+    network = build_network("linear", columns=numbers(1), seed=0)
     average, weight = Average(network), dict(network.named_parameters())["linear.weight"]
     for value in (1.0, 4.0, 7.0):
         weight.set_value(paddle.full([1, 1], value))
         average.add()
     state = average.state()
-    average.settle(3)
+    average.end_epoch(3)
     assert weight.item() == 4
     assert average.state()["linear.weight/average"].item() == 0
     average.restore(state)
-    average.settle(2)
+    average.end_epoch(2)
     assert weight.item() == 6
 
 
-def test_folded_line_predicts_what_its_layers_predict() -> None:
+def test_fused_line_predicts_what_its_layers_predict() -> None:
     random = np.random.default_rng(0)
-    table = np.eye(3)
-    shift, matrix = random.normal(size=6), random.normal(size=(6, 6))
-    scale = Whiten(shift, matrix)
-    prepare = Preprocess([0, 1], np.array([5.0, -1.0]), [1], [(2, table)], scale=scale)
-    network = build_network("linear", features=6, seed=0)
-    regressor = Regressor(prepare, network, LogScale(np.array([1.0]), np.array([0.1])))
-    regressor.margin = 0.5
-    weight, bias = (values.astype(np.float64) for values in get_weights(network).values())
-    raw = matrix @ weight[:, 0] * 0.1
-    folded = Folded(prepare, raw, 1 + 0.1 * bias[0] - shift @ raw, margin=0.05, log=True)
-    rows = np.array([[1, 2, 0], [np.nan, 3, 1], [4, np.nan, 2]], dtype=np.float32)
-    folded.eval()
-    found = folded(paddle.to_tensor(rows)).numpy()
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, regressor.predict(rows), rtol=2e-5)
+    center, matrix = random.normal(size=6), random.normal(size=(6, 6))
+    encode = paddle.nn.Sequential(
+        Select([0, 2, 1]), Indicate([1], 2), Fill(np.array([5.0, -1.0])), OneHot(3, [np.eye(3)])
+    )
+    network = build_network("linear", columns=numbers(6), seed=0)
+    assert isinstance(network, Linear)
+    target = TargetScale(1.0, 0.1, log=True)
+    inputs = paddle.nn.Sequential(encode, Whiten(center, matrix))
+    regressor = Regressor(inputs, network, SquaredError(target, margin=0.5))
+    weights, bias = network.line()
+    raw = matrix @ weights * 0.1
+    fused = FusedLinear(encode, raw, float(1 + 0.1 * bias - center @ raw), margin=0.05, log=True)
+    rows = np.array([[1, 0, 2], [np.nan, 1, 3], [4, 2, np.nan]], dtype=np.float32)
+    fused.eval()
+    predictions = fused(paddle.to_tensor(rows)).numpy()
+    assert predictions.dtype == np.float32
+    assert predictions.shape == (3, 3)
+    np.testing.assert_allclose(predictions, regressor.predict(rows), rtol=2e-5)
+
+
+def test_each_level_adds_to_a_line_what_a_flag_would() -> None:
+    columns = [*numbers(2), InputColumn("c", "code", 3), InputColumn("d", "code", 4)]
+    line = build_network("linear", columns, seed=0)
+    tables = [table.weight for table in line.levels.tables]
+    for table in tables:
+        table.set_value(paddle.arange(len(table), dtype="float32").unsqueeze(1) / 10)
+    rows = paddle.to_tensor([[1.0, 2.0, 2.0, 3.0], [1.0, 2.0, 0.0, 0.0]])
+    first, second = line(rows).numpy()[:, 0]
+    assert first - second == pytest.approx(2 + 3)
+
+
+def test_levels_of_a_network_are_learned_numbers() -> None:
+    columns = [*numbers(2), InputColumn("c", "code", 5)]
+    network = build_network("mlp", columns, seed=0, hidden=[7], embedding=3)
+    assert network(paddle.zeros([4, 3])).shape == [4, 1]
+    shapes = {name: values.shape for name, values in get_state(network).items()}
+    assert shapes["embeddings.tables.0.weight"] == (5, 3)
+    assert shapes["layers.0.weight"] == (5, 7)
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_what_decays_are_weights_and_no_biases(name: str) -> None:
+    network: Network = build_network(name, [*numbers(2), InputColumn("c", "code", 5)], seed=0)
+    decaying = {id(parameter) for parameter in network.decaying()}
+    for parameter_name, parameter in network.named_parameters():
+        assert (id(parameter) in decaying) == parameter_name.endswith("weight"), parameter_name
 
 
 def test_the_rate_of_the_schedule_is_the_one_that_is_used() -> None:
-    network = build_network("linear", features=1, seed=0)
+    network = build_network("linear", columns=numbers(1), seed=0)
     optimizer = build_optimizer("sgd", network, 1.0, weight_decay=0.1)
     before = flat(network)
     optimizer.set_lr(0.0)

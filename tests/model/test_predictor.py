@@ -8,22 +8,27 @@ import pytest
 from numpy.typing import NDArray
 
 from model import predictor as module
-from model.export import export
+from model.export import Proof, export
+from model.input_layers import Scale, TargetScale
+from model.networks import build_network
+from model.objective import SquaredError
 from model.predictor import Predictor
-from model.regressor import Regressor, build_network
-from model.scale import Scale
+from model.regressor import Regressor
+from reader.inputs import InputColumn
 
 Rows = NDArray[np.float32]
+COLUMNS = [InputColumn(name, "number") for name in "abc"]
 
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     rows = some_rows(100)
-    network = build_network("mlp", 3, seed=0, hidden=[8, 8], activation="relu", dropout=0.0)
+    network = build_network("mlp", COLUMNS, seed=0, hidden=[8, 8], activation="relu", dropout=0.0)
     scale = Scale(rows.mean(axis=0), rows.std(axis=0))
-    regressor = Regressor(scale, network, Scale(np.array([50.0]), np.array([9.0])))
+    regressor = Regressor(scale, network, SquaredError(TargetScale(50.0, 9.0)))
     folder = tmp_path_factory.mktemp("predictor") / "export"
-    export(regressor, folder, {"features": ["a", "b", "c"], "target": "y"}, rows, 10.0)
+    contract = {"features": ["a", "b", "c"], "target": "y"}
+    export(regressor, folder, contract, Proof(rows, regressor.predict, 10.0))
     return Predictor(folder)
 
 

@@ -1,0 +1,153 @@
+"""The steps of reader/inputs.py as layers of the same names, so that the exported graph takes raw
+rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from numpy.typing import NDArray
+from paddle import nn
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+class Select(nn.Layer):
+    """float32 [N, P] -> the columns at `positions`."""
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__()
+        self.positions = list(positions)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _columns(x, self.positions)
+
+
+class Indicate(nn.Layer):
+    """float32 [N, P], and behind the first `numbers` columns a flag for each at `positions`."""
+
+    def __init__(self, positions: Sequence[int], numbers: int) -> None:
+        super().__init__()
+        self.positions, self.numbers = list(positions), numbers
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        flags = paddle.isnan(_columns(x, self.positions)).astype("float32")
+        parts = [x[:, : self.numbers], flags]
+        if x.shape[1] > self.numbers:
+            parts.append(x[:, self.numbers :])
+        return paddle.concat(parts, axis=1)
+
+
+class Fill(nn.Layer):
+    """float32 [N, P], `values` [D] in place of NaN in the first D columns."""
+
+    def __init__(self, values: Vector) -> None:
+        super().__init__()
+        self.register_buffer("values", paddle.to_tensor(values.astype(np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _leading(
+            x,
+            self.values.shape[0],
+            lambda part: paddle.where(paddle.isnan(part), self.values.expand_as(part), part),
+        )
+
+
+class OneHot(nn.Layer):
+    """float32 [N, P], in place of the code at `start + i` the row of `tables[i]` that it names."""
+
+    def __init__(self, start: int, tables: Sequence[Matrix]) -> None:
+        super().__init__()
+        self.start, self.count = start, len(tables)
+        for index, table in enumerate(tables):
+            self.register_buffer(f"table{index}", paddle.to_tensor(table.astype(np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        parts = [x[:, : self.start]] if self.start else []
+        for index in range(self.count):
+            code = x[:, self.start + index].astype("int64")
+            parts.append(F.embedding(code, getattr(self, f"table{index}")))
+        if x.shape[1] > self.start + self.count:
+            parts.append(x[:, self.start + self.count :])
+        return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+class Scale(nn.Layer):
+    """float32 [N, P], (x - center) / scale in the first D columns; both are [D]."""
+
+    def __init__(self, center: Vector, scale: Vector) -> None:
+        super().__init__()
+        self.register_buffer("center", paddle.to_tensor(center.astype(np.float32)))
+        self.register_buffer("scale", paddle.to_tensor(scale.astype(np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        count = self.center.shape[0]
+        return _leading(x, count, lambda part: (part - self.center) / self.scale)
+
+
+class Whiten(nn.Layer):
+    """float32 [N, P], (x - center) @ matrix in the first D columns; `matrix` is [D, D].
+
+    In float64: where columns nearly follow from each other, the matrix takes small differences of
+    large numbers.
+    """
+
+    def __init__(self, center: Vector, matrix: Matrix, steepness: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("matrix", paddle.to_tensor(matrix))
+        self.register_buffer("bias", paddle.to_tensor(-center @ matrix))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _leading(
+            x,
+            self.matrix.shape[0],
+            lambda part: F.linear(part.astype("float64"), self.matrix, self.bias).astype("float32"),
+        )
+
+
+class TargetScale(nn.Layer):
+    """The target's scaling: (y - center) / scale, of log(1 + y) with `log`, and back."""
+
+    def __init__(self, center: float, scale: float, log: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("center", paddle.to_tensor(np.array([center], dtype=np.float32)))
+        self.register_buffer("scale", paddle.to_tensor(np.array([scale], dtype=np.float32)))
+        self.log = log
+
+    def forward(self, y: paddle.Tensor) -> paddle.Tensor:
+        return ((paddle.log1p(y) if self.log else y) - self.center) / self.scale
+
+    def inverse(self, z: paddle.Tensor) -> paddle.Tensor:
+        """From scaled values back to the target's unit."""
+        y = z * self.scale + self.center
+        return paddle.expm1(y) if self.log else y
+
+
+LAYERS: dict[str, Callable[..., nn.Layer]] = {
+    layer.__name__: layer for layer in (Select, Indicate, Fill, OneHot, Scale, Whiten, TargetScale)
+}
+
+
+def layer_of(step: Any) -> nn.Layer:
+    """The layer that does what a step, or the target's scaling, does in NumPy: the one named like
+    its type, made of the same fields."""
+    arguments = {f.name: getattr(step, f.name) for f in fields(step) if f.name != "columns"}
+    return LAYERS[type(step).__name__](**arguments)
+
+
+def _leading(
+    x: paddle.Tensor, count: int, function: Callable[[paddle.Tensor], paddle.Tensor]
+) -> paddle.Tensor:
+    """`function` of the first `count` columns, and the others behind what it gives."""
+    if x.shape[1] == count:
+        return function(x)
+    return paddle.concat([function(x[:, :count]), x[:, count:]], axis=1)
+
+
+def _columns(x: paddle.Tensor, positions: list[int]) -> paddle.Tensor:
+    return paddle.index_select(x, paddle.to_tensor(positions, dtype="int64"), axis=1)

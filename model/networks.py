@@ -1,0 +1,20 @@
+"""The networks by the names that recipes give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import paddle
+
+from model.linear import Linear
+from model.mlp import MLP
+from model.network import Columns, Network
+
+NETWORKS: dict[str, Callable[..., Network]] = {"linear": Linear, "mlp": MLP}
+
+
+def build_network(name: str, columns: Columns, seed: int, **options: Any) -> Network:
+    """A network with first weights that depend on `seed` alone."""
+    paddle.seed(seed)
+    return NETWORKS[name](columns, **options)

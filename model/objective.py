@@ -1,0 +1,100 @@
+"""What training minimises, what it watches, and what a prediction is made of.
+
+The loss is computed on the scaled target, so that a learning rate does not depend on the target's
+unit. Importing this file does not import Paddle: a recipe's choice is known before that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import paddle
+
+    from model.input_layers import TargetScale
+
+Vector = NDArray[np.float64]
+
+
+class Objective:
+    """The base of all: a network gives `width` numbers a row, on the scaled target.
+
+    `watched`: the metric, of reader.metrics.Metrics, whose best epoch is exported, and whether a
+    smaller one is better; "loss" is what `measure` says. `margin`: half the width of an interval on
+    the scaled target; None: no intervals.
+    """
+
+    watched: ClassVar[str]
+    smaller_is_better: ClassVar[bool] = True
+    width: ClassVar[int] = 1
+    quadratic: ClassVar[bool] = False
+    """whether the loss of a line is a parabola, whose curvature its moments tell"""
+
+    def __init__(self, target: TargetScale, margin: float | None = None) -> None:
+        self.target, self.margin = target, margin
+
+    @property
+    def outputs(self) -> list[str]:
+        """The columns of a prediction."""
+        return ["prediction"] if self.margin is None else ["prediction", "lower", "upper"]
+
+    def is_better(self, value: float, best: float | None) -> bool:
+        """Whether a watched value is better than the best so far, None before the first."""
+        if best is None:
+            return True
+        return value < best if self.smaller_is_better else value > best
+
+    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        """Of a network's output [n, width] and the scaled target [n, 1], the mean: a scalar."""
+        raise NotImplementedError
+
+    def finish(self, output: paddle.Tensor) -> paddle.Tensor:
+        """[n, width] -> [n, len(outputs)] in the target's unit."""
+        if self.margin is not None:
+            import paddle
+
+            output = paddle.concat([output, output - self.margin, output + self.margin], axis=1)
+        return self.target.inverse(output)
+
+    def check_shapes(self, output: paddle.Tensor, target: paddle.Tensor) -> None:
+        """A loss of [n, 1] and [n] would be that of all n^2 pairs: raises AssertionError."""
+        rows = target.shape[0]
+        assert target.shape == [rows, 1], target.shape
+        assert output.shape == [rows, self.width], (output.shape, target.shape)
+
+    def measure(self, residual: Vector) -> Vector:
+        """The loss of each of these residuals [n] on the scaled target."""
+        raise NotImplementedError
+
+    def reweight(self, residual: Vector, smoothing: float) -> Vector:
+        """For residuals [n], on the scaled target, the weights [n] of the least squares that have
+        the loss's slope there; a corner of the loss is rounded off over `smoothing`."""
+        raise NotImplementedError
+
+
+class SquaredError(Objective):
+    """The mean of (output - target)^2."""
+
+    watched = "mse"
+    quadratic = True
+
+    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        return _functional().mse_loss(output, target)
+
+    def measure(self, residual: Vector) -> Vector:
+        return np.square(residual)
+
+    def reweight(self, residual: Vector, smoothing: float) -> Vector:
+        return np.ones_like(residual)
+
+
+OBJECTIVES: dict[str, type[Objective]] = {"mse": SquaredError}
+
+
+def _functional() -> Any:
+    from paddle.nn import functional
+
+    return functional
