@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -60,8 +60,7 @@ def load(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises ConfigError, with one line for each problem.
     """
-    values = _read(Path(recipe))
-    problems = []
+    values, problems = _read(Path(recipe)), []
     for override in overrides:
         try:
             _apply(values, override)
@@ -70,23 +69,32 @@ def load(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
     run = values.setdefault("run", {})
     if isinstance(run, dict):
         run.setdefault("dir", f"runs/{Path(recipe).stem}")
+    return check(values, str(recipe), problems)
+
+
+def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> Config:
+    """The recipe of these values, section by section; defaults for those that are not there.
+
+    Raises ConfigError, with a line for each problem, those known already among them; `source` says
+    where the values are from.
+    """
+    lines = list(problems)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         together: dict[str, list[ErrorDetails]] = {}
         for problem in error.errors():
             together.setdefault(_locate(problem["loc"], values)[0], []).append(problem)
-        problems += [_explain(alternatives, values) for alternatives in together.values()]
-    if problems:
-        raise ConfigError(f"{recipe}: {len(problems)} to mend\n  " + "\n  ".join(problems))
+        lines += [_explain(alternatives, values) for alternatives in together.values()]
+    if lines:
+        raise ConfigError(f"{source}: {len(lines)} to mend\n  " + "\n  ".join(lines))
     return config
 
 
-def dump(config: Config) -> str:
-    """The resolved recipe as YAML that `load` reads back to an equal Config."""
-    text = yaml.dump(
-        config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
+def dump(values: Mapping[str, Any]) -> str:
+    """A recipe's values, `config.model_dump()`, as YAML that `load` reads back to an equal
+    Config."""
+    text = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return str(text)
 
 
@@ -203,19 +211,19 @@ def _text(value: Any) -> str:
 def _explain(alternatives: Sequence[ErrorDetails], values: dict[str, Any]) -> str:
     """One line: the key, what was found, what was expected: any of the alternatives."""
     problem = alternatives[0]
-    path, found = _locate(problem["loc"], values)
+    path, value = _locate(problem["loc"], values)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         return f"{path}: no such key{_nearest_key(path, problem['loc'])}"
     if kind == "missing":
         return f"{path}: missing; set it in the recipe or with -o {path}=..."
     if kind == "union_tag_invalid":
-        path, found = f"{path}.name", context["tag"]
+        path, value = f"{path}.name", context["tag"]
     elif kind == "value_error":
         return f"{path}: {context['error']}"
     expected = " or ".join(dict.fromkeys(_expected(each) for each in alternatives))
-    options = re.findall(r"'([^']*)'", expected) if isinstance(found, str) else []
-    return f"{path}: found {_text(found)}, expected {expected}{_did_you_mean(found, options)}"
+    options = re.findall(r"'([^']*)'", expected) if isinstance(value, str) else []
+    return f"{path}: found {_text(value)}, expected {expected}{_did_you_mean(value, options)}"
 
 
 def _expected(problem: ErrorDetails) -> str:
@@ -255,8 +263,8 @@ def _nearest_key(path: str, location: tuple[int | str, ...]) -> str:
     return _did_you_mean(path, same_leaf[:1] or [*paths, *Config.model_fields])
 
 
-def _did_you_mean(found: object, options: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(str(found), options, n=1, cutoff=0.6)
+def _did_you_mean(name: object, options: Sequence[str]) -> str:
+    nearest = difflib.get_close_matches(str(name), options, n=1, cutoff=0.6)
     if not nearest and len(options) == 1:
         nearest = list(options)
     return f"; did you mean {nearest[0]}?" if nearest else ""

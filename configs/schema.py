@@ -194,6 +194,11 @@ class MLPConfig(Section):
     """share of hidden values set to zero in training"""
 
 
+class LossConfig(Section):
+    name: Literal["mse"] = "mse"
+    """what training minimises, on the scaled target: mse, the mean squared error"""
+
+
 class SGDConfig(Section):
     name: Literal["sgd"] = "sgd"
     """sgd, momentum, adam or adamw, as in paddle.optimizer"""
@@ -338,6 +343,7 @@ class Config(Section):
 
     data: DataConfig
     model: ModelConfig = LinearConfig()
+    loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = SGDConfig()
     schedule: ScheduleConfig = AutoConfig()
     train: TrainConfig = TrainConfig()

@@ -63,8 +63,8 @@ def _finish(command: Sequence[str]) -> None:
 
 
 def _last_step(run: Path) -> int:
-    found = (run / "checkpoints").glob(f"{STEP}*")
-    return max((int(path.name.removeprefix(STEP)) for path in found), default=0)
+    folders = (run / "checkpoints").glob(f"{STEP}*")
+    return max((int(path.name.removeprefix(STEP)) for path in folders), default=0)
 
 
 def _kill(command: Sequence[str], run: Path, moment: int) -> int | None:

@@ -15,6 +15,8 @@ import train
 from configs.load import keys
 from run.curves import LOG
 
+pytestmark = pytest.mark.slow
+
 MLP = ["model.name=mlp", "model.hidden=[4]"]
 ADAM = ["optimizer.name=adam"]
 DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2", "schedule.name=constant"]
@@ -59,6 +61,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
         "3",
     ),
     "model.dropout": (MLP, "0.0", "0.5"),
+    "loss.name": ([], "mse", "none"),
     "optimizer.name": ([], "sgd", "adam"),
     "optimizer.learning_rate": ([], "0.01", "0.02"),
     "optimizer.weight_decay": ([], "0.0", "0.1"),

@@ -41,7 +41,7 @@ def test_resolved_recipe_reads_back_equal(recipe: Path, tmp_path: Path) -> None:
     overrides = ["data.exclude=['1e-3', 'no', 'null', '0x1', '007', '2020-01-01', 价格]"]
     config = load(recipe, overrides)
     again = tmp_path / "again.yaml"
-    again.write_text(dump(config))
+    again.write_text(dump(config.model_dump()))
     assert load(again) == config
 
 

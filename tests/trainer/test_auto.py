@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tests.conftest import train_recipe
 
+pytestmark = pytest.mark.slow
+
 Table = NDArray[np.float64]
 
 

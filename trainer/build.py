@@ -1,0 +1,109 @@
+"""From settings and training rows to what is trained: inputs, network, objective, trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from paddle import nn
+
+from model.average import Average
+from model.input_layers import TargetScale as TargetLayer
+from model.input_layers import layer_of
+from model.line import LinearProblem
+from model.linear import FusedLinear, Linear
+from model.networks import build_network
+from model.objective import OBJECTIVES
+from model.optimizer import build_optimizer, build_schedule
+from model.regressor import Regressor
+from reader.dataset import TableDataset
+from reader.inputs import Inputs, TargetScale
+from reader.training_data import TrainingData
+from trainer.settings import Settings
+from trainer.trainer import Trainer
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A regressor on these rows, and the arrays that it goes with: its inputs and target scale in
+    NumPy, and the line on the same columns."""
+
+    settings: Settings
+    data: TrainingData
+    inputs: Inputs
+    target: TargetScale
+    problem: LinearProblem
+    regressor: Regressor
+
+    @property
+    def network(self) -> nn.Layer:
+        return self.regressor.network
+
+    def predict(self, rows: Rows) -> Rows:
+        """Raw rows float32 [n, P], their target may stand behind them -> [n, outputs] in the
+        target's unit, by the arithmetic of training."""
+        return self.regressor.predict_inputs(self.inputs.transform(rows))
+
+    def fused(self) -> FusedLinear | None:
+        """The regressor as one product on encoded columns, where its network is a line."""
+        if not self.settings.is_line:
+            return None
+        margin, log = self.regressor.objective.margin, self.target.log
+        if margin is not None:
+            margin *= self.target.scale
+        encode = nn.Sequential(*map(layer_of, self.inputs.steps[:-1]))
+        raw = self.problem.in_raw_units(*cast(Linear, self.network).line())
+        return FusedLinear(encode, *raw, margin, log)
+
+
+def build(settings: Settings, data: TrainingData) -> Fit:
+    """The regressor that the settings describe, with first weights."""
+    inputs, target = data.inputs(settings.scaling), data.target_scale(settings.target_scaling)
+    network = build_network(
+        settings.model.name, inputs.columns, settings.seed, **settings.model.options
+    )
+    objective = OBJECTIVES[settings.loss.name](
+        cast(TargetLayer, layer_of(target)), **settings.loss.options
+    )
+    layers = nn.Sequential(*map(layer_of, inputs.steps))
+    regressor = Regressor(layers, network, objective)
+    problem = settings.linear_problem(data, target)
+    return Fit(settings, data, inputs, target, problem, regressor)
+
+
+def build_trainer(fit: Fit) -> Trainer:
+    """What trains it, from the first step."""
+    settings, network = fit.settings, fit.regressor.network
+    loader = TableDataset(
+        fit.data.packed,
+        fit.data.parts.train,
+        settings.batch_size,
+        settings.seed,
+        partial(_transform, fit.inputs, fit.target),
+        len(fit.inputs.columns),
+    )
+    optimizer = build_optimizer(
+        settings.optimizer.name,
+        network,
+        settings.learning_rate,
+        settings.weight_decay,
+        **settings.optimizer.options,
+    )
+    schedule = build_schedule(
+        settings.schedule.name,
+        settings.learning_rate,
+        loader.steps,
+        settings.epochs,
+        **settings.schedule.options,
+    )
+    average = Average(network) if settings.average else None
+    return Trainer(network, fit.regressor.objective, optimizer, schedule, loader, average)
+
+
+def _transform(inputs: Inputs, target: TargetScale, rows: Rows) -> tuple[Rows, Rows]:
+    return inputs.transform(rows), target.transform(rows[:, -1:])

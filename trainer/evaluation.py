@@ -1,0 +1,70 @@
+"""What a regressor predicts for the rows of each part, each of them predicted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.metrics import Metrics, Sums
+from reader.split import Split, evenly
+from trainer.build import Fit
+
+MOST_ROWS = 200_000  # of a part, whose predictions are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Of one part: `metrics` over every row, and of evenly spaced `rows` [k] of the table the
+    target and the prediction, float32 [k], in the target's unit."""
+
+    metrics: Metrics
+    rows: NDArray[np.integer]
+    target: NDArray[np.float32]
+    prediction: NDArray[np.float32]
+
+
+def evaluate(fit: Fit, parts: Split) -> dict[str, Evaluation]:
+    """Each part that has rows; of validation rows that calibrate intervals all predictions are
+    kept."""
+    results = {}
+    for part, rows in parts._asdict().items():
+        calibrates = part == "validation" and fit.settings.coverage
+        if len(rows):
+            results[part] = evaluate_rows(fit, rows, len(rows) if calibrates else MOST_ROWS)
+    return results
+
+
+def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
+    """The table's rows at these indices, block by block on all cores."""
+
+    def predict(block: NDArray[np.float32]) -> tuple[Sums, NDArray[np.float32]]:
+        sums, prediction = Sums(), fit.predict(block)[:, :1]
+        sums.add(block[:, -1:], prediction, losses(fit, block[:, -1:], prediction))
+        return sums, np.hstack([block[:, -1:], prediction])
+
+    sums, pairs, start = Sums(), [], 0
+    kept, step = evenly(len(rows), most), max(1, -(-len(rows) // most))
+    for block_sums, block in fit.data.packed.map(predict, rows, len(fit.inputs.columns)):
+        sums.merge(block_sums)
+        pairs.append(block[-start % step :: step].copy())
+        start += len(block)
+    target, prediction = np.concatenate(pairs).T
+    return Evaluation(sums.metrics(), rows[kept], target, prediction)
+
+
+def losses(fit: Fit, target: NDArray[Any], prediction: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The objective's loss of each row, where it watches this and no other metric."""
+    objective = fit.regressor.objective
+    if objective.watched != "loss":
+        return None
+    residual = fit.target.transform(prediction) - fit.target.transform(target)
+    return objective.measure(residual.astype(np.float64))
+
+
+def metrics_of(evaluations: Mapping[str, Evaluation]) -> dict[str, Metrics]:
+    """The metrics alone, by part."""
+    return {part: evaluation.metrics for part, evaluation in evaluations.items()}

@@ -1,0 +1,65 @@
+"""The best straight line by what training minimises: what a line should reach, and any other model
+should pass."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.line import Line, WeightedMoments, iterate
+from reader.metrics import Metrics, Sums
+from reader.split import evenly
+from trainer.build import Fit
+from trainer.evaluation import losses
+
+FEW_ROWS = 65_536  # on which a first line is found before all rows are looked at
+
+
+class Optimum(NamedTuple):
+    """The line, and the watched metric that it has on the training rows."""
+
+    line: Line
+    value: float
+
+
+def optimum(fit: Fit) -> Optimum:
+    """In closed form for the squared error; by iteration for any other loss."""
+    line, rows = fit.problem.optimum, fit.data.parts.train
+    if fit.regressor.objective.quadratic:
+        return Optimum(line, line.mse)
+    for some in (rows[evenly(len(rows), FEW_ROWS)], rows):
+        line = iterate(line, partial(weigh, fit, some))
+    watched = fit.regressor.objective.watched
+    return Optimum(line, float(getattr(line_metrics(fit, line, rows), watched)))
+
+
+def weigh(fit: Fit, rows: NDArray[Any], line: Line, smoothing: float) -> WeightedMoments:
+    """One pass over the table's rows at these indices: see model.line.iterate."""
+    objective, encoding = fit.regressor.objective, fit.data.encoding
+
+    def of_block(block: NDArray[np.float32]) -> tuple[float, Any]:
+        encoded, target = encoding.encode(block), block[:, -1].astype(np.float64)
+        residual = (target - line.predict(encoded)) / fit.target.scale
+        weights = objective.reweight(residual, smoothing)
+        loss = float(objective.measure(residual).sum())
+        columns = np.column_stack([encoded, target, np.ones(len(target))])
+        centred = columns - np.append(fit.data.statistics.mean, 0.0)
+        return loss, (centred * weights[:, None]).T @ centred
+
+    blocks = list(fit.data.packed.map(of_block, rows, len(encoding.columns)))
+    loss, products = sum(part for part, _ in blocks), sum(part for _, part in blocks)
+    mean = products[-1, :-1] / products[-1, -1]
+    covariance = products[:-1, :-1] / products[-1, -1] - np.outer(mean, mean)
+    return WeightedMoments(loss / len(rows), fit.data.statistics.mean + mean, covariance)
+
+
+def line_metrics(fit: Fit, line: Line, rows: NDArray[Any]) -> Metrics:
+    """Those of a line on the table's rows at these indices."""
+    sums = Sums()
+    for block in fit.data.packed.blocks(rows):
+        target, prediction = block[:, -1], line.predict(fit.data.encoding.encode(block))
+        sums.add(target, prediction, losses(fit, target, prediction))
+    return sums.metrics()

@@ -1,0 +1,331 @@
+"""Where a recipe ends: plain values, and what `auto` stands for, chosen from the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from configs.load import differences, dump, load
+from configs.schema import Config, DataConfig, Section
+from model.line import LinearProblem, noise
+from model.objective import OBJECTIVES
+from reader.fitting import InputOptions
+from reader.formats import Reading
+from reader.inputs import TargetScale
+from reader.pack import PIECE
+from reader.split import SplitOptions, evenly
+from reader.training_data import TableOptions, TrainingData
+
+WIDEST = 256  # columns; whitening costs their number squared a row
+MOST_ROWS, MOST_NUMBERS = 65_536, 1 << 22  # of a mini-batch
+FEWEST_ROWS = 4_096  # of one that averages: a step then costs less than the rows it takes
+POINTS = 200
+PRODUCTS = 1 << 35  # of a pass that takes some seconds
+GAP = 1e-4
+MAY_CHANGE = ("train.device", "data.cache", "data.memory_limit", "checkpoint", "card", "run.dir")
+
+
+class Choice(NamedTuple):
+    value: Any
+    why: str
+
+
+class Named(NamedTuple):
+    """A part that a recipe names, and the keys that are its own."""
+
+    name: str
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, section: Section, *aside: str) -> Named:
+        values = section.model_dump(exclude={"name", *aside})
+        return cls(str(section.model_dump()["name"]), values)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that training needs to know beside its rows; no value is `auto`.
+
+    `is_line`: whether the model is a straight line on the encoded columns; `optimum_is_known`:
+    whether, further, the least loss of such a line is what the recipe minimises; `until_optimum`:
+    whether training ends within GAP of it. `coverage`: of intervals, None for none. `chosen`: by
+    key, what `auto` became, and why; `recipe`: the values of all keys, these among them.
+    """
+
+    model: Named
+    loss: Named
+    optimizer: Named
+    schedule: Named
+    scaling: str
+    target_scaling: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    log_every: int
+    seed: int
+    average: bool
+    patience: int
+    export: str
+    coverage: float | None
+    is_line: bool
+    optimum_is_known: bool
+    until_optimum: bool
+    chosen: dict[str, Choice]
+    recipe: dict[str, Any]
+
+    def linear_problem(self, data: TrainingData, target: TargetScale) -> LinearProblem:
+        """The best line on the same columns; with weight decay where the model is a line, and the
+        decay, as with all but AdamW, a part of its loss."""
+        decays = self.optimum_is_known and self.optimizer.name != "adamw"
+        statistics, (center, matrix) = data.statistics, data.scaling_matrix(self.scaling)
+        return LinearProblem(
+            rows=statistics.count,
+            mean=statistics.mean,
+            covariance=statistics.covariance,
+            center=center,
+            matrix=matrix,
+            target_center=target.center,
+            target_scale=target.scale,
+            decay=self.weight_decay if decays else 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """A checkpoint is due after so many seconds, steps or epochs (0: never); the last `keep` are
+    kept."""
+
+    seconds: float = 60.0
+    steps: int = 0
+    epochs: int = 0
+    keep: int = 3
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe as plain values: what is known of a run before its rows are.
+
+    `text` is the recipe as YAML; `resolve` gives the rest, from training rows; `differences` gives
+    a line for each key in which another recipe, a file, is not this one, those left out that a
+    resumed run may change.
+    """
+
+    table: TableOptions
+    inputs: InputOptions
+    folds: int
+    coverage: float | None
+    patience: int
+    device: str
+    folder: Path
+    checkpoint: CheckpointOptions
+    card: dict[str, str]
+    text: str
+    resolve: Callable[[TrainingData], Settings] = field(repr=False)
+    differences: Callable[[Path], list[str]] = field(repr=False)
+
+
+def experiment(config: Config) -> Experiment:
+    """The plain values of a recipe."""
+    missing = config.data.missing.model_dump(exclude={"values"})
+    return Experiment(
+        table=table_options(config.data),
+        inputs=InputOptions(**missing, **config.data.categories.model_dump()),
+        folds=config.data.split.folds,
+        coverage=config.intervals.coverage,
+        patience=config.train.patience,
+        device=config.train.device,
+        folder=Path(config.run.dir),
+        checkpoint=CheckpointOptions(**config.checkpoint.model_dump()),
+        card=config.card.model_dump(),
+        text=dump(config.model_dump()),
+        resolve=partial(resolve, config),
+        differences=lambda path: differences(load(path), config, MAY_CHANGE),
+    )
+
+
+def table_options(data: DataConfig) -> TableOptions:
+    split = data.split.model_dump(exclude={"validation_path", "test_path", "folds"})
+    return TableOptions(
+        path=data.path,
+        target=data.target,
+        reading=Reading(
+            data.format, data.separator, data.comment, data.decimal_comma, data.missing.values
+        ),
+        columns=data.columns,
+        exclude=data.exclude,
+        kinds=data.kinds,
+        time_format=data.time_format,
+        split=SplitOptions(**split),
+        other_paths=(data.split.validation_path, data.split.test_path),
+        may_be_empty=data.missing.numeric != "error",
+        cache=Path(data.cache),
+        memory_limit=data.memory_limit << 20,
+    )
+
+
+def resolve(config: Config, data: TrainingData) -> Settings:
+    """A value for each `auto`.
+
+    Of a linear model without embeddings the squared loss is a parabola, whose curvature is the
+    second moment of the features: 1 in all directions once they are whitened. One step of
+    1 / (2 * 1) on all rows then leads to its lowest point. A mini-batch has a curvature of its own,
+    and steps of at most 1 / (largest curvature + noise / batch_size) do not diverge in the mean
+    square (Bach and Moulines, "Non-strongly-convex smooth stochastic approximation with convergence
+    rate O(1/n)", 2013); half of that is chosen.
+    """
+    return _Resolving(config, data).settings()
+
+
+class _Resolving:
+    """A recipe on its way to settings: each `auto` is chosen when those it follows from are."""
+
+    def __init__(self, config: Config, data: TrainingData) -> None:
+        self.config, self.data = config, data
+        self.chosen: dict[str, Choice] = {}
+        self.objective = OBJECTIVES[config.loss.name]
+        self.is_line = config.model.name == "linear" and not data.encoding.codes
+        self.is_parabola = self.is_line and self.objective.quadratic
+        solvable = self.objective.quadratic or not config.optimizer.weight_decay
+        is_log = config.data.scale.target == "log1p"
+        self.optimum_is_known = self.is_line and solvable and not is_log
+        self.stops_at_optimum = self.optimum_is_known and self.objective.quadratic
+
+    def settings(self) -> Settings:
+        config = self.config
+        scaling = self.choose("data.scale.features", config.data.scale.features, self.scaling)
+        self.averages = (
+            self.is_parabola
+            and scaling == "whiten"
+            and config.optimizer.name == "sgd"
+            and config.optimizer.learning_rate == "auto"
+            and config.train.batch_size == "auto"
+            and config.schedule.name in ("auto", "inverse")
+        )
+        schedule = Named.of(config.schedule)
+        name = self.choose("schedule.name", schedule.name, self.schedule)
+        batch_size = self.choose("train.batch_size", config.train.batch_size, self.batch_size)
+        learning_rate = self.choose(
+            "optimizer.learning_rate",
+            config.optimizer.learning_rate,
+            partial(self.learning_rate, scaling, batch_size),
+        )
+        epochs = self.choose("train.epochs", config.train.epochs, partial(self.epochs, name))
+        steps = -(-len(self.data.parts.train) // batch_size) * epochs
+        points = Choice(max(1, steps // POINTS), f"some {POINTS} points of a curve")
+        log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
+        return Settings(
+            model=Named.of(config.model),
+            loss=Named.of(config.loss),
+            optimizer=Named.of(config.optimizer, "learning_rate", "weight_decay"),
+            schedule=Named(name, schedule.options),
+            scaling=scaling,
+            target_scaling=config.data.scale.target,
+            learning_rate=learning_rate,
+            weight_decay=config.optimizer.weight_decay,
+            batch_size=batch_size,
+            epochs=epochs,
+            log_every=log_every,
+            seed=config.train.seed,
+            average=config.train.average,
+            patience=config.train.patience,
+            export=config.train.export,
+            coverage=config.intervals.coverage,
+            is_line=self.is_line,
+            optimum_is_known=self.optimum_is_known,
+            until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
+            chosen=self.chosen,
+            recipe=self.recipe(),
+        )
+
+    def recipe(self) -> dict[str, Any]:
+        """The values of all keys, with what was chosen for `auto`."""
+        values = self.config.model_dump()
+        for key, choice in self.chosen.items():
+            *sections, name = key.split(".")
+            section = values
+            for inner in sections:
+                section = section[inner]
+            section[name] = choice.value
+        return values
+
+    def choose(self, key: str, given: Any, choice: Callable[[], Choice]) -> Any:
+        """What was given; or what `auto` is, of which note is taken."""
+        if given == "auto" and key not in self.chosen:
+            self.chosen[key] = choice()
+        return self.chosen[key].value if key in self.chosen else given
+
+    def scaling(self) -> Choice:
+        columns = len(self.data.encoding.names)
+        if not self.is_line:
+            return Choice("standard", "the model is not a line on the columns themselves")
+        if self.config.optimizer.weight_decay:
+            return Choice("standard", "weight decay pulls at each column alike")
+        if columns > WIDEST:
+            why = f"whitening more than {WIDEST} columns costs more than it saves"
+            return Choice("standard", why)
+        return Choice("whiten", "one step then serves all directions of a line")
+
+    def schedule(self) -> Choice:
+        if self.averages:
+            return Choice("inverse", "the average over an epoch's rows")
+        return Choice("cosine", "falls to 0, and the noise of mini-batches with it")
+
+    def batch_size(self) -> Choice:
+        rows, columns = len(self.data.parts.train), len(self.data.encoding.names)
+        if not self.averages:
+            size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
+            return Choice(size, f"some 256 steps an epoch of {rows:,} rows")
+        most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_NUMBERS // columns))
+        if rows <= most:
+            return Choice(rows, "all rows: the step is then exact")
+        statistics, (_, deviation) = self.data.statistics, self.data.scaling("standard")
+        problem = self.problem("whiten")
+        level = problem.noise_bound(statistics.minimum[:-1], statistics.maximum[:-1], deviation)
+        if level > FEWEST_ROWS / 8:  # where it may count, a pass over the rows is worth its time
+            level = self.noise(problem)
+        size = min(most, max(FEWEST_ROWS, 1 << int(level).bit_length()))
+        self.chosen["optimizer.learning_rate"] = _rate(1.0, level / size)
+        return Choice(size, f"of single rows, the curvature is up to {level:,.0f}")
+
+    def learning_rate(self, scaling: str, batch_size: int) -> Choice:
+        if not self.is_line:
+            return Choice(0.02, "the loss is no parabola")
+        # No loss here curves more than the squared error, for which the step is made.
+        problem = self.problem(scaling)
+        every = batch_size >= len(self.data.parts.train)
+        level = 0.0 if every else self.noise(problem) / batch_size
+        keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)
+        return _rate(problem.curvature(), level, keeps)
+
+    def epochs(self, schedule: str) -> Choice:
+        if self.stops_at_optimum:
+            return Choice(50, f"at most, or until within {GAP:.2%} of least squares")
+        return Choice(10 if schedule == "inverse" else 50, "in all")
+
+    def problem(self, scaling: str) -> LinearProblem:
+        statistics, (center, matrix) = self.data.statistics, self.data.scaling_matrix(scaling)
+        return LinearProblem(
+            statistics.count, statistics.mean, statistics.covariance, center, matrix
+        )
+
+    def noise(self, problem: LinearProblem) -> float:
+        """One pass over the training rows, or where there are very many columns over some of
+        them."""
+        data, width = self.data, len(problem.center) + 1
+        rows = data.parts.train
+        rows = rows[evenly(len(rows), max(PIECE, PRODUCTS // width**2))]
+
+        def fourth_moment(block: Any) -> Any:
+            return problem.fourth_moment(data.encoding.encode(block))
+
+        return noise(data.packed.map(fourth_moment, rows, width), len(rows))
+
+
+def _rate(curvature: float, level: float, keeps: float = 1.0) -> Choice:
+    rate = float(f"{0.5 * keeps / (curvature + level):.4g}")
+    why = f"half the largest stable step: curvature {curvature:.4g}, noise {level:.3g}"
+    return Choice(rate, why)

@@ -1,0 +1,180 @@
+"""The training loop, for whoever has a network, an objective, and rows in blocks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import paddle
+
+from errors import DivergedError
+from reader.metrics import Metrics
+
+if TYPE_CHECKING:
+    from model.average import Average
+    from model.network import Network
+    from model.objective import Objective
+    from model.optimizer import Schedule
+    from reader.dataset import TableDataset
+
+Evaluate = Callable[[], Mapping[str, Metrics]]
+
+
+class Optimizer(Protocol):
+    """What the loop asks of an optimizer of Paddle."""
+
+    def step(self) -> None: ...
+
+    def clear_grad(self, set_to_zero: bool = True) -> None: ...
+
+    def set_lr(self, value: float) -> None: ...
+
+    def get_lr(self) -> float: ...
+
+
+@dataclass
+class State:
+    """`epoch` whole epochs, and `block` blocks of the next one, are done: `step` steps in all.
+
+    `best_value` is that of the watched metric on the watched part, in the target's unit; `history`
+    has the metric by part after each epoch; seconds are those spent in the loop. `stop`: why
+    training ends before its last epoch, if it does.
+    """
+
+    epoch: int = 0
+    block: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    stop: str = ""
+
+
+class Observer:
+    """Told of training as it goes; it may set `state.stop`, which ends training with the epoch."""
+
+    def step(self, state: State, loss: float, learning_rate: float) -> None:
+        """After a step whose loss is drawn; the loss is that of its mini-batch."""
+
+    def block(self, state: State) -> None:
+        """Between two blocks of an epoch, where training may be interrupted and resumed."""
+
+    def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
+        """After an epoch and its evaluation; metrics by part."""
+
+
+def watched_part(metrics: Mapping[str, object]) -> str:
+    """The part that picks the best epoch: validation, or training where there is none."""
+    return "validation" if "validation" in metrics else "train"
+
+
+class Trainer:
+    """Trains `network` on the blocks of `loader`, a step for each mini-batch.
+
+    Nothing is drawn from a global random state: the order of rows follows from (seed, epoch),
+    dropout from (seed, epoch, block), the learning rate from the step. `average`: the mean of the
+    weights after each step of an epoch takes their place at its end.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        objective: Objective,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        loader: TableDataset,
+        average: Average | None = None,
+    ) -> None:
+        self.network, self.objective, self.optimizer = network, objective, optimizer
+        self.schedule, self.loader, self.average = schedule, loader, average
+
+    def fit(
+        self,
+        state: State,
+        epochs: int,
+        observers: Sequence[Observer] = (),
+        evaluate: Evaluate | None = None,
+        log_every: int = 0,
+    ) -> State:
+        """Train from where `state` stands to the end of the last of `epochs`, or until an observer
+        stops it; the state then. `log_every`: steps between two losses that observers are told.
+
+        Raises DivergedError where a loss or the watched metric is not finite.
+        """
+        if state.epoch < epochs and not state.stop:
+            self.check_shapes()
+        while state.epoch < epochs and not state.stop:
+            for loss in self.steps(state, observers):
+                if log_every and state.step % log_every == 0:
+                    value, rate = self.finite(float(loss), state), self.optimizer.get_lr()
+                    for observer in observers:
+                        observer.step(state, value, rate)
+            metrics = evaluate() if evaluate else {}
+            self.end_epoch(state, metrics)
+            for observer in observers:
+                observer.epoch(state, metrics)
+        return state
+
+    def steps(self, state: State, observers: Sequence[Observer] = ()) -> Iterator[paddle.Tensor]:
+        """What is left of the epoch, block by block: yields the loss of each step as it is made,
+        before the step is counted."""
+        loader = self.loader
+        if not state.block:
+            state.epoch_seconds = 0.0
+        loader.set_epoch(state.epoch + 1, state.block)
+        clock = time.perf_counter()
+        for index, block in loader.blocks():
+            self.network.train()
+            paddle.seed(loader.block_seed(index))  # dropout's; a resumed run draws the same
+            rate = None
+            for x, y in loader.batches(block):
+                if rate != (rate := self.schedule(state.step)):
+                    self.optimizer.set_lr(rate)
+                loss = self.objective.loss(self.network(x), y)
+                self.optimizer.clear_grad(set_to_zero=False)
+                loss.backward()
+                self.optimizer.step()
+                if self.average:
+                    self.average.add()
+                yield loss
+                state.step += 1
+            state.block = index + 1
+            is_last = state.block == loader.blocks_per_epoch
+            if self.average and is_last:
+                self.average.end_epoch(loader.steps)
+            seconds = time.perf_counter() - clock
+            state.seconds += seconds
+            state.epoch_seconds += seconds
+            if not is_last:
+                for observer in observers:
+                    observer.block(state)
+            clock = time.perf_counter()
+
+    def end_epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
+        """Count the epoch, and take note of the watched metric of each part."""
+        values = {part: getattr(m, self.objective.watched) for part, m in metrics.items()}
+        if values:
+            self.finite(values[watched_part(metrics)], state)
+        state.epoch, state.block = state.epoch + 1, 0
+        state.history.append({"epoch": state.epoch, **values})
+
+    def check_shapes(self) -> None:
+        """Raises AssertionError where output and target are not what the objective wants."""
+        inputs, target = self.loader.first_row()
+        self.network.eval()
+        with paddle.no_grad():
+            self.objective.check_shapes(self.network(inputs), target)
+
+    def finite(self, value: float, state: State) -> float:
+        """The value itself. Raises DivergedError where it is NaN or infinite."""
+        if math.isfinite(value):
+            return value
+        raise DivergedError(
+            f"the loss is {value} in epoch {state.epoch + 1}: training diverged; try a smaller "
+            f"step, -o optimizer.learning_rate={self.schedule(0) / 10:g}, or another data.scale"
+        )
