@@ -9,13 +9,22 @@ from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
 
+from reader.data_checks import overview
+from reader.training_data import TrainingData
+from report.compare import against_previous
 from report.report import PARTS, BestLine, Intervals, Optimum, Report
+from trainer.settings import Settings
 
 MOST_LINES = 40
 
 
-def announce(source: str, columns: Sequence[tuple[str, ...]], parts: Mapping[str, Sized]) -> str:
+def announce(source: str, data: TrainingData) -> str:
     """The lines printed before training: a row for each column of the table, and the split."""
+    return table_of(source, overview(data), data.parts._asdict())
+
+
+def table_of(source: str, columns: Sequence[tuple[str, ...]], parts: Mapping[str, Sized]) -> str:
+    """Columns in a table, and the rows of each part below it."""
     head = ("column", "kind", "missing", "in the training rows")
     shown = [head, *columns[:MOST_LINES]]
     widths = [max(len(row[i]) for row in shown) for i in range(3)]
@@ -27,6 +36,23 @@ def announce(source: str, columns: Sequence[tuple[str, ...]], parts: Mapping[str
         lines.append(f"and {len(columns) - MOST_LINES:,} more, all in schema.json")
     sizes = ", ".join(f"{len(parts[part]):,} {part}" for part in PARTS if len(parts[part]))
     return "\n".join([*lines, f"{source}: {sizes} rows"])
+
+
+def choices(settings: Settings, data: TrainingData) -> list[str]:
+    """What `auto` chose, and a warning of columns that tell nothing."""
+    lines = [
+        _line("auto", f"{key}={choice.value} ({choice.why})")
+        for key, choice in settings.chosen.items()
+    ]
+    if constant := data.statistics.constant:
+        lines.append(f"warning: constant in the training rows: {', '.join(constant)}")
+    return lines
+
+
+def closing(report: Report, folder: Path) -> list[str]:
+    """The lines printed after training: metrics, what moved since the run before, and summary."""
+    metrics = [_line(part, str(report.metrics[part])) for part in PARTS if part in report.metrics]
+    return [*metrics, *against_previous(folder), summary(report, folder)]
 
 
 def versions() -> dict[str, str]:
@@ -48,7 +74,7 @@ def summary(report: Report, folder: Path) -> str:
     """The lines printed after training: proofs, and the commands to type next."""
     python, visualdl = _beside_python("python"), _beside_python("visualdl")
     lines = [
-        *_yardsticks(report),
+        *_comparisons(report),
         _line(
             "parity",
             f"exported = trained within {report.parity.max_abs_difference:.1e} "
@@ -73,7 +99,7 @@ def summary(report: Report, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _yardsticks(report: Report) -> Iterator[str]:
+def _comparisons(report: Report) -> Iterator[str]:
     """What the metrics of the run can be held against, as far as it is known."""
     if folds := report.folds:
         yield _line(

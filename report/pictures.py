@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from report.charts import Axis, axis_over, labels_of
 from report.diagnostics import histogram
+from report.report import Report
+from run.curves import Curves
 
 Picture = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -18,6 +21,16 @@ WIDTH, HEIGHT = 480, 440
 LEFT, TOP, RIGHT, BOTTOM = 76, 40, 456, 384
 FINE = 2  # drawn so many times as large and reduced, which smooths the edges
 BLUE, GREY, PALE, DARK = "#1d5f9e", "#9aa4af", "#e6e8ea", "#1c2127"
+
+
+def draw(folder: Path, report: Report) -> None:
+    """Put the final figures and pictures into the VisualDL log in `folder`."""
+    examples = report.examples
+    actual, predicted = (np.array(v, np.float32) for v in (examples.actual, examples.predicted))
+    with Curves(folder) as curves:
+        curves.picture("predicted against actual", predicted_against_actual(actual, predicted))
+        curves.picture("residuals", residuals(actual, predicted))
+        curves.result(report.metrics[report.last_part].describe())
 
 
 def predicted_against_actual(target: Vector, prediction: Vector) -> Picture:

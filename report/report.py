@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from errors import RunError
-from reader.metrics import Metrics
+from reader.metrics import METRICS, Metrics
 
 PARTS = ("train", "validation", "test")
-METRICS = ("mse", "rmse", "mae", "r2")
+
 FILE = "report.json"
 Interval = tuple[float, float]
 
@@ -226,6 +226,7 @@ class Folds:
     rmse: Spread
     mae: Spread
     r2: Spread | None = None
+    loss: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,10 @@ class Report:
                 del values["optimum"]["weight_decay"]
         if self.best_line:
             values["best_line"] = {p: _keyed(v) for p, v in values["best_line"].items()}
+        values["metrics"] = {part: metrics.describe() for part, metrics in self.metrics.items()}
+        if self.folds:
+            values["folds"]["each"] = [metrics.describe() for metrics in self.folds.each]
+            values["folds"] = {k: v for k, v in values["folds"].items() if v is not None}
         return values
 
     @classmethod

@@ -6,14 +6,13 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from pydantic import TypeAdapter
 
 from report.charts import Axis, bars, curve, histogram, scatter
@@ -252,6 +251,7 @@ def opened(browser: Browser, file: Path, size: tuple[int, int]) -> tuple[Page, l
     return shown, troubles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("size", [(390, 844), (1200, 900)], ids=["phone", "desktop"])
 def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_path: Path) -> None:

@@ -1,0 +1,269 @@
+"""The report of a run, put together from what training left."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.line import Line, epochs_to_gap
+from model.linear import Linear
+from reader.metrics import METRICS, Metrics
+from reader.split import evenly
+from reader.training_data import SplitTable, TrainingData
+from report import diagnostics
+from report.intervals import measure
+from report.report import (
+    PARTS,
+    Best,
+    BestLine,
+    Choice,
+    Coefficients,
+    Data,
+    Examples,
+    Folds,
+    Importance,
+    Intervals,
+    Level,
+    Model,
+    Optimum,
+    Parity,
+    Report,
+    Residuals,
+    Spread,
+    Timing,
+    Weight,
+    Worst,
+    WorstRow,
+)
+from trainer.build import Fit
+from trainer.evaluation import Evaluation, metrics_of
+from trainer.optimum import Optimum as LineOptimum
+from trainer.optimum import line_metrics
+from trainer.settings import Experiment
+from trainer.trainer import State
+
+EXAMPLES = 2_000
+SHUFFLED = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A run whose regressor is exported: `started` on the clock of time.perf_counter."""
+
+    experiment: Experiment
+    source: SplitTable
+    fit: Fit
+    best_line: LineOptimum
+    state: State
+    evaluations: dict[str, Evaluation]
+    folds: Sequence[Metrics]
+    parity: Mapping[str, Any]
+    versions: Mapping[str, str]
+    started: float
+
+
+def assemble(run: Finished) -> Report:
+    """All figures; no row is predicted for it that was predicted before, but shuffled ones."""
+    fit, state, settings = run.fit, run.state, run.fit.settings
+    data, metrics = fit.data, metrics_of(run.evaluations)
+    part = next(part for part in reversed(PARTS) if part in metrics)
+    last = run.evaluations[part]
+    rows = data.packed.take(last.rows)
+    parameters = sum(p.size for p in fit.network.parameters() if p.trainable)
+    watched, is_line = fit.regressor.objective.watched, settings.optimum_is_known
+    best = run.best_line
+    return Report(
+        metrics=metrics,
+        confidence={
+            name: diagnostics.bootstrap(*_floats(evaluation))
+            for name, evaluation in run.evaluations.items()
+        },
+        data=Data(
+            path=run.experiment.table.path,
+            rows=len(data.packed),
+            sha256=data.packed.sha256,
+            target=data.schema.target,
+            features=[column.name for column in data.schema.features],
+        ),
+        split={
+            "method": run.experiment.table.split.method,
+            "seed": run.experiment.table.split.seed,
+            **{name: len(members) for name, members in data.parts._asdict().items()},
+        },
+        best=Best(state.best_epoch, float(state.best_value or 0.0), watched),
+        history=state.history,
+        timing=Timing(
+            total_s=time.perf_counter() - run.started,
+            train_s=state.seconds,
+            rows_per_second=state.epoch * len(data.parts.train) / state.seconds,
+        ),
+        card=run.experiment.card,
+        environment={
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        config=settings.recipe,
+        examples=examples(part, last),
+        residuals=residuals(part, data, rows, last),
+        worst=worst_rows(part, run.source, last),
+        model=Model(settings.model.name, int(parameters)),
+        parity=Parity(**run.parity),
+        versions=dict(run.versions),
+        chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
+        optimum=distance(fit, best, state, metrics) if is_line else None,
+        best_line=None if is_line else best_lines(fit, best.line, metrics),
+        coefficients=coefficients(fit, metrics) if is_line else None,
+        importance=None if is_line else importance(part, fit, rows, last),
+        intervals=intervals(fit, run.evaluations) if settings.coverage else None,
+        folds=spread_of(run.folds) if run.folds else None,
+    )
+
+
+def _floats(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(target, prediction) in float64."""
+    return evaluation.target.astype(np.float64), evaluation.prediction.astype(np.float64)
+
+
+def distance(fit: Fit, best: LineOptimum, state: State, metrics: Mapping[str, Metrics]) -> Optimum:
+    """The least loss of a line on the training rows, and how near this one came."""
+    watched, least = fit.regressor.objective.watched, best.value
+    return Optimum(
+        metric=watched,
+        value=least,
+        gap=getattr(metrics["train"], watched) / least - 1 if least else None,
+        epochs=epochs_to_gap(least, state.history),
+        weight_decay=fit.problem.decay or None,
+    )
+
+
+def best_lines(fit: Fit, line: Line, metrics: Mapping[str, Metrics]) -> dict[str, BestLine]:
+    """By part the best straight line on the same columns, and the share of it that the model is
+    below."""
+    watched, lines = fit.regressor.objective.watched, {}
+    for part, model in metrics.items():
+        rows = getattr(fit.data.parts, part)
+        value = getattr(line_metrics(fit, line, rows), watched)
+        improvement = 1 - getattr(model, watched) / value if value else 0.0
+        lines[part] = BestLine(watched, value, improvement)
+    return lines
+
+
+def examples(part: str, evaluation: Evaluation) -> Examples:
+    some = evenly(len(evaluation.rows), EXAMPLES)
+    target, prediction = _floats(evaluation)
+    return Examples(part, target[some].tolist(), prediction[some].tolist())
+
+
+def residuals(
+    part: str, data: TrainingData, rows: NDArray[np.float32], evaluation: Evaluation
+) -> Residuals:
+    """The distribution of the errors, and by category; `rows` are the packed ones evaluated."""
+    target, prediction = _floats(evaluation)
+    residual = prediction - target
+    counts, edges = diagnostics.histogram(residual)
+    by_category: dict[str, list[Level]] = {}
+    for column in data.schema.features:
+        if column.kind == "categorical":
+            codes = rows[:, data.packed.columns.index(column.name)].astype(np.int64)
+            by_category[column.name] = diagnostics.by_level(column.levels, codes, residual)
+    return Residuals(part, counts, edges, by_category)
+
+
+def worst_rows(part: str, source: SplitTable, evaluation: Evaluation) -> Worst:
+    """The rows with the largest errors, and their identifiers."""
+    target, prediction = _floats(evaluation)
+    places = diagnostics.worst(target, prediction)
+    ids = ids_of(source, evaluation.rows[places])
+    return Worst(
+        part,
+        [
+            WorstRow(
+                row=int(evaluation.rows[place]) + 1,
+                ids=cells,
+                actual=float(target[place]),
+                predicted=float(prediction[place]),
+                error=float(prediction[place] - target[place]),
+            )
+            for place, cells in zip(places, ids, strict=True)
+        ],
+    )
+
+
+def ids_of(source: SplitTable, rows: NDArray[Any]) -> list[dict[str, str]]:
+    """The identifiers of the table's rows at these indices, by column."""
+    ids: list[dict[str, str]] = [{} for _ in rows]
+    for name in source.packed.schema.ids:
+        start = 0
+        for cells in source.texts(name):
+            for place, row in enumerate(rows):
+                if start <= row < start + len(cells):
+                    ids[place][name] = str(cells[int(row) - start])
+            start += len(cells)
+    return ids
+
+
+def importance(
+    part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evaluation
+) -> Importance:
+    """Permutation importance of each feature, on some of the evaluated rows."""
+    some = evenly(len(rows), SHUFFLED)
+    features, positions = fit.data.schema.features, dict[str, list[int]]()
+    packed = [column.name for column in features for _ in column.packed]
+    for position, name in enumerate(packed):
+        positions.setdefault(name, []).append(position)
+    columns = diagnostics.permutation_importance(
+        lambda x: fit.predict(x)[:, 0],
+        rows[some, :-1],
+        evaluation.target[some],
+        positions,
+    )
+    return Importance(part, len(some), columns)
+
+
+def coefficients(fit: Fit, metrics: Mapping[str, Metrics]) -> Coefficients:
+    """The line in raw units, and how far each weight of least squares may be off by chance."""
+    weights, intercept = fit.problem.in_raw_units(*cast(Linear, fit.network).line())
+    errors = np.full(len(weights), np.nan)
+    if fit.regressor.objective.quadratic:
+        errors = fit.problem.standard_errors(metrics["train"].mse)
+    return Coefficients(
+        intercept,
+        [
+            Weight(name, float(weight), float(error) if np.isfinite(error) else None)
+            for name, weight, error in zip(fit.data.encoding.names, weights, errors, strict=True)
+        ],
+    )
+
+
+def intervals(fit: Fit, evaluations: Mapping[str, Evaluation]) -> Intervals:
+    """What share of the test part's true values the intervals hold, and how wide they are."""
+    part = "test" if "test" in evaluations else "validation"
+    evaluation, margin = evaluations[part], fit.regressor.objective.margin
+    assert margin is not None
+    measured, width = measure(fit.target, evaluation.target, evaluation.prediction, margin)
+    return Intervals(
+        coverage=float(fit.settings.coverage or 0.0),
+        part=part,
+        rows=len(evaluation.rows),
+        measured=measured,
+        mean_width=width,
+        calibration_rows=len(fit.data.parts.validation),
+    )
+
+
+def spread_of(folds: Sequence[Metrics]) -> Folds:
+    """Each metric's mean and standard deviation over folds."""
+    spreads = {}
+    for name in METRICS:
+        values = [getattr(fold, name) for fold in folds if getattr(fold, name) is not None]
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        spreads[name] = Spread(float(np.mean(values)), deviation) if values else None
+    return Folds(len(folds), list(folds), **cast(dict[str, Spread], spreads))
