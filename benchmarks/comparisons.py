@@ -18,10 +18,9 @@ from benchmarks import ours, peers, tables
 from benchmarks.optimum import CAP, best, reach
 from benchmarks.tables import Table
 from benchmarks.timing import Clock, Ratio, Run, in_turns, process, run, timed
-from configs.schema import TrainConfig
 
 OURS = "ours"
-ONE_PASS = TrainConfig(epochs=1, batch_size=1_000)
+ONE_PASS = {"epochs": 1, "batch_size": 1_000}
 SLACK = 0.005  # of a ratio, that rounding to what is printed may hide
 
 
@@ -113,9 +112,8 @@ def step(options: Options) -> Iterator[Result]:
     for batch in (100, 1_000):
         sides = {floor: ours.floor(table, batch), stock: ours.floor(table, batch, stock=True)}
         for name, rows in ((memory, matrix), (disk, mapped)):
-            training = ours.Training(rows, batch)
-            steps = training.plan.dataset.steps
-            sides[name] = timed(partial(exhaust, training.epoch), steps=steps)
+            training, _ = ours.trainer(rows, batch)
+            sides[name] = timed(ours.epochs(training), steps=training.loader.steps)
         if peers.PYTORCH.load():
             torch = peers.Torch(table.x, table.y, batch, rate=0.01)
             sides[loader] = timed(partial(exhaust, torch.loader_epoch), steps=torch.steps)
@@ -156,7 +154,7 @@ def whole_process(options: Options) -> Iterator[Result]:
     Vowpal Wabbit makes one pass, train.py as many as it needs."""
     rows = options.rows(10_000_000)
     table = tables.write_csv(options.folder, rows)
-    training = ours.recipe(options.folder / "process", table, TrainConfig())
+    training = ours.recipe(options.folder / "process", table, {})
     name = f"{rows:,} rows, whole process"
     sides = {"train.py": process(training.command, training.clear)}
     if peers.VOWPAL_WABBIT.load():
@@ -194,7 +192,7 @@ def predictor(options: Options) -> Iterator[Result]:
 def trained(options: Options) -> Path:
     """A run folder: the model of a linear regression on 13 columns."""
     table = tables.write_csv(options.folder, 20_000)
-    training = ours.recipe(options.folder / "model", table, TrainConfig())
+    training = ours.recipe(options.folder / "model", table, {})
     training.clear()
     run(training.command)
     return training.folder

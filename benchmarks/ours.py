@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 
-import train
 from benchmarks.optimum import QUARTERS, Predict, Setting
 from benchmarks.tables import TARGET, Matrix, Table
 from benchmarks.timing import Clock, timed
-from configs.load import dump
-from configs.schema import Config, DataConfig, RunConfig, SplitConfig, TrainConfig
+from configs.load import check, dump
 from model.predictor import GRAPH, WEIGHTS, Predictor, find_export
+from reader.fitting import InputOptions
+from reader.inputs import InputColumn
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
 from reader.split import Split
-from reader.training_data import Source
-from trainer.auto import settle
-from trainer.keeper import Progress
-from trainer.recipe import build, study_rows
+from reader.training_data import SplitTable
+from reader.training_data import fit as fit_rows
+from trainer.build import Fit, build, build_trainer
+from trainer.settings import experiment
+from trainer.trainer import State, Trainer
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,16 @@ class Run:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def recipe(folder: Path, table: Path, options: TrainConfig) -> Run:
-    """A run over every row of a table of `write_csv`."""
-    config = Config(
-        data=DataConfig(
-            path=str(table),
-            target=TARGET,
-            cache=str(cache(folder)),
-            split=SplitConfig(train=1, validation=0, test=0),
-        ),
-        train=options,
-        run=RunConfig(dir=str(folder)),
-    )
+def recipe(folder: Path, table: Path, train: Mapping[str, Any]) -> Run:
+    """A run over every row of a table of `write_csv`; `train`: keys of that section."""
+    data = {
+        "path": str(table),
+        "target": TARGET,
+        "cache": str(cache(folder)),
+        "split": {"train": 1, "validation": 0, "test": 0},
+    }
     path = folder.with_suffix(".yaml")
-    path.write_text(dump(config))
+    path.write_text(dump({"data": data, "train": dict(train), "run": {"dir": str(folder)}}))
     return Run(str(path), folder)
 
 
@@ -71,51 +68,44 @@ def infer_process(folder: Path, table: Path, output: Path) -> list[str]:
     return [sys.executable, "infer.py", "--model", str(folder), *files]
 
 
-class Training:
-    """What train.py does between the table and the report, on arrays; no setting chosen by hand,
-    except the batch size where one is given. `matrix`: float32 [N, D + 1], the target last."""
-
-    def __init__(self, matrix: Matrix, batch: int | None = None) -> None:
-        names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
-        columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
-        recipe = Config(
-            data=DataConfig(path="-", target=TARGET),
-            train=TrainConfig(batch_size=batch) if batch else TrainConfig(),
-            run=RunConfig(dir="-"),
-        )
-        every, no_file = np.arange(len(matrix), dtype=np.int32), None
-        parts = Split(every, every[:0], every[:0])
-        packed = PackedTable(Schema(columns), matrix, sha256="")
-        source = Source(no_file, packed, parts, None, ())  # type: ignore[arg-type]
-        data = study_rows(recipe.data, source, parts)
-        config, _ = settle(recipe, data)
-        self.regressor, self.progress = build(config, data), Progress()
-        self.epochs = int(config.train.epochs)
-        self.plan = train.make_plan(config, data, self.regressor)
-
-    def epoch(self) -> Iterator[None]:
-        """One pass; yields after each step."""
-        dataset = self.plan.dataset
-        dataset.set_epoch(self.progress.epoch + 1)
-        for index, block in dataset.blocks():
-            network = self.regressor.network
-            for _ in train.train_block(block, index, network, self.plan, self.progress):
-                self.progress.step += 1
-                yield
-        self.progress.epoch += 1
+def trainer(matrix: Matrix, batch: int | None = None) -> tuple[Trainer, Fit]:
+    """What train.py trains, on arrays; no setting chosen by hand, except the batch size where one
+    is given. `matrix`: float32 [N, D + 1], the target last."""
+    names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
+    columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
+    every = np.arange(len(matrix), dtype=np.int32)
+    parts = Split(every, every[:0], every[:0])
+    source = SplitTable(None, PackedTable(Schema(columns), matrix, sha256=""), parts)
+    data = fit_rows(source, parts, InputOptions())
+    values = {"data": {"path": "rows", "target": TARGET}, "run": {"dir": "."}}
+    chosen = {"train": {"batch_size": batch}} if batch else {}
+    settings = experiment(check(values | chosen, "benchmark")).resolve(data)
+    fit = build(settings, data)
+    return build_trainer(fit), fit
 
 
 def to_optimum(table: Table) -> Setting:
     def steps() -> Iterator[Predict]:
-        training = Training(np.column_stack([table.x, table.y]))
-        all_steps = training.plan.dataset.steps
+        training, fit = trainer(np.column_stack([table.x, table.y]))
+        state, all_steps = State(), training.loader.steps
         quarter = -(-all_steps // QUARTERS)
-        for _ in range(training.epochs):
-            for step, _ in enumerate(training.epoch(), start=1):
+        while state.epoch < fit.settings.epochs:
+            for step, _ in enumerate(training.steps(state), start=1):
                 if step % quarter == 0 or step == all_steps:
-                    yield lambda: table.standardise(training.regressor.predict(table.x)[:, 0])
+                    yield lambda: table.standardise(fit.regressor.predict(table.x)[:, 0])
+            training.end_epoch(state, {})
 
     return Setting("defaults", steps)
+
+
+def epochs(training: Trainer) -> Callable[[], None]:
+    """A pass over the rows, the next one at each call."""
+    state = State()
+
+    def epoch() -> None:
+        training.fit(state, state.epoch + 1)
+
+    return epoch
 
 
 def floor(table: Table, batch: int, stock: bool = False) -> Clock:
@@ -124,8 +114,8 @@ def floor(table: Table, batch: int, stock: bool = False) -> Clock:
     import paddle
     import paddle.nn.functional as F
 
+    from model.networks import build_network
     from model.optimizer import build_optimizer
-    from model.regressor import build_network
 
     x = (table.x - table.x.mean(axis=0)) / table.x.std(axis=0)
     y = table.target.astype(np.float32)[:, None]
@@ -133,7 +123,7 @@ def floor(table: Table, batch: int, stock: bool = False) -> Clock:
     for start in range(0, len(x), batch):
         rows = slice(start, start + batch)
         batches.append((paddle.to_tensor(x[rows]), paddle.to_tensor(y[rows])))
-    network = build_network("linear", features=x.shape[1], seed=0)
+    network = build_network("linear", [InputColumn("x", "number")] * x.shape[1], seed=0)
     optimizer = build_optimizer("sgd", network, 0.01, weight_decay=0.0)
     if stock:
         optimizer = paddle.optimizer.SGD(0.01, parameters=network.parameters())

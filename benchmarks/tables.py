@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -14,8 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from configs.load import load
-from configs.schema import CategoriesConfig, DataConfig, SplitConfig
-from trainer.recipe import read_table, study_rows
+from reader.fitting import InputOptions
+from reader.split import SplitOptions
+from reader.training_data import TableOptions, fit, read
+from trainer.settings import experiment
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -24,6 +26,7 @@ BOSTON = "configs/boston.yaml"
 WIDTH = 13
 TARGET = "y"
 CHUNK = 1_000_000
+EVERY_ROW = SplitOptions(train=1.0, validation=0.0, test=0.0)
 
 
 @dataclass(frozen=True)
@@ -92,28 +95,30 @@ def ill_conditioned(rows: int = 100_000, width: int = WIDTH, seed: int = 0) -> T
 
 
 def boston() -> Table:
-    return encoded("Boston", load(BOSTON).data)
+    options = experiment(load(BOSTON)).table
+    return encoded("Boston", replace(options, split=EVERY_ROW))
 
 
 def from_file(name: str, path: str, target: str, exclude: Sequence[str] = ()) -> Table:
     """A table of any kind that the reader knows."""
-    return encoded(name, DataConfig(path=path, target=target, exclude=list(exclude)))
+    options = TableOptions(
+        path=path,
+        target=target,
+        exclude=exclude,
+        split=EVERY_ROW,
+        memory_limit=1 << 40,
+    )
+    return encoded(name, options)
 
 
-def encoded(name: str, data: DataConfig) -> Table:
+def encoded(name: str, options: TableOptions) -> Table:
     """Every row, as the project's own reader makes it numbers: categories as 0/1 columns, missing
     numbers as the mean. Raises TableError."""
-    every = {
-        "categories": CategoriesConfig(one_hot=1_000),
-        "split": SplitConfig(train=1, validation=0, test=0),
-        "memory_limit": 2**20,
-    }
-    data = data.model_copy(update=every)
-    source = read_table(data)
-    studied = study_rows(data, source, source.parts)
-    blocks = map(studied.encoding.apply, studied.packed.blocks(source.parts.train))
-    rows = np.concatenate([block.astype(np.float32) for block in blocks])
-    return Table(name, np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())
+    source = read(options)
+    data = fit(source, source.parts, InputOptions(one_hot=1_000))
+    blocks = list(data.packed.blocks(source.parts.train))
+    x = [data.encoding.encode(block).astype(np.float32) for block in blocks]
+    return Table(name, np.concatenate(x), np.concatenate([block[:, -1] for block in blocks]))
 
 
 def write_csv(folder: Path, rows: int) -> Path:

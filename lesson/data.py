@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesson.drawing import BLUE, GREY, INK, ORANGE, picture
-from reader.split import split
+from reader.split import SplitOptions, split
 from reader.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -37,7 +37,7 @@ def to_table(flat: Array) -> Array:
 
 def split_rows(table: Array, method: str = "sequential") -> tuple[Array, Array]:
     """Four fifths of the rows to train on, one fifth to test on: [404, 14] and [102, 14]."""
-    rows = split(len(table), method, train=0.8, validation=0.0, test=0.2, seed=0)
+    rows = split(len(table), SplitOptions(method, train=0.8, validation=0.0, test=0.2))
     return table[rows.train], table[rows.test]
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import model  # noqa: F401  (before Paddle: it keeps the import quiet)
 from lesson.data import (
@@ -25,7 +26,15 @@ from lesson.data import (
 from lesson.drawing import BLUE, GREY, ORANGE, Labels, picture
 from lesson.network import Network
 from lesson.stochastic import mini_batches
+from reader.inputs import InputColumn
+from reader.pack import PackedTable
+from reader.schema import Column, Schema
 from reader.statistics import Statistics
+
+if TYPE_CHECKING:
+    from model.linear import Linear
+
+Rows = NDArray[np.float32]
 
 
 class Step(NamedTuple):
@@ -36,50 +45,65 @@ class Step(NamedTuple):
     apart: float
 
 
-def twin(net: Network) -> Any:
+def twin(net: Network) -> Linear:
     """The project's own linear network, with the weights of the one in NumPy."""
     import paddle
 
     from model.linear import Linear
 
-    network = Linear(len(net.w))
+    network = Linear([InputColumn(name, "number") for name in COLUMNS[: len(net.w)]])
     with paddle.no_grad():
         network.linear.weight.set_value(net.w.astype(np.float32))
         network.linear.bias.set_value(np.array([net.b], dtype=np.float32))
     return network
 
 
-def train_both(net: Network, network: Any, data: Array, eta: float) -> list[Step]:
-    """One epoch of mini-batches of 10, in the order of `data`, for both networks."""
-    import paddle
-    import paddle.nn.functional as F
+def train_both(net: Network, network: Linear, data: Array, eta: float) -> list[Step]:
+    """One epoch of mini-batches of 10, in the order of `data`, for both networks: Paddle's by the
+    project's own trainer, and after each of its steps the same one in NumPy."""
+    from paddle.optimizer import SGD
 
-    # The lesson descends on half the loss, mse_loss is the whole: slopes twice as steep.
-    optimizer = paddle.optimizer.SGD(eta / 2, parameters=network.parameters())
-    steps = []
-    for batch in mini_batches(data, batch_size=10):
-        x, y = batch[:, :-1], batch[:, -1:]
-        numpy_loss = net.train(x, y, iterations=1, eta=eta)[0]
+    from model.input_layers import TargetScale
+    from model.objective import SquaredError
+    from reader.dataset import TableDataset
+    from trainer.trainer import Observer, State, Trainer
 
-        z = network(paddle.to_tensor(x, "float32"))
-        loss = F.mse_loss(z, paddle.to_tensor(y, "float32"))
-        loss.backward()
-        optimizer.step()
-        optimizer.clear_grad()
+    batches, steps = iter(mini_batches(data, batch_size=10)), list[Step]()
 
-        apart = np.abs(network.linear.weight.numpy() - net.w).max()
-        steps.append(Step(numpy_loss, float(loss), float(apart)))
+    class TrainInNumPy(Observer):
+        def step(self, state: State, loss: float, learning_rate: float) -> None:
+            batch = next(batches)
+            numpy_loss = net.train(batch[:, :-1], batch[:, -1:], iterations=1, eta=eta)[0]
+            apart = np.abs(network.linear.weight.numpy() - net.w).max()
+            steps.append(Step(numpy_loss, loss, float(apart)))
+
+    # The lesson descends on half the loss, the mean squared error is the whole: slopes twice as
+    # steep.
+    optimizer = SGD(eta / 2, parameters=network.parameters())
+    kinds = ["numeric"] * (len(COLUMNS) - 1) + ["target"]
+    table = PackedTable(Schema(tuple(map(Column, COLUMNS, kinds))), data.astype(np.float32), "")
+    loader = TableDataset(table, np.arange(len(table)), 10, None, inputs_and_target)
+    objective = SquaredError(TargetScale(0.0, 1.0))
+    trainer = Trainer(network, objective, optimizer, lambda step: eta / 2, loader)
+    trainer.fit(State(), epochs=1, observers=[TrainInNumPy()], log_every=1)
     return steps
 
 
-def with_scaling(network: Any) -> Any:
+def inputs_and_target(rows: Rows) -> tuple[Rows, Rows]:
+    """Features [n, 13] and prices [n, 1] of rows that are scaled already."""
+    return rows[:, :-1].copy(), rows[:, -1:].copy()
+
+
+def with_scaling(network: Linear) -> Any:
     """Raw columns in, prices in 1,000 USD out: the network between the project's scalings."""
+    from model.input_layers import Scale, TargetScale
+    from model.objective import SquaredError
     from model.regressor import Regressor
-    from model.scale import Scale
 
     training, _ = split_rows(to_table(read_flat()))
-    shift, spread = Statistics.of(COLUMNS, [training]).scaling("min_max")
-    return Regressor(Scale(shift[:-1], spread[:-1]), network, Scale(shift[-1:], spread[-1:]))
+    center, scale = Statistics.of(COLUMNS, [training]).scaling("min_max")
+    target = TargetScale(center[-1], scale[-1])
+    return Regressor(Scale(center[:-1], scale[:-1]), network, SquaredError(target))
 
 
 def save_graph(network: Any, path: Path, num_features: int) -> Any:

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser
 from lesson import chapter
 from lesson.markup import LANGUAGES, TEXT, Block, parse
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(1280, 900), (390, 844)]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from configs.load import load
 from lesson.data import COLUMNS, PATH, load_data, main, read_flat, scale, split_rows, to_table
-from reader.split import split
+from reader.split import SplitOptions, split
 from reader.table import open_table
 from tests.conftest import numbers
 
@@ -33,7 +33,7 @@ def test_the_split_is_the_first_four_fifths() -> None:
     table = to_table(read_flat())
     training, test = split_rows(table)
     np.testing.assert_array_equal(np.vstack([training, test]), table)
-    assert len(split(506, "sequential", 0.8, 0.0, 0.2, seed=0).train) == len(training) == 404
+    assert len(split(506, SplitOptions("sequential", 0.8, 0.0, 0.2)).train) == len(training) == 404
 
 
 def test_load_data_is_scaled_by_the_training_rows() -> None:
