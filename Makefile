@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test soak check format curves lesson bench clean
+.PHONY: help setup train test quick soak check format curves lesson bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,7 +20,13 @@ check: $(VENV)/.installed-dev  ## format, lint, types and tests: the gate
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(PYTEST)
+
+quick: $(VENV)/.installed-dev  ## what to run before each commit: all of it but the slow tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -m "not slow" -n 2
 
 soak: $(VENV)/.installed-dev  ## kill 60 runs at random moments and resume them
 	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k killed

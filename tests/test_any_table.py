@@ -13,21 +13,22 @@ import pytest
 import infer
 import train
 from model.predictor import Predictor
-from reader.formats import Reading
-from reader.training_data import read
+from reader.split import SplitOptions
+from reader.training_data import TableOptions, read
 from tests.conftest import train_recipe
 
-RANDOM = np.random.default_rng(0)
+pytestmark = pytest.mark.slow
+
 TOWNS = {"north": 1.0, "south": -2.0, "harbour, old": 4.0, "": 0.5}
 
 
 def homes(rows: int = 400) -> list[dict[str, Any]]:
     """Rows whose price follows from area, town, garden and year, with little noise."""
-    found = []
+    random, found = np.random.default_rng(0), []
     for number in range(rows):
-        town = str(RANDOM.choice(list(TOWNS)))
-        area, garden, year = RANDOM.uniform(1, 9), RANDOM.random() < 0.5, RANDOM.integers(0, 9)
-        price = 3 * area + TOWNS[town] + 2 * garden + 0.3 * year + RANDOM.normal(scale=0.3)
+        town = str(random.choice(list(TOWNS)))
+        area, garden, year = random.uniform(1, 9), random.random() < 0.5, random.integers(0, 9)
+        price = 3 * area + TOWNS[town] + 2 * garden + 0.3 * year + random.normal(scale=0.3)
         found.append(
             {
                 "home_id": f"h{number}",
@@ -187,21 +188,13 @@ def test_rows_keep_their_part_by_id_when_the_table_is_sorted_anew(tmp_path: Path
     members = []
     for name, order in (("one", rows), ("other", [*more, *rows[::-1]])):
         path = write(tmp_path / f"{name}.csv", order)
-        shares = {"train": 0.6, "validation": 0.2, "test": 0.2, "seed": 0, "column": None}
-        source = read(
+        options = TableOptions(
             str(path),
             "price",
-            Reading(),
-            columns=None,
-            exclude=(),
-            kinds={},
-            time_format=None,
-            split_options={"method": "random", **shares},
-            other_paths=(),
-            may_be_empty=True,
+            split=SplitOptions("random", 0.6, 0.2, 0.2),
             cache=tmp_path,
-            memory_limit=256,
         )
+        source = read(options)
         ids = np.array([row["home_id"] for row in order])
         members.append(set(ids[source.parts.test]))
     assert members[0]
@@ -237,8 +230,9 @@ def test_each_part_a_table(tmp_path: Path) -> None:
 
 def columns(name: str) -> dict[str, list[Any]]:
     """400 rows with a column `a` that predicts, and another that makes trouble."""
-    a = RANDOM.normal(size=400)
-    b = RANDOM.normal(size=400)
+    random = np.random.default_rng(1)
+    a = random.normal(size=400)
+    b = random.normal(size=400)
     trouble: dict[str, dict[str, Any]] = {
         "sum": {"b": b, "s": a + b},
         "two constants": {"c": np.full(400, 7), "d": np.zeros(400)},
@@ -285,9 +279,10 @@ def test_columns_that_are_refused(
 
 @pytest.mark.parametrize("model", ["linear", "mlp"])
 def test_four_thousand_levels_are_learned(tmp_path: Path, model: str) -> None:
-    effect = RANDOM.normal(size=4_000)
-    level = RANDOM.integers(4_000, size=40_000)
-    values = {"c": [f"shop {n}" for n in level], "a": list(RANDOM.normal(size=40_000))}
+    random = np.random.default_rng(2)
+    effect = random.normal(size=4_000)
+    level = random.integers(4_000, size=40_000)
+    values = {"c": [f"shop {n}" for n in level], "a": list(random.normal(size=40_000))}
     y = effect[level] + np.array(values["a"])
     table = table_of(tmp_path / "t.csv", values | {"y": list(y)})
     more = [f"model.name={model}", "train.epochs=30"]

@@ -1,8 +1,9 @@
-"""Which room may import which (docs/architecture.md)."""
+"""What docs/architecture.md says of rooms and imports."""
 
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,97 +12,163 @@ import pytest
 
 from tests.conftest import ROOT, command
 
-ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson")
-ENCODING = {"reader.formats", "reader.frame", "reader.kinds", "reader.schema"}
+ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson", "benchmarks")
+GROUND = {"errors", "files"}  # that every room stands on
+BELOW_REPORT = {"trainer", "model", "reader", "run", "configs"}
 MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
     "reader": {"reader", "numpy", "polars"},
     "model": {"model", "numpy", "paddle"},
     "run": {"run", "configs.flatten", "numpy", "paddle", "visualdl", "safetensors"},
-    "trainer": {"trainer", "configs", "reader", "model", "run", "numpy", "paddle", "threadpoolctl"},
-    "report": {
-        "report",
+    "trainer": {
         "trainer",
-        "reader",
-        "run",
-        "configs.flatten",
-        "pydantic",
-        "numpy",
-        "PIL",
-        "jinja2",
-        "yaml",
+        *(BELOW_REPORT - {"trainer"}),
+        *("numpy", "paddle", "threadpoolctl", "tqdm"),
     },
-    "lesson": {"lesson", "reader", "model", "numpy", "paddle", "matplotlib"},
+    "report": {"report", *BELOW_REPORT, "numpy", "pydantic", "PIL", "jinja2", "yaml"},
+    "lesson": {"lesson", "reader", "model", "trainer.trainer", "numpy", "paddle", "matplotlib"},
+    "benchmarks": {"benchmarks", *BELOW_REPORT, "numpy", "polars", "paddle"},
+    "benchmarks/peers.py": {"benchmarks", "numpy", "torch", "sklearn"},
+    "reader/dataset.py": {"reader", "numpy", "paddle"},
     "lesson/chapter.py": {"lesson", "jinja2", "markupsafe"},
     "lesson/typeset.py": {
-        *("lesson", "markupsafe"),
-        *("latex2mathml", "markdown_it", "mdit_py_plugins", "pygments"),
+        *("lesson", "markupsafe", "markdown_it", "mdit_py_plugins", "latex2mathml", "pygments"),
     },
-    "reader/dataset.py": {"reader", "numpy", "paddle"},
-    "model/predictor.py": {"numpy", "paddle", *ENCODING},
+    "model/predictor.py": {
+        *("numpy", "paddle"),
+        *("reader.formats", "reader.frame", "reader.kinds", "reader.schema"),
+    },
     "model/monitor.py": {"numpy"},
+    "regressor.py": {"report", *BELOW_REPORT, "paddle"},
+    "train.py": {"regressor", "report", *BELOW_REPORT},
     "infer.py": {"reader", "model.predictor", "model.monitor", "numpy", "polars"},
+    "errors.py": set(),
+    "files.py": set(),
 }
+SCRIPTS = ("train.py", "infer.py", "regressor.py", "errors.py", "files.py")
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+PRODUCT = [*FILES, *(ROOT / name for name in SCRIPTS)]
+LATE = {"paddle", "visualdl", "jinja2", "PIL", "matplotlib"}
+"""Packages that take long to import: no file that an error message needs does it at once."""
 
 
-def imports(path: Path) -> set[str]:
-    """The modules that a file imports, the standard library left out."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path, everywhere: bool = True) -> set[str]:
+    """The modules that a file imports, the standard library left out; or those that it imports as
+    soon as it is imported."""
+    tree = ast.parse(path.read_text())
+    modules = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: relative import"
-            found.add(node.module or "")
-    return {name for name in found if name.split(".")[0] not in sys.stdlib_module_names}
+            modules.add(node.module or "")
+    return {name for name in modules if name.split(".")[0] not in sys.stdlib_module_names}
 
 
 def may_import(name: str, allowed: set[str]) -> bool:
-    return name == "errors" or any(name == room or name.startswith(f"{room}.") for room in allowed)
+    return name in GROUND or any(name == room or name.startswith(f"{room}.") for room in allowed)
 
 
-@pytest.mark.parametrize(
-    "path", [*FILES, ROOT / "infer.py"], ids=lambda p: str(p.relative_to(ROOT))
-)
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name_of)
 def test_room_imports_as_the_plan_says(path: Path) -> None:
-    name = str(path.relative_to(ROOT))
-    allowed = MAY_IMPORT.get(name) or MAY_IMPORT[name.split("/")[0]]
+    allowed = MAY_IMPORT.get(name_of(path)) or MAY_IMPORT.get(name_of(path).split("/")[0], set())
     assert [module for module in imports(path) if not may_import(module, allowed)] == []
+
+
+def test_rooms_are_those_that_there_are() -> None:
+    """Every folder of Python files is a room; every room, and every rule, has its files."""
+    folders = {path.parent.name for path in ROOT.glob("*/*.py")}
+    assert folders - {"tests"} == set(ROOMS)
+    assert {path.name for path in ROOT.glob("*.py")} == set(SCRIPTS)
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(ROOMS)
+    for name in MAY_IMPORT:
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("language", ["", ".zh-CN"])
+def test_the_document_tells_of_every_room(language: str) -> None:
+    text = (ROOT / "docs" / f"architecture{language}.md").read_text()
+    rows = re.findall(r"^\| `([\w./]+)`.*\|$", text, flags=re.MULTILINE)
+    assert {row.rstrip("/") for row in rows} == {*ROOMS, *SCRIPTS}
+    for file in re.findall(r"`((?:\w+/)+\w+\.(?:py|yaml|json|md))`", text):
+        assert (ROOT / file).exists(), f"docs/architecture{language}.md names {file}"
+
+
+def test_no_room_knows_who_stands_above_it() -> None:
+    for path in FILES:
+        known = {module.split(".")[0] for module in imports(path)}
+        assert not known & {"train", "infer", "regressor"}
+        for top in ("lesson", "benchmarks"):
+            assert path.is_relative_to(ROOT / top) or top not in known
+
+
+def test_reader_and_model_meet_above_them() -> None:
+    for path in (ROOT / "reader").glob("*.py"):
+        assert not {module for module in imports(path) if may_import(module, {"model"})} - GROUND
+    for path in (ROOT / "model").glob("*.py"):
+        early = imports(path, everywhere=False)
+        assert not {module for module in early if may_import(module, {"reader"})} - GROUND
 
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    for name in ("errors.py", "model/predictor.py"):
+    for name in ("errors.py", "files.py", "model/predictor.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     done = command("-c", "import sys, model.predictor; print(*sys.modules)", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rooms = {name.split(".")[0] for name in done.stdout.split()}
-    assert rooms & {"errors", "model", "numpy"} == {"errors", "model", "numpy"}
+    assert rooms & {"errors", "files", "model", "numpy"} == {"errors", "files", "model", "numpy"}
     assert not rooms & {"reader", "polars", "pandas", "paddle"}  # Paddle is for predictions alone
 
 
-def test_rooms_were_found() -> None:
-    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(ROOMS)
+@pytest.mark.parametrize("name", ["regressor.py", "train.py", "model/predictor.py", "errors.py"])
+def test_nothing_heavy_is_imported_before_it_is_needed(name: str) -> None:
+    assert not {module.split(".")[0] for module in imports(ROOT / name, False)} & LATE
 
 
-def test_no_room_knows_the_trainer_or_the_lesson() -> None:
-    for path in FILES:
-        known = {module.split(".")[0] for module in imports(path)}
-        assert not known & {"train", "infer"}
-        assert path.is_relative_to(ROOT / "lesson") or "lesson" not in known
+def test_a_recipe_ends_at_the_door() -> None:
+    """No file but those of configs/ and the one that settles a recipe names its type."""
+    names = {
+        name_of(path)
+        for path in PRODUCT
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name | ast.alias)
+        and (node.id if isinstance(node, ast.Name) else node.name) == "Config"
+    }
+    assert {name for name in names if not name.startswith("configs/")} == {"trainer/settings.py"}
+
+
+def test_the_command_line_is_a_page() -> None:
+    lines = (ROOT / "train.py").read_text().splitlines()
+    assert len(lines) <= 150
+    ours = {"errors", "files", "regressor", *ROOMS}
+    names = [
+        alias.name
+        for node in ast.walk(ast.parse("\n".join(lines)))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ours
+        for alias in node.names
+    ]
+    assert len(names) <= 15
 
 
 @pytest.mark.parametrize("word", ["pickle", "paddle.load(", "eval(", "exec(", "shell=True"])
 def test_nothing_unsafe(word: str) -> None:
     """No file of the project reads code out of data."""
     calls = {"eval(": " eval(", "exec(": " exec("}
-    for path in [*FILES, ROOT / "train.py", ROOT / "infer.py"]:
+    for path in PRODUCT:
         assert calls.get(word, word) not in path.read_text(), path
 
 
-def test_functions_fit_a_screen() -> None:
-    for path in [*FILES, ROOT / "train.py", ROOT / "infer.py"]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef):
-                assert (node.end_lineno or 0) - node.lineno < 62, f"{path}: {node.name}"
+@pytest.mark.parametrize("path", PRODUCT, ids=name_of)
+def test_functions_fit_a_screen_and_take_six_parameters(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 62, f"{path}: {node.name}"
+            taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [argument.arg for argument in taken if argument.arg not in ("self", "cls")]
+            assert len(names) <= 6, f"{path}: {node.name}({', '.join(names)})"

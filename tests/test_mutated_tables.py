@@ -17,6 +17,8 @@ import infer
 import train
 from tests.conftest import train_recipe
 
+pytestmark = pytest.mark.slow
+
 CELLS = st.sampled_from(
     [
         *("", "NA", "nan", "x", "inf", "-1e39", "1e-50", "1,5", "0x1F", "1_000", " 7 ", "١", "٪"),

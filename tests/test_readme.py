@@ -13,6 +13,8 @@ import pytest
 from configs.schema import Config
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 READMES = ["README.md", "README.zh-CN.md"]
 
 
@@ -26,8 +28,8 @@ def clone(tmp_path: Path, boston_run: Path) -> Path:
     """The project with a finished run of Boston, as after `make train`."""
     for room in ("configs", "reader", "model", "run", "trainer", "report", "data"):
         shutil.copytree(ROOT / room, tmp_path / room)
-    for script in ("train.py", "infer.py", "errors.py", "Makefile"):
-        shutil.copy(ROOT / script, tmp_path)
+    for script in [*ROOT.glob("*.py"), ROOT / "Makefile"]:
+        shutil.copy(script, tmp_path)
     shutil.copytree(boston_run, tmp_path / "runs" / "boston")
     binaries = tmp_path / ".venv" / "bin"
     binaries.mkdir(parents=True)

@@ -18,12 +18,15 @@ import numpy as np
 import pytest
 
 import train
+from files import write_atomically
 from run import checkpoint as module
 from run.checkpoint import load_checkpoint
 from run.folder import RunFolder
 from tests.conftest import ROOT, command, train_recipe
 from tests.test_train import points
-from trainer.keeper import Keeper
+from trainer.observers import Checkpointing
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KILLS", "12"))  # `make soak` sets 60
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
@@ -128,14 +131,14 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Send this process a signal at the n-th place where training could stop."""
 
     def arrange(places: int, number: int) -> None:
-        keep, left = Keeper.keep, iter(range(places - 1, -1, -1))
+        save, left = Checkpointing.save, iter(range(places - 1, -1, -1))
 
-        def kept(self: Keeper, *arguments: Any, **named: Any) -> None:
+        def saved(self: Checkpointing, *arguments: Any, **named: Any) -> None:
             if next(left, None) == 0:
                 os.kill(os.getpid(), number)
-            keep(self, *arguments, **named)
+            save(self, *arguments, **named)
 
-        monkeypatch.setattr(Keeper, "keep", kept)
+        monkeypatch.setattr(Checkpointing, "save", saved)
 
     return arrange
 
@@ -256,16 +259,16 @@ def test_a_disk_that_takes_no_more(
     capsys: pytest.CaptureFixture[str],
     number: int,
 ) -> None:
-    write, written = module._write_through, iter(range(100))
+    write, written = write_atomically, iter(range(100))
 
-    def fail(path: Path, content: bytes) -> None:
-        if next(written) >= 7:
+    def fail(path: Path, content: bytes, to_disk: bool = False) -> None:
+        if to_disk and next(written) >= 7:
             path.write_bytes(content[:10])
             raise OSError(number, os.strerror(number), str(path))
-        write(path, content)
+        write(path, content, to_disk)
 
     with monkeypatch.context() as full:
-        full.setattr(module, "_write_through", fail)
+        full.setattr(module, "write_atomically", fail)
         assert train.main(small(recipe)) == 2
     error = capsys.readouterr().err
     assert os.strerror(number) in error
@@ -332,10 +335,11 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
     checkpoints = module.Checkpoints(tmp_path, 0, 1, 0, 2)
     for step, mse in ((1, 3.0), (2, 2.0), (3, 5.0)):
         weights = {"w": np.array([mse], dtype=np.float32)}
-        state = {"step": step, "epoch": step, "best_epoch": step, "best_mse": mse}
+        state: dict[str, Any] = {"step": step, "epoch": step, "best_epoch": step}
+        state |= {"best_value": mse, "watched": "mse", "smaller_is_better": True}
         checkpoints.save(module.Checkpoint(weights, {}, weights, state))
-    best, state = load_checkpoint(tmp_path / "best")
-    assert (best["w"][0], state["mse"]) == (2.0, 2.0)
+    best, noted = load_checkpoint(tmp_path / "best")
+    assert (best["w"][0], noted["mse"]) == (2.0, 2.0)
 
 
 @pytest.mark.parametrize("overrides", [[], NETWORK], ids=["linear", "mlp with dropout"])
@@ -385,7 +389,7 @@ def test_a_checkpoint_of_an_earlier_version_is_refused(
 
     def older(self: module.Checkpoints) -> module.Checkpoint | None:
         if found := newest(self):
-            del found.state["done"]
+            del found.state["stop"]
         return found
 
     monkeypatch.setattr(module.Checkpoints, "newest", older)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import command
 
+pytestmark = pytest.mark.slow
 LISTED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=open({!r}, 'w')))"
 
 

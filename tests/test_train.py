@@ -18,6 +18,8 @@ from run.checkpoint import load_checkpoint
 from run.curves import LOG
 from tests.conftest import COLUMNS, train_recipe
 
+pytestmark = pytest.mark.slow
+
 BOSTON, LESSON = "configs/boston.yaml", "configs/boston_lesson.yaml"
 TABLE = np.loadtxt("data/boston/housing.data")
 

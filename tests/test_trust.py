@@ -17,9 +17,12 @@ from configs.load import load
 from errors import ExportError
 from model.predictor import Predictor, read_contract
 from reader.split import Split
+from reader.training_data import read
 from run.checkpoint import Checkpoints
 from tests.conftest import train_recipe
-from trainer.recipe import read_table
+from trainer.settings import experiment
+
+pytestmark = pytest.mark.slow
 
 TABLE = np.loadtxt("data/boston/housing.data")
 BOSTON = "configs/boston.yaml"
@@ -83,7 +86,7 @@ def disturbed(table: Path, rows: NDArray[Any], method: str) -> None:
 
 
 def parts_of(recipe: Path, overrides: list[str]) -> Split:
-    return read_table(load(recipe, overrides).data).parts
+    return read(experiment(load(recipe, overrides)).table).parts
 
 
 @pytest.mark.parametrize("method", SPLITS)
