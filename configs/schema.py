@@ -195,8 +195,17 @@ class MLPConfig(Section):
 
 
 class LossConfig(Section):
-    name: Literal["mse"] = "mse"
-    """what training minimises, on the scaled target: mse, the mean squared error"""
+    name: Literal["mse", "mae"] = "mse"
+    """what training minimises, on the scaled target: mse, the mean squared error; mae, the mean
+    absolute error; huber, squared near the target and absolute far from it. Its best epoch is
+    exported"""
+
+
+class HuberConfig(Section):
+    name: Literal["huber"]
+    delta: PositiveFloat = 1.0
+    """errors up to this, in deviations of the target, count squared; larger ones only as they are
+    long"""
 
 
 class SGDConfig(Section):
@@ -321,6 +330,12 @@ ModelConfig = Annotated[
     Annotated[LinearConfig, Tag("linear")] | Annotated[MLPConfig, Tag("mlp")],
     name_or("linear"),
 ]
+LossConfigs = Annotated[
+    Annotated[LossConfig, Tag("mse")]
+    | Annotated[LossConfig, Tag("mae")]
+    | Annotated[HuberConfig, Tag("huber")],
+    name_or("mse"),
+]
 OptimizerConfig = Annotated[
     Annotated[SGDConfig, Tag("sgd")]
     | Annotated[MomentumConfig, Tag("momentum")]
@@ -343,7 +358,7 @@ class Config(Section):
 
     data: DataConfig
     model: ModelConfig = LinearConfig()
-    loss: LossConfig = LossConfig()
+    loss: LossConfigs = LossConfig()
     optimizer: OptimizerConfig = SGDConfig()
     schedule: ScheduleConfig = AutoConfig()
     train: TrainConfig = TrainConfig()

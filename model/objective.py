@@ -91,7 +91,50 @@ class SquaredError(Objective):
         return np.ones_like(residual)
 
 
-OBJECTIVES: dict[str, type[Objective]] = {"mse": SquaredError}
+class AbsoluteError(Objective):
+    """The mean of |output - target|: a line of it goes through the middle of the rows, and a few
+    far ones pull it no more than near ones."""
+
+    watched = "mae"
+
+    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        return _functional().l1_loss(output, target)
+
+    def measure(self, residual: Vector) -> Vector:
+        return np.abs(residual)
+
+    def reweight(self, residual: Vector, smoothing: float) -> Vector:
+        return 1 / np.hypot(residual, smoothing)
+
+
+class Huber(Objective):
+    """Half the squared error up to `delta`, and beyond it a line of the same slope; `delta` counts
+    on the scaled target. Huber, "Robust estimation of a location parameter" (1964)."""
+
+    watched = "loss"
+
+    def __init__(
+        self, target: TargetScale, margin: float | None = None, delta: float = 1.0
+    ) -> None:
+        super().__init__(target, margin)
+        self.delta = delta
+
+    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        return _functional().smooth_l1_loss(output, target, delta=self.delta)
+
+    def measure(self, residual: Vector) -> Vector:
+        near = np.minimum(np.abs(residual), self.delta)
+        return near * (np.abs(residual) - 0.5 * near)
+
+    def reweight(self, residual: Vector, smoothing: float) -> Vector:
+        return self.delta / np.maximum(np.abs(residual), self.delta)
+
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "mse": SquaredError,
+    "mae": AbsoluteError,
+    "huber": Huber,
+}
 
 
 def _functional() -> Any:

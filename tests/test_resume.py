@@ -28,7 +28,7 @@ from trainer.observers import Checkpointing
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("KILLS", "12"))  # `make soak` sets 60
+KILLS = int(os.environ.get("KILLS", "13"))  # `make soak` sets 60
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 CASES = [
@@ -37,6 +37,8 @@ CASES = [
     for optimizer in ("sgd", "momentum", "adam")
     for memory in ("in memory", "mapped")
 ]
+MODELS["huber"] = [*NETWORK, "loss.name=huber"]
+CASES.append(("huber", "adam", "in memory"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from model.input_layers import TargetScale
 from model.objective import OBJECTIVES, Objective, SquaredError
 from reader.metrics import METRICS
 
-OPTIONS: dict[str, dict[str, Any]] = {"mse": {}}
+OPTIONS: dict[str, dict[str, Any]] = {"mse": {}, "mae": {}, "huber": {"delta": 1.2}}
 
 
 def objective(name: str, margin: float | None = None) -> Objective:
