@@ -179,7 +179,8 @@ class DataConfig(Section):
 
 class LinearConfig(Section):
     name: Literal["linear"] = "linear"
-    """linear: one paddle.nn.Linear; mlp: hidden layers with an activation"""
+    """linear: one paddle.nn.Linear; mlp: hidden layers with an activation; resnet: blocks that each
+    add to what the one before gives"""
 
 
 class MLPConfig(Section):
@@ -192,6 +193,21 @@ class MLPConfig(Section):
     """learned numbers for each level of a category of more than data.categories.one_hot levels"""
     dropout: Fraction = 0.0
     """share of hidden values set to zero in training"""
+
+
+class ResNetConfig(Section):
+    name: Literal["resnet"]
+    width: PositiveInt = 128
+    """numbers that go from block to block; inside a block there are twice as many"""
+    blocks: PositiveInt = 2
+    """how many blocks"""
+    normalization: Literal["batch", "layer"] = "batch"
+    """what each block begins with: batch, by the mean and deviation of a mini-batch, and of all
+    training so far when it predicts; layer, by those of the row's own numbers"""
+    dropout: Fraction = 0.1
+    """share of a block's values set to zero in training"""
+    embedding: PositiveInt = 8
+    """learned numbers for each level of a category of more than data.categories.one_hot levels"""
 
 
 class LossConfig(Section):
@@ -327,7 +343,9 @@ def name_or(default: str) -> Discriminator:
 
 
 ModelConfig = Annotated[
-    Annotated[LinearConfig, Tag("linear")] | Annotated[MLPConfig, Tag("mlp")],
+    Annotated[LinearConfig, Tag("linear")]
+    | Annotated[MLPConfig, Tag("mlp")]
+    | Annotated[ResNetConfig, Tag("resnet")],
     name_or("linear"),
 ]
 LossConfigs = Annotated[

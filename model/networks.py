@@ -10,8 +10,9 @@ import paddle
 from model.linear import Linear
 from model.mlp import MLP
 from model.network import Columns, Network
+from model.resnet import ResNet
 
-NETWORKS: dict[str, Callable[..., Network]] = {"linear": Linear, "mlp": MLP}
+NETWORKS: dict[str, Callable[..., Network]] = {"linear": Linear, "mlp": MLP, "resnet": ResNet}
 
 
 def build_network(name: str, columns: Columns, seed: int, **options: Any) -> Network:

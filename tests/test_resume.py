@@ -28,7 +28,7 @@ from trainer.observers import Checkpointing
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("KILLS", "13"))  # `make soak` sets 60
+KILLS = int(os.environ.get("KILLS", "15"))  # `make soak` sets 60
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 CASES = [
@@ -37,8 +37,11 @@ CASES = [
     for optimizer in ("sgd", "momentum", "adam")
     for memory in ("in memory", "mapped")
 ]
+RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]
+MODELS |= {"resnet": RESNET, "averaged resnet": [*RESNET, "train.average=true"]}
 MODELS["huber"] = [*NETWORK, "loss.name=huber"]
-CASES.append(("huber", "adam", "in memory"))
+CASES += [("huber", "adam", "in memory"), ("resnet", "adam", "mapped")]
+CASES.append(("averaged resnet", "sgd", "in memory"))
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +347,9 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
     assert (best["w"][0], noted["mse"]) == (2.0, 2.0)
 
 
-@pytest.mark.parametrize("overrides", [[], NETWORK], ids=["linear", "mlp with dropout"])
+@pytest.mark.parametrize(
+    "overrides", [[], NETWORK, RESNET], ids=["linear", "mlp with dropout", "resnet"]
+)
 def test_verify_resume_says_equal(overrides: list[str], tmp_path: Path) -> None:
     given = [option for key in overrides for option in ("-o", key)]
     recipe = ["-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}"]

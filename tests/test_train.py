@@ -197,6 +197,17 @@ def test_mlp_learns_what_no_line_can(tmp_path: Path, product: str) -> None:
     assert "optimum" not in network
 
 
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_resnet_learns_what_no_line_can(tmp_path: Path, product: str, normalization: str) -> None:
+    blocks = ["model.name=resnet", "model.width=32", f"model.normalization={normalization}"]
+    adam = ["optimizer.name=adam", "optimizer.learning_rate=0.005", "train.epochs=40"]
+    report = train_recipe(tmp_path / "run", product, [*blocks, *adam])
+    assert report["metrics"]["test"]["r2"] > 0.97
+    # 2 x 32 and 32 into it, 2 blocks of 32 x 64 x 2 + 96, their norms, the last one, and out
+    assert report["model"]["parameters"] == 96 + 2 * (4_096 + 96 + 64) + 64 + 33
+    assert report["parity"]["max_abs_difference"] <= report["parity"]["tolerance"]
+
+
 @pytest.fixture
 def holes(recipe: Path, tmp_path: Path) -> Path:
     """The small table with every seventh `a` missing."""

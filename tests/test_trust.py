@@ -60,6 +60,7 @@ PREPROCESSING: dict[str, list[str]] = {
     "mean_range": ["data.scale.features=mean_range", "data.scale.target=mean_range"],
     "median and indicator": ["data.missing.numeric=median", "data.missing.indicator=true"],
     "embedding": ["data.categories.one_hot=1", "model.name=mlp"],
+    "resnet": ["data.categories.one_hot=1", "model.name=resnet", "model.width=8"],
     "mae": ["loss.name=mae"],
     "huber": ["loss.name=huber", "loss.delta=0.5"],
 }

@@ -18,6 +18,7 @@ from run.curves import LOG
 pytestmark = pytest.mark.slow
 
 MLP = ["model.name=mlp", "model.hidden=[4]"]
+RESNET = ["model.name=resnet", "model.width=8"]
 ADAM = ["optimizer.name=adam"]
 DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2", "schedule.name=constant"]
 
@@ -61,6 +62,9 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
         "3",
     ),
     "model.dropout": (MLP, "0.0", "0.5"),
+    "model.width": (["model.name=resnet"], "8", "16"),
+    "model.blocks": (RESNET, "1", "2"),
+    "model.normalization": (RESNET, "batch", "layer"),
     "loss.name": ([], "mse", "mae"),
     "loss.delta": (["loss.name=huber"], "0.1", "1.0"),
     "optimizer.name": ([], "sgd", "adam"),

@@ -26,11 +26,13 @@ ROWS = np.random.default_rng(0).normal(5, 3, size=(100, 3)).astype(np.float32)
 NETWORKS: dict[str, dict[str, Any]] = {
     "linear": {},
     "mlp": {"hidden": [8, 8], "activation": "relu", "dropout": 0.2},
+    "resnet": {"width": 8, "normalization": "batch"},
+    "resnet with layer norm": {"width": 8, "normalization": "layer"},
 }
 
 
 def regressor(name: str = "linear") -> Regressor:
-    network = build_network(name, COLUMNS, seed=0, **NETWORKS[name])
+    network = build_network(name.split()[0], COLUMNS, seed=0, **NETWORKS[name])
     scale = Scale(ROWS.mean(axis=0), ROWS.std(axis=0))
     return Regressor(scale, network, SquaredError(TargetScale(50.0, 9.0)))
 

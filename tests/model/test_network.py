@@ -221,6 +221,15 @@ def test_each_level_adds_to_a_line_what_a_flag_would() -> None:
     assert first - second == pytest.approx(2 + 3)
 
 
+def test_of_a_resnet_only_weights_of_layers_decay() -> None:
+    columns = [*numbers(2), InputColumn("c", "code", 5)]
+    network = build_network("resnet", columns, seed=0, width=4, blocks=1)
+    decaying = {id(parameter) for parameter in network.decaying()}
+    names = {name for name, p in network.named_parameters() if id(p) in decaying}
+    layers = ("layers.0", "layers.1.layers.1", "layers.1.layers.4", "layers.4")
+    assert names == {f"{layer}.weight" for layer in (*layers, "embeddings.tables.0")}
+
+
 def test_levels_of_a_network_are_learned_numbers() -> None:
     columns = [*numbers(2), InputColumn("c", "code", 5)]
     network = build_network("mlp", columns, seed=0, hidden=[7], embedding=3)
@@ -228,6 +237,49 @@ def test_levels_of_a_network_are_learned_numbers() -> None:
     shapes = {name: values.shape for name, values in get_state(network).items()}
     assert shapes["embeddings.tables.0.weight"] == (5, 3)
     assert shapes["layers.0.weight"] == (5, 7)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_resnet_computes_what_its_weights_say(normalization: str) -> None:
+    """In training by the mini-batch's mean and deviation, or the row's; in prediction batch norm
+    takes those that it has seen so far."""
+    options: dict[str, Any] = {"width": 4, "blocks": 1, "dropout": 0.0}
+    network = build_network("resnet", numbers(3), seed=0, normalization=normalization, **options)
+    x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    network.train()
+    for training in (True, False):
+        state = {name: values.astype(np.float64) for name, values in get_state(network).items()}
+
+        def norm(h: NDArray[Any], at: str, state: Any = state, first: bool = training) -> Any:
+            axis = 0 if normalization == "batch" else 1
+            mean, variance = h.mean(axis, keepdims=True), h.var(axis, keepdims=True)
+            if normalization == "batch" and not first:
+                mean, variance = state[f"{at}._mean"], state[f"{at}._variance"]
+            weight, bias = state[f"{at}.weight"], state[f"{at}.bias"]
+            return (h - mean) / np.sqrt(variance + 1e-5) * weight + bias
+
+        def linear(h: NDArray[Any], at: str, state: Any = state) -> Any:
+            return h @ state[f"{at}.weight"] + state[f"{at}.bias"]
+
+        h = linear(x, "layers.0")
+        inner = np.maximum(linear(norm(h, "layers.1.layers.0"), "layers.1.layers.1"), 0)
+        h = h + linear(inner, "layers.1.layers.4")
+        expected = linear(np.maximum(norm(h, "layers.2"), 0), "layers.4")
+        np.testing.assert_allclose(
+            network(paddle.to_tensor(x)).numpy(), expected, rtol=1e-3, atol=1e-4
+        )
+        network.eval()
+
+
+def test_a_few_rows_do_not_change_what_batch_norm_has_seen() -> None:
+    network = build_network("resnet", numbers(3), seed=0, width=4)
+    network.train()
+    network(paddle.rand([50, 3]))
+    before = get_state(network)
+    network(paddle.full([1, 3], 100.0))
+    assert flat(network) == [float(v) for values in before.values() for v in values.ravel()]
+    network(paddle.rand([50, 3]))
+    assert any((before[name] != values).any() for name, values in get_state(network).items())
 
 
 @pytest.mark.parametrize("name", ["linear", "mlp"])
