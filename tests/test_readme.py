@@ -26,7 +26,7 @@ def clone(tmp_path: Path, boston_run: Path) -> Path:
     """The project with a finished run of Boston, as after `make train`."""
     for room in ("configs", "reader", "model", "run", "trainer", "data"):
         shutil.copytree(ROOT / room, tmp_path / room)
-    for script in ("train.py", "infer.py", "Makefile"):
+    for script in ("train.py", "infer.py", "errors.py", "Makefile"):
         shutil.copy(ROOT / script, tmp_path)
     shutil.copytree(boston_run, tmp_path / "runs" / "boston")
     binaries = tmp_path / ".venv" / "bin"
