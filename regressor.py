@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from functools import partial
@@ -150,6 +151,7 @@ def start_paddle(device: str, signals: Signals) -> None:
     """Import Paddle and choose the device. Raises DeviceError where there is no such one."""
     import paddle
 
+    gc.freeze()  # what packages hold stays to the end: no collection need look at it again
     paddle.disable_static()  # in this thread, if another one has imported it
     paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
     signals.install()

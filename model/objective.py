@@ -6,7 +6,7 @@ unit. Importing this file does not import Paddle: a recipe's choice is known bef
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,9 @@ class Objective:
     """whether the loss of a line is a parabola, whose curvature its moments tell"""
 
     def __init__(self, target: TargetScale, margin: float | None = None) -> None:
-        self.target, self.margin = target, margin
+        from paddle.nn import functional
+
+        self.target, self.margin, self.functional = target, margin, functional
 
     @property
     def outputs(self) -> list[str]:
@@ -82,7 +84,7 @@ class SquaredError(Objective):
     quadratic = True
 
     def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
-        return _functional().mse_loss(output, target)
+        return self.functional.mse_loss(output, target)
 
     def measure(self, residual: Vector) -> Vector:
         return np.square(residual)
@@ -98,7 +100,7 @@ class AbsoluteError(Objective):
     watched = "mae"
 
     def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
-        return _functional().l1_loss(output, target)
+        return self.functional.l1_loss(output, target)
 
     def measure(self, residual: Vector) -> Vector:
         return np.abs(residual)
@@ -120,7 +122,7 @@ class Huber(Objective):
         self.delta = delta
 
     def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
-        return _functional().smooth_l1_loss(output, target, delta=self.delta)
+        return self.functional.smooth_l1_loss(output, target, delta=self.delta)
 
     def measure(self, residual: Vector) -> Vector:
         near = np.minimum(np.abs(residual), self.delta)
@@ -135,9 +137,3 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "mae": AbsoluteError,
     "huber": Huber,
 }
-
-
-def _functional() -> Any:
-    from paddle.nn import functional
-
-    return functional

@@ -33,11 +33,14 @@ def previous_run(folder: Path) -> Path | None:
 
 
 def compare(before: Path, after: Path) -> list[str]:
-    """A line for each key of the recipe that changed, and for each metric of each part.
+    """What two finished runs differ in. Raises RunError for a folder without a readable report."""
+    names = str(before), str(after)
+    return differences(Report.read(before), Report.read(after), names)
 
-    Raises RunError for a folder without a readable report.
-    """
-    old, new = Report.read(before), Report.read(after)
+
+def differences(old: Report, new: Report, names: tuple[str, str]) -> list[str]:
+    """A line for each key of the recipe that changed, and for each metric of each part; `names`:
+    what the two runs are called."""
     lines = list(_keys(old.config, new.config)) or ["no key differs"]
     if old.data.sha256 != new.data.sha256:
         lines.append("the tables differ")
@@ -46,16 +49,17 @@ def compare(before: Path, after: Path) -> list[str]:
         if one and other:
             lines += _moves(part, one, other)
         elif one or other:
-            lines.append(f"{part:<11}only in {before if one else after}")
+            lines.append(f"{part:<11}only in {names[0] if one else names[1]}")
     return lines
 
 
-def against_previous(folder: Path) -> list[str]:
+def against_previous(report: Report, folder: Path) -> list[str]:
     """What the run in `folder` changed against the one before; nothing where it is the first."""
     if (before := previous_run(folder)) is None:
         return []
     try:
-        return [f"against {before}:", *compare(before, folder), ""]
+        names = str(before), str(folder)
+        return [f"against {before}:", *differences(Report.read(before), report, names), ""]
     except RunError as error:  # an old run that is broken does not make this one fail
         return [f"not compared with the run before: {error}", ""]
 

@@ -52,7 +52,7 @@ def choices(settings: Settings, data: TrainingData) -> list[str]:
 def closing(report: Report, folder: Path) -> list[str]:
     """The lines printed after training: metrics, what moved since the run before, and summary."""
     metrics = [_line(part, str(report.metrics[part])) for part in PARTS if part in report.metrics]
-    return [*metrics, *against_previous(folder), summary(report, folder)]
+    return [*metrics, *against_previous(report, folder), summary(report, folder)]
 
 
 def versions() -> dict[str, str]:

@@ -36,6 +36,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        optimized=False,  # a page is made once a process: to fold constants takes longer
     )
     environment.globals |= {"text": texts(), "parts": PARTS, "most_rows": MOST_ROWS}
     environment.filters |= {

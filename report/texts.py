@@ -32,10 +32,14 @@ class Text:
         return Text(self.en.format(**english), self.zh.format(**chinese))
 
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where PyYAML was built with it
+
+
 @cache
 def texts() -> SimpleNamespace:
     """Every text, as `texts().section.name`."""
-    return _section(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    text = FILE.read_text(encoding="utf-8")
+    return _section(yaml.load(text, LOADER))  # noqa: S506, it is a safe one
 
 
 def _section(values: dict[str, Any]) -> SimpleNamespace:

@@ -123,30 +123,36 @@ class Trainer:
     def steps(self, state: State, observers: Sequence[Observer] = ()) -> Iterator[paddle.Tensor]:
         """What is left of the epoch, block by block: yields the loss of each step as it is made,
         before the step is counted."""
-        loader = self.loader
+        network, optimizer, average, loader = (
+            self.network,
+            self.optimizer,
+            self.average,
+            self.loader,
+        )
+        loss_of, rate_of = self.objective.loss, self.schedule
         if not state.block:
             state.epoch_seconds = 0.0
         loader.set_epoch(state.epoch + 1, state.block)
         clock = time.perf_counter()
         for index, block in loader.blocks():
-            self.network.train()
+            network.train()
             paddle.seed(loader.block_seed(index))  # dropout's; a resumed run draws the same
             rate = None
             for x, y in loader.batches(block):
-                if rate != (rate := self.schedule(state.step)):
-                    self.optimizer.set_lr(rate)
-                loss = self.objective.loss(self.network(x), y)
-                self.optimizer.clear_grad(set_to_zero=False)
+                if rate != (rate := rate_of(state.step)):
+                    optimizer.set_lr(rate)
+                loss = loss_of(network(x), y)
+                optimizer.clear_grad(set_to_zero=False)
                 loss.backward()
-                self.optimizer.step()
-                if self.average:
-                    self.average.add()
+                optimizer.step()
+                if average:
+                    average.add()
                 yield loss
                 state.step += 1
             state.block = index + 1
             is_last = state.block == loader.blocks_per_epoch
-            if self.average and is_last:
-                self.average.end_epoch(loader.steps)
+            if average and is_last:
+                average.end_epoch(loader.steps)
             seconds = time.perf_counter() - clock
             state.seconds += seconds
             state.epoch_seconds += seconds

@@ -92,7 +92,10 @@ def test_shares_left_out_divide_the_rest(
         ("data.target=3", "data.target: found 3, expected text"),
         ("data.target=", "data.target: found null, expected text"),
         ("data.scale.features=minmax", "did you mean min_max?"),
-        ("model.name=mpl", "model.name: found mpl, expected 'linear', 'mlp', 'resnet'; did you mean mlp?"),
+        (
+            "model.name=mpl",
+            "model.name: found mpl, expected 'linear', 'mlp', 'resnet'; did you mean mlp?",
+        ),
         ("model.hidden=[3]", "no such key with model.name=linear; it belongs to mlp"),
         ("model=3", "model: found 3, expected a section"),
         ("train=3", "train: found 3, expected a section"),

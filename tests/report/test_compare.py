@@ -76,8 +76,8 @@ def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_broken_run_before_does_no_harm(tmp_path: Path) -> None:
     after = finished(tmp_path / "b", minimal())
-    assert against_previous(after) == []
+    assert against_previous(Report.read(after), after) == []
     before = finished(tmp_path / "a", minimal())
-    assert against_previous(after)[0] == f"against {before}:"
+    assert against_previous(Report.read(after), after)[0] == f"against {before}:"
     (before / "report.json").write_text("{")
-    assert "is no report" in against_previous(after)[0]
+    assert "is no report" in against_previous(Report.read(after), after)[0]
