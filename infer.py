@@ -153,28 +153,30 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
             rows, _, errors = batch
             features = np.ascontiguousarray(rows[:, :-1]) if known else rows
             features[list(errors)] = 0
-            found = predictor.predict_outputs(features)
-            output.write(as_csv(dict(zip(predictor.outputs, found.T, strict=True)), batch, flag))
+            predictions = predictor.predict_outputs(features)
+            output.write(
+                as_csv(dict(zip(predictor.outputs, predictions.T, strict=True)), batch, flag)
+            )
             right = np.delete(features, list(errors), axis=0) if errors else features
             monitor.add(right, wrong=len(errors))
             wrong += len(errors)
             if known:
                 at = np.isfinite(rows[:, -1])
-                sums.add(rows[at, -1], found[at, 0])
+                sums.add(rows[at, -1], predictions[at, 0])
     for encoder in encoders:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
     report(schema, table, monitor, sums, wrong)
 
 
-def as_csv(found: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
+def as_csv(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
     """The lines of a batch; with `flag`, wrong rows without what was `found`, but with a reason."""
     lines = {name: batch.ids[name] for name in batch.ids.columns}
-    lines |= {name: pl.Series(values) for name, values in found.items()}
+    lines |= {name: pl.Series(values) for name, values in predictions.items()}
     if flag:
         wrong, reasons = list(batch.errors), list(batch.errors.values())
         empty = pl.repeat(None, len(batch.rows), dtype=pl.String, eager=True)
         lines["error"] = empty.scatter(wrong, reasons) if wrong else empty
-        lines |= {name: lines[name].scatter(wrong, None) for name in found if wrong}
+        lines |= {name: lines[name].scatter(wrong, None) for name in predictions if wrong}
     return pl.DataFrame(lines).write_csv(include_header=False).encode()
 
 

@@ -140,11 +140,11 @@ def optima(table: Table, options: Options) -> Iterator[Result]:
     for peer in peers.PEERS:
         if not peer.load():
             continue
-        found = best(table, peer.settings(table, options.folder), cap, 3 * cap)
-        name = found.name if found else "no setting found that gets there"
+        fastest = best(table, peer.settings(table, options.folder), cap, 3 * cap)
+        name = fastest.name if fastest else "no setting fastest that gets there"
         print(f"{table.name}, {peer.name}: {name}", flush=True)
         # A peer that the search could not bring there is not tried again.
-        sides[peer.name] = partial(reach, table, found, cap) if found else lambda: math.inf
+        sides[peer.name] = partial(reach, table, fastest, cap) if fastest else lambda: math.inf
     pairs = [(OURS, name, 1.0) for name in sides if name != OURS]
     yield from ratios(f"optimum, {table.name}", sides, pairs, options.rounds)
 
@@ -206,21 +206,21 @@ def growth(options: Options) -> Iterator[Result]:
     for size in sizes:
         table = tables.write_csv(options.folder, size)
         training = ours.recipe(options.folder / "growth", table, ONE_PASS)
-        found = []
+        runs_of_size = []
         for _ in range(1 if options.quick else min(options.rounds, 3)):
             training.clear()
-            found.append(run(training.command, watch=True))
+            runs_of_size.append(run(training.command, watch=True))
         training.clear()
-        runs.append(found)
-        print(f"train.py, {size:,} rows: {in_words([r.seconds for r in found])}", flush=True)
-    small, middle, large = ([each.seconds for each in found] for found in runs)
+        runs.append(runs_of_size)
+        print(f"train.py, {size:,} rows: {in_words([r.seconds for r in runs_of_size])}", flush=True)
+    small, middle, large = ([each.seconds for each in each_size] for each_size in runs)
     share = (sizes[2] - sizes[1]) / (sizes[1] - sizes[0])
     line = [b + (b - a) * share for a, b in zip(small, middle, strict=True)]
     ratio = Ratio.of(large, line)
     name = f"train.py, {sizes[2]:,} rows"
     both = f"{in_words(large)} / {in_words(line)}"
     yield Result(f"{name} / a straight line", ratio.median, str(ratio), both, 1.15)
-    least, most = (max(each.anonymous for each in found) for found in (runs[0], runs[2]))
+    least, most = (max(each.anonymous for each in size) for size in (runs[0], runs[2]))
     grown = (most - least) / (sizes[2] - sizes[0])
     both = f"{least / 2**20:.0f} MiB at {sizes[0]:,} rows, {most / 2**20:.0f} MiB at {sizes[2]:,}"
     yield Result("anonymous memory, bytes a row", grown, f"{grown:.2f}", both, 8.0)

@@ -68,15 +68,15 @@ def best(
     """
     left, end = list(settings), time.perf_counter() + budget
     for limit in (cap / 256, cap / 64, cap / 16, cap / 4, cap):
-        found: list[tuple[float, float, int]] = []
+        trials: list[tuple[float, float, int]] = []
         for setting in left:
             if time.perf_counter() > end:
                 break
-            found.append((*_train(table, setting, limit), len(found)))
-        if not found:
+            trials.append((*_train(table, setting, limit), len(trials)))
+        if not trials:
             break
-        seconds, _, number = min(found)
+        seconds, _, number = min(trials)
         if math.isfinite(seconds):
             return left[number]
-        left = [left[number] for _, _, number in sorted(found)[: -(-len(found) // 2)]]
+        left = [left[number] for _, _, number in sorted(trials)[: -(-len(trials) // 2)]]
     return None

@@ -94,14 +94,14 @@ def _sgd_regressor(table: Table, rank: int, options: dict[str, Any], by_quarters
 
     def quarters() -> Iterator[Predict]:
         x, y = scaled()
-        found, pieces = model(), []
+        estimator, pieces = model(), []
         for rows in np.array_split(np.random.default_rng(0).permutation(len(x)), QUARTERS):
             pieces.append((x[rows], y[rows]))
-            found.partial_fit(*pieces[-1])  # which shuffles the piece
-            yield partial(found.predict, x)
+            estimator.partial_fit(*pieces[-1])  # which shuffles the piece
+            yield partial(estimator.predict, x)
         for piece in pieces * (MOST_PASSES - 1):
-            found.partial_fit(*piece)
-            yield partial(found.predict, x)
+            estimator.partial_fit(*piece)
+            yield partial(estimator.predict, x)
 
     def fits() -> Iterator[Predict]:
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # more passes follow
@@ -117,16 +117,16 @@ def _sgd_regressor(table: Table, rank: int, options: dict[str, Any], by_quarters
 def pytorch(table: Table, folder: Path) -> Sequence[Setting]:
     """torch.optim.SGD on tensors that are all there: with a rate that stays, its last weights or
     their average over a pass, whichever comes first; or with one that falls to 0 by a cosine."""
-    found = []
+    settings = []
     batches = (10, 30, 100) if len(table.y) < SMALL else (100, 300, 1000)
     for batch, rate in product(batches, (0.02, 0.05, 0.1, 0.2, 0.3)):
         model = partial(Torch, table.x, table.y, batch, rate)
         name = f"batch {batch}, lr {rate}"
-        found += [
+        settings += [
             Setting(f"{name}, constant", partial(_torch_constant, model)),
             Setting(f"{name}, cosine", partial(_torch_cosine, model), restarts=True),
         ]
-    return found
+    return settings
 
 
 class Torch:
@@ -245,9 +245,9 @@ def _vw(text: Path, options: Sequence[str]) -> Iterator[Predict]:
 
 
 def _vw_predictions(text: Path, model: Path) -> Vector:
-    found = text.with_suffix(".predictions")
-    run(vw(text, "--testonly", "-i", str(model), "-r", str(found)))
-    return np.loadtxt(found)
+    predictions = text.with_suffix(".predictions")
+    run(vw(text, "--testonly", "-i", str(model), "-r", str(predictions)))
+    return np.loadtxt(predictions)
 
 
 SKLEARN_MODULES = ("sklearn.linear_model", "sklearn.preprocessing", "sklearn.decomposition")

@@ -289,15 +289,15 @@ def records(path: Path, separator: str, comment: str | None = None) -> Iterator[
 def find_files(path: Path) -> list[Path]:
     """The files of a table: a file, all in a folder, or all that match a glob; in order of name."""
     if path.is_dir():
-        found = [file for file in sorted(path.iterdir()) if file.is_file()]
-        found = [file for file in found if not file.name.startswith((".", "_"))]
+        files = [file for file in sorted(path.iterdir()) if file.is_file()]
+        files = [file for file in files if not file.name.startswith((".", "_"))]
     elif any(sign in path.name for sign in "*?[") and not path.exists():
-        found = sorted(path.parent.glob(path.name))
+        files = sorted(path.parent.glob(path.name))
     else:
         return [path]
-    if not found:
+    if not files:
         raise TableError(f"{path}: no files; expected at least one")
-    return found
+    return files
 
 
 def format_of(path: Path, reading: Reading) -> str:

@@ -231,8 +231,8 @@ def _without(cells: pl.Series, holes: NDArray[np.bool_]) -> pl.Series:
 def _of_list(name: str, cells: list[Any]) -> pl.Series:
     """Cells of one kind as they are, of several as the text that a file would hold."""
     plain = _kinds(cells) <= PLAIN.keys() - {datetime}  # which may name its offset
-    if plain and (found := _of_one_kind(name, cells)) is not None:
-        return found
+    if plain and (series := _of_one_kind(name, cells)) is not None:
+        return series
     values = []
     for row, cell in enumerate(cells, start=1):
         try:
@@ -242,8 +242,8 @@ def _of_list(name: str, cells: list[Any]) -> pl.Series:
                 f"{NAME}, row {row}, column {name}: found {_shown(cell)}, expected a number, a "
                 "text or a time"
             ) from None
-    if (found := _of_one_kind(name, values)) is not None:
-        return found
+    if (series := _of_one_kind(name, values)) is not None:
+        return series
     return pl.Series(name, [_text(value) for value in values], dtype=pl.String)
 
 

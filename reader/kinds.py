@@ -46,8 +46,8 @@ def infer(name: str, cells: pl.Series, time_format: str | None = None) -> Column
         return Column(name, "id" if is_id else "numeric")
     if known.str.to_lowercase().is_in(list(BOOLEANS)).all():
         return Column(name, "boolean")
-    if found := time_column(name, known, time_format):
-        return found
+    if column := time_column(name, known, time_format):
+        return column
     differ = len(known) > FEW and known.n_unique() == len(known)
     return Column(name, "id" if differ else "categorical")
 
@@ -70,8 +70,8 @@ def of_kind(name: str, kind: str, cells: pl.Series, time_format: str | None = No
     if kind != "time":
         return Column(name, kind)
     known = cells.drop_nulls()
-    if found := time_column(name, known, time_format):
-        return found
+    if column := time_column(name, known, time_format):
+        return column
     example = repr(known[0]) if len(known) else "no cell"
     raise TableError(
         f"column {name} (data.kinds: time): found {example}, expected "
@@ -109,11 +109,11 @@ class Levels:
         if len(cells) <= len(self._codes):
             return pl.Series([self._codes.get(text, 0) for text in cells], dtype=pl.Float32)
         codes = {text: code for text, code in self._codes.items() if text is not None}
-        found = cells.replace_strict(
+        numbers = cells.replace_strict(
             list(codes), list(codes.values()), default=0, return_dtype=pl.Float32
         )
         empty = pl.Series([self._codes.get(None, 0)], dtype=pl.Float32)
-        return found.zip_with(cells.is_not_null(), empty)
+        return numbers.zip_with(cells.is_not_null(), empty)
 
 
 class Encoder:
@@ -142,8 +142,8 @@ class Encoder:
         """Float32 columns named as `column.packed`; null or NaN where a cell is null or wrong."""
         if not self.reads_numbers and cells.dtype not in (pl.String, pl.Date, pl.Datetime):
             cells = cells.cast(pl.String)
-        found = self._encode(cells)
-        return [part.alias(name) for part, name in zip(found, self.column.packed, strict=True)]
+        numbers = self._encode(cells)
+        return [part.alias(name) for part, name in zip(numbers, self.column.packed, strict=True)]
 
     def count(self, cells: pl.Series, encoded: pl.Series) -> None:
         """Take note of cells that are missing or of no known level."""
@@ -190,17 +190,17 @@ def _moments(cells: pl.Series, time_format: str) -> pl.Series:
     """
     if cells.dtype != pl.String:
         return _of_utc(cells).cast(pl.Datetime("us"))
-    found = _parse(cells, time_format)
-    if time_format not in FORMATS or found.null_count() == cells.null_count():
-        return found
-    left = (found.is_null() & cells.str.contains(YEAR_FIRST).fill_null(False)).arg_true()
+    moments = _parse(cells, time_format)
+    if time_format not in FORMATS or moments.null_count() == cells.null_count():
+        return moments
+    left = (moments.is_null() & cells.str.contains(YEAR_FIRST).fill_null(False)).arg_true()
     for other in FORMATS:
         if not len(left):
             break
-        moments = _parse(cells.gather(left), other)
-        found = found.scatter(left, moments)
-        left = left.filter(moments.is_null())
-    return found
+        parsed = _parse(cells.gather(left), other)
+        moments = moments.scatter(left, parsed)
+        left = left.filter(parsed.is_null())
+    return moments
 
 
 def _parse(cells: pl.Series, time_format: str) -> pl.Series:

@@ -115,8 +115,8 @@ def pack(
     TableError at the first bad cell, and for a table without rows.
     """
     entry = cache.entry(table, schema, may_be_empty) if cache else None
-    if entry and (found := _recall(entry, schema)):
-        return found
+    if entry and (packed := _recall(entry, schema)):
+        return packed
     levels = {c.name: Levels() for c in schema.features if c.kind == "categorical"}
     encoders = [Encoder(c, may_be_empty, levels.get(c.name)) for c in schema.features]
     layout = Layout((*encoders, Encoder(Column(schema.target, "target"))))
@@ -141,7 +141,7 @@ def pack(
     if not size:
         raise TableError(f"{table.path}: no rows under the header; expected at least one")
     matrix = kept[0] if len(kept) == 1 else np.concatenate(kept)
-    texts = {name: found.texts for name, found in levels.items()}
+    texts = {name: each.texts for name, each in levels.items()}
     return PackedTable(schema, matrix, sha256.result(), texts, tuple(file_rows))
 
 
