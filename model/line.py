@@ -186,7 +186,7 @@ def least_squares(mean: Vector, covariance: Matrix, penalty: Matrix | float = 0.
 
     >>> x = np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]])
     >>> line = least_squares(x.mean(axis=0), np.cov(x.T, bias=True))
-    >>> round(line.weights[0], 6), round(line.bias, 6), line.mse
+    >>> round(float(line.weights[0]), 6), round(line.bias, 6), line.mse
     (2.0, 1.0, 0.0)
     """
     deviation = np.sqrt(np.diag(covariance)[:-1])

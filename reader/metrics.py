@@ -12,6 +12,15 @@ from numpy.typing import NDArray
 METRICS = ("mse", "rmse", "mae", "r2", "loss")
 
 
+def title(metric: str) -> str:
+    """A metric's name as people write it.
+
+    >>> title("rmse"), title("r2"), title("loss")
+    ('RMSE', 'R2', 'loss')
+    """
+    return metric if metric == "loss" else metric.upper()
+
+
 @dataclass(frozen=True)
 class Metrics:
     """In the target's unit, mse in its square; r2 is None where the target is constant. `loss`: the

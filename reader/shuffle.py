@@ -30,6 +30,12 @@ class Order:
     order, and the rows of each GROUP are then shuffled among themselves: a group is made of 4,096
     runs from all over the table, which reads memory and disks by pages and not by rows, and whose
     cost a row is the same for a table of any size.
+
+    >>> order = Order(np.arange(6), seed=0, epoch=1)
+    >>> sorted(order.take(0, 6).tolist())
+    [0, 1, 2, 3, 4, 5]
+    >>> bool((order.take(2, 4) == Order(np.arange(6), seed=0, epoch=1).take(2, 4)).all())
+    True
     """
 
     def __init__(self, rows: Rows, seed: int, epoch: int) -> None:

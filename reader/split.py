@@ -58,6 +58,10 @@ def split(
     files: `file_rows` counts the rows of each part. A random split with a `column` (an id) goes by
     the hash of its cells, like group.
     Raises TableError where a part with a share gets no row, and for a cell that cannot be used.
+
+    >>> parts = split(10, SplitOptions("sequential", train=0.6, validation=0.2, test=0.2))
+    >>> [part.tolist() for part in parts]
+    [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
     """
     method, column = options.method, options.column
     ends = np.array([options.train, options.train + options.validation])

@@ -11,7 +11,7 @@ from typing import Any
 
 from configs.flatten import leaves
 from errors import RunError
-from reader.metrics import Metrics
+from reader.metrics import Metrics, title
 from report.report import PARTS, Report
 from run.folder import DONE
 
@@ -77,7 +77,7 @@ def _moves(part: str, old: Metrics, new: Metrics) -> Iterator[str]:
         yield f"{part:<11}rows  {old.rows:,} -> {new.rows:,}"
     for name in COMPARED:
         move = _move(name, getattr(old, name), getattr(new, name))
-        yield f"{part:<11}{name.upper():<4}  {move}"
+        yield f"{part:<11}{title(name):<4}  {move}"
 
 
 def _move(name: str, old: float | None, new: float | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from reader.data_checks import overview
+from reader.metrics import title
 from reader.training_data import TrainingData
 from report.compare import against_previous
 from report.report import PARTS, BestLine, Intervals, Optimum, Report
@@ -117,7 +118,7 @@ def _comparisons(report: Report) -> Iterator[str]:
 
 def _optimum(optimum: Optimum) -> str:
     solution = "exact least squares" if optimum.metric == "mse" else "the best line"
-    value = f"{optimum.metric.upper()} {optimum.value:.6g} on train by {solution}"
+    value = f"{title(optimum.metric)} {optimum.value:.6g} on train by {solution}"
     if optimum.gap is None:
         return f"{value}; the fit is exact"
     side = "below" if optimum.gap < 0 else "above"
@@ -126,7 +127,7 @@ def _optimum(optimum: Optimum) -> str:
 
 def _best_line(line: BestLine, part: str) -> str:
     share, side = abs(line.improvement), "above" if line.improvement < 0 else "below"
-    return f"{line.metric.upper()} {line.value:.6g} on {part}; this model is {share:.1%} {side} it"
+    return f"{title(line.metric)} {line.value:.6g} on {part}; this model is {share:.1%} {side} it"
 
 
 def _intervals(intervals: Intervals) -> str:

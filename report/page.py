@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from reader.metrics import title
 from report.charts import bars, curve, histogram, scatter
 from report.report import PARTS, Importance, Interval, Report
 from report.texts import Text, texts
@@ -45,6 +46,7 @@ def _environment() -> Environment:
         "number": number,
         "percent": percent,
         "reached": reached,
+        "title": title,
     }
     return environment
 
@@ -90,8 +92,8 @@ def _learning_curve(report: Report) -> str:
     return curve(
         series,
         optimum.value if optimum and shown else None,
-        title=text.chart.fill(metric=metric.upper()).both,
-        names=(text.epoch.both, metric.upper()),
+        title=text.chart.fill(metric=title(metric)).both,
+        names=(text.epoch.both, title(metric)),
         line_name=text.optimum_line.en,
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from errors import RunError
-from reader.metrics import Metrics
+from reader.metrics import Metrics, title
 from run.checkpoint import Checkpoint, Checkpoints
 from run.curves import Curves
 from run.signals import Signals, Stopped
@@ -66,7 +66,7 @@ class EarlyStopping(Observer):
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
         if state.epoch - state.best_epoch >= self.patience:
             state.stop = (
-                f"no better validation {self.watched.upper()} for {self.patience} epochs: "
+                f"no better validation {title(self.watched)} for {self.patience} epochs: "
                 "stopped early"
             )
 
@@ -87,8 +87,7 @@ class CurvesObserver(Observer):
         watched = self.trainer.objective.watched
         for part, values in metrics.items():
             self.curves.epoch(state.epoch, part, values.describe(), watched)
-        rows = sum(len(self.trainer.loader.rows) for part in metrics if part == "train")
-        self.curves.speed(state.epoch, rows / state.epoch_seconds)
+        self.curves.speed(state.epoch, len(self.trainer.loader.rows) / state.epoch_seconds)
         self.curves.weights(state.epoch, self.epochs, self.trainer.network)
         if self.optimum is not None:
             self.curves.optimum(state.epoch, self.optimum)
