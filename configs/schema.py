@@ -206,8 +206,6 @@ class ResNetConfig(Section):
     training so far when it predicts; layer, by those of the row's own numbers"""
     dropout: Fraction = 0.1
     """share of a block's values set to zero in training"""
-    embedding: PositiveInt = 8
-    """learned numbers for each level of a category of more than data.categories.one_hot levels"""
 
 
 class LossConfig(Section):

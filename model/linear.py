@@ -17,17 +17,17 @@ STEP = 10.0  # how far one step moves a level: as a flag of share 1 % scaled to 
 
 
 class Linear(Network):
-    """float32 [N, len(columns)] -> [N, 1].
+    """float32 [N, len(columns)] -> [N, outputs].
 
     Each level of a code column adds a number of its own: that is a flag for each level, without
     the zeros.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, outputs: int = 1) -> None:
         super().__init__()
         self.numbers, codes = split_columns(columns)
-        self.linear = nn.Linear(self.numbers, 1)
-        self.levels = Embeddings(codes, 1, nn.initializer.Constant(0.0)) if codes else None
+        self.linear = nn.Linear(self.numbers, outputs)
+        self.levels = Embeddings(codes, outputs, nn.initializer.Constant(0.0)) if codes else None
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         if self.levels is None:
@@ -36,7 +36,7 @@ class Linear(Network):
         return self.linear(x[:, : self.numbers]) + STEP * paddle.add_n(levels)
 
     def line(self) -> tuple[NDArray[np.float64], float]:
-        """(weights [D], bias) on its inputs, codes left out."""
+        """(weights [D], bias) on its inputs, codes left out, of its first output."""
         weight = self.linear.weight.numpy().astype(np.float64)[:, 0]
         return weight, float(self.linear.bias.numpy()[0])
 

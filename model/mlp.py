@@ -16,7 +16,7 @@ ACTIVATIONS: dict[str, type[nn.Layer]] = {
 
 
 class MLP(Embedded):
-    """float32 [N, len(columns)] -> [N, 1] through layers of the `hidden` widths.
+    """float32 [N, len(columns)] -> [N, outputs] through layers of the `hidden` widths.
 
     Each level of a code column is `embedding` learned numbers, beside the others.
     """
@@ -24,6 +24,7 @@ class MLP(Embedded):
     def __init__(
         self,
         columns: Columns,
+        outputs: int = 1,
         hidden: Sequence[int] = (64, 64),
         activation: str = "relu",
         dropout: float = 0.0,
@@ -35,6 +36,6 @@ class MLP(Embedded):
                 layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
                 if dropout:
                     layers.append(nn.Dropout(dropout))
-            return nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+            return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
         super().__init__(columns, body, embedding)

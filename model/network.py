@@ -27,7 +27,7 @@ Columns = Sequence[InputColumn]
 
 
 class Network(nn.Layer):
-    """float32 [N, len(columns)] -> [N, width of the objective]."""
+    """float32 [N, len(columns)] -> [N, outputs], which is the width of the objective."""
 
     def decaying(self) -> list[paddle.Tensor]:
         """The parameters that weight decay pulls towards zero: the weights of linear layers and

@@ -15,7 +15,9 @@ from model.resnet import ResNet
 NETWORKS: dict[str, Callable[..., Network]] = {"linear": Linear, "mlp": MLP, "resnet": ResNet}
 
 
-def build_network(name: str, columns: Columns, seed: int, **options: Any) -> Network:
-    """A network with first weights that depend on `seed` alone."""
+def build_network(
+    name: str, columns: Columns, seed: int, outputs: int = 1, **options: Any
+) -> Network:
+    """A network of so many numbers a row, with first weights that depend on `seed` alone."""
     paddle.seed(seed)
-    return NETWORKS[name](columns, **options)
+    return NETWORKS[name](columns, outputs, **options)

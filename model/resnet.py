@@ -14,7 +14,7 @@ from paddle import nn
 
 from model.network import Columns, Embedded
 
-FEWEST_ROWS = 8
+FEWEST_ROWS, EMBEDDING = 8, 8
 Normalization = Literal["batch", "layer"]
 
 
@@ -54,27 +54,27 @@ class Block(nn.Layer):
 
 
 class ResNet(Embedded):
-    """float32 [N, len(columns)] -> [N, 1] through `blocks` of `width` numbers.
+    """float32 [N, len(columns)] -> [N, outputs] through `blocks` of `width` numbers.
 
-    linear -> blocks -> norm -> relu -> linear. Each level of a code column is `embedding` learned
+    linear -> blocks -> norm -> relu -> linear. Each level of a code column is EMBEDDING learned
     numbers, beside the others.
     """
 
     def __init__(
         self,
         columns: Columns,
+        outputs: int = 1,
         width: int = 128,
         blocks: int = 2,
         normalization: Normalization = "batch",
         dropout: float = 0.1,
-        embedding: int = 8,
     ) -> None:
         def body(numbers: int) -> nn.Layer:
             inside = [Block(width, normalization, dropout) for _ in range(blocks)]
-            last = [_normalize(normalization, width), nn.ReLU(), nn.Linear(width, 1)]
+            last = [_normalize(normalization, width), nn.ReLU(), nn.Linear(width, outputs)]
             return nn.Sequential(nn.Linear(numbers, width), *inside, *last)
 
-        super().__init__(columns, body, embedding)
+        super().__init__(columns, body, EMBEDDING)
 
 
 def _normalize(normalization: Normalization, width: int) -> nn.Layer:

@@ -64,12 +64,11 @@ class Fit:
 def build(settings: Settings, data: TrainingData) -> Fit:
     """The regressor that the settings describe, with first weights."""
     inputs, target = data.inputs(settings.scaling), data.target_scale(settings.target_scaling)
+    kind = OBJECTIVES[settings.loss.name]
     network = build_network(
-        settings.model.name, inputs.columns, settings.seed, **settings.model.options
+        settings.model.name, inputs.columns, settings.seed, kind.width, **settings.model.options
     )
-    objective = OBJECTIVES[settings.loss.name](
-        cast(TargetLayer, layer_of(target)), **settings.loss.options
-    )
+    objective = kind(cast(TargetLayer, layer_of(target)), **settings.loss.options)
     layers = nn.Sequential(*map(layer_of, inputs.steps))
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)

@@ -13,7 +13,7 @@ from model.average import Average
 from model.input_layers import Fill, Indicate, OneHot, Scale, Select, TargetScale, Whiten
 from model.linear import FusedLinear, Linear
 from model.network import Network
-from model.networks import build_network
+from model.networks import NETWORKS, build_network
 from model.objective import SquaredError
 from model.optimizer import SGD, build_optimizer, build_schedule
 from model.regressor import Regressor, get_state, set_state
@@ -228,6 +228,14 @@ def test_of_a_resnet_only_weights_of_layers_decay() -> None:
     names = {name for name, p in network.named_parameters() if id(p) in decaying}
     layers = ("layers.0", "layers.1.layers.1", "layers.1.layers.4", "layers.4")
     assert names == {f"{layer}.weight" for layer in (*layers, "embeddings.tables.0")}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_objective_says_how_many_numbers_a_row_gets(name: str) -> None:
+    columns = [*numbers(2), InputColumn("c", "code", 5)]
+    for outputs in (1, 3):
+        network = build_network(name, columns, seed=0, outputs=outputs)
+        assert network(paddle.zeros([4, 3])).shape == [4, outputs]
 
 
 def test_levels_of_a_network_are_learned_numbers() -> None:
