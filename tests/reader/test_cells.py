@@ -28,6 +28,7 @@ from reader.table import Table, open_table
 
 pandas = pytest.importorskip("pandas", reason="pandas is in requirements-dev.txt")
 
+pytestmark = pytest.mark.slow
 PARTS = ("year", "month", "day_of_week", "hour", "elapsed")
 COLUMNS = (
     Column("c", "numeric"),
