@@ -92,6 +92,7 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.schedule, self.loader, self.average = schedule, loader, average
+        self._is_checked = False
 
     def fit(
         self,
@@ -106,8 +107,7 @@ class Trainer:
 
         Raises DivergedError where a loss or the watched metric is not finite.
         """
-        if state.epoch < epochs and not state.stop:
-            self.check_shapes()
+        self.check_shapes()
         while state.epoch < epochs and not state.stop:
             for loss in self.steps(state, observers):
                 if log_every and state.step % log_every == 0:
@@ -170,11 +170,15 @@ class Trainer:
         state.history.append({"epoch": state.epoch, **values})
 
     def check_shapes(self) -> None:
-        """Raises AssertionError where output and target are not what the objective wants."""
+        """Once, before the first step. Raises AssertionError where output and target are not what
+        the objective wants."""
+        if self._is_checked:
+            return
         inputs, target = self.loader.first_row()
         self.network.eval()
         with paddle.no_grad():
             self.objective.check_shapes(self.network(inputs), target)
+        self._is_checked = True
 
     def finite(self, value: float, state: State) -> float:
         """The value itself. Raises DivergedError where it is NaN or infinite."""
