@@ -290,10 +290,10 @@ class TrainConfig(Section):
     """whether each epoch ends at the mean of the weights after each of its steps, and goes on from
     there: less noise at a constant learning rate"""
     patience: Annotated[int, Field(ge=0)] = 0
-    """stop after this many epochs without a better validation MSE; 0: never"""
+    """stop after this many epochs without a better one, by the validation part; 0: never"""
     export: Literal["best", "last"] = "best"
-    """whose weights to export: the best epoch's (by validation MSE, or training MSE if there is no
-    validation part) or the last one's"""
+    """whose weights to export: the best epoch's (by what the loss watches on the validation part,
+    or the training part if there is none) or the last one's"""
     log_every: PositiveInt | Literal["auto"] = "auto"
     """steps between two points of the curve of training loss by step; auto: some 200 points"""
 

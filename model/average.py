@@ -21,7 +21,7 @@ class Average:
     their place, for the next epoch to go on from."""
 
     def __init__(self, network: nn.Layer) -> None:
-        self._parameters = {n: p for n, p in network.named_parameters() if p.trainable}
+        self._parameters = dict(network.named_parameters())  # running statistics among them
         self._sums = {name: paddle.zeros_like(p) for name, p in self._parameters.items()}
 
     def add(self) -> None:

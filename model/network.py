@@ -27,7 +27,12 @@ Columns = Sequence[InputColumn]
 
 
 class Network(nn.Layer):
-    """float32 [N, len(columns)] -> [N, outputs], which is the width of the objective."""
+    """float32 [N, len(columns)] -> [N, outputs], which is the width of the objective.
+
+    `fewest_rows`: of a mini-batch, below which it cannot learn.
+    """
+
+    fewest_rows = 1
 
     def decaying(self) -> list[paddle.Tensor]:
         """The parameters that weight decay pulls towards zero: the weights of linear layers and

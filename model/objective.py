@@ -6,7 +6,7 @@ unit. Importing this file does not import Paddle: a recipe's choice is known bef
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from model.input_layers import TargetScale
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
 
 class Objective:
-    """The base of all: a network gives `width` numbers a row, on the scaled target.
+    """The base of all: a network gives `width` numbers a row on the scaled target, each of its
+    members, if it has several, so many.
 
     `watched`: the metric, of reader.metrics.Metrics, whose best epoch is exported, and whether a
     smaller one is better; "loss" is what `measure` says. `margin`: half the width of an interval on
@@ -29,7 +31,6 @@ class Objective:
 
     watched: ClassVar[str]
     smaller_is_better: ClassVar[bool] = True
-    width: ClassVar[int] = 1
     quadratic: ClassVar[bool] = False
     """whether the loss of a line is a parabola, whose curvature its moments tell"""
 
@@ -37,6 +38,12 @@ class Objective:
         from paddle.nn import functional
 
         self.target, self.margin, self.functional = target, margin, functional
+        self.width = self.width_of()
+
+    @classmethod
+    def width_of(cls, **options: Any) -> int:
+        """The numbers that a network gives a row, with these keys of the recipe."""
+        return 1
 
     @property
     def outputs(self) -> list[str]:
@@ -50,11 +57,21 @@ class Objective:
         return value < best if self.smaller_is_better else value > best
 
     def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
-        """Of a network's output [n, width] and the scaled target [n, 1], the mean: a scalar."""
+        """Of a network's output [n, width], or [n, members, width], and the scaled target [n, 1],
+        the mean over rows and members: a scalar."""
+        if output.ndim == 3:
+            target = target.unsqueeze(1).expand([-1, output.shape[1], -1])
+        return self.mean_loss(output, target)
+
+    def mean_loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        """The mean of the loss of output [..., width] and target [..., 1]."""
         raise NotImplementedError
 
     def finish(self, output: paddle.Tensor) -> paddle.Tensor:
-        """[n, width] -> [n, len(outputs)] in the target's unit."""
+        """[n, width], or [n, members, width], of which the mean is taken -> [n, len(outputs)] in
+        the target's unit."""
+        if output.ndim == 3:
+            output = output.mean(axis=1)
         if self.margin is not None:
             import paddle
 
@@ -63,12 +80,14 @@ class Objective:
 
     def check_shapes(self, output: paddle.Tensor, target: paddle.Tensor) -> None:
         """A loss of [n, 1] and [n] would be that of all n^2 pairs: raises AssertionError."""
-        rows = target.shape[0]
+        rows, width = target.shape[0], self.width
         assert target.shape == [rows, 1], target.shape
-        assert output.shape == [rows, self.width], (output.shape, target.shape)
+        is_right = output.ndim in (2, 3) and output.shape[0] == rows and output.shape[-1] == width
+        assert is_right, (output.shape, target.shape)
 
-    def measure(self, residual: Vector) -> Vector:
-        """The loss of each of these residuals [n] on the scaled target."""
+    def measure(self, output: Matrix, target: Matrix) -> Vector:
+        """The loss [n] of each row, of predictions [n, k] and targets [n, 1] on the scaled
+        target."""
         raise NotImplementedError
 
     def reweight(self, residual: Vector, smoothing: float) -> Vector:
@@ -83,11 +102,11 @@ class SquaredError(Objective):
     watched = "mse"
     quadratic = True
 
-    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+    def mean_loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
         return self.functional.mse_loss(output, target)
 
-    def measure(self, residual: Vector) -> Vector:
-        return np.square(residual)
+    def measure(self, output: Matrix, target: Matrix) -> Vector:
+        return np.square(output[:, 0] - target[:, 0])
 
     def reweight(self, residual: Vector, smoothing: float) -> Vector:
         return np.ones_like(residual)
@@ -99,11 +118,11 @@ class AbsoluteError(Objective):
 
     watched = "mae"
 
-    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+    def mean_loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
         return self.functional.l1_loss(output, target)
 
-    def measure(self, residual: Vector) -> Vector:
-        return np.abs(residual)
+    def measure(self, output: Matrix, target: Matrix) -> Vector:
+        return np.abs(output[:, 0] - target[:, 0])
 
     def reweight(self, residual: Vector, smoothing: float) -> Vector:
         return 1 / np.hypot(residual, smoothing)
@@ -121,12 +140,13 @@ class Huber(Objective):
         super().__init__(target, margin)
         self.delta = delta
 
-    def loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+    def mean_loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
         return self.functional.smooth_l1_loss(output, target, delta=self.delta)
 
-    def measure(self, residual: Vector) -> Vector:
-        near = np.minimum(np.abs(residual), self.delta)
-        return near * (np.abs(residual) - 0.5 * near)
+    def measure(self, output: Matrix, target: Matrix) -> Vector:
+        error = np.abs(output[:, 0] - target[:, 0])
+        near = np.minimum(error, self.delta)
+        return near * (error - 0.5 * near)
 
     def reweight(self, residual: Vector, smoothing: float) -> Vector:
         return self.delta / np.maximum(np.abs(residual), self.delta)

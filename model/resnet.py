@@ -75,6 +75,7 @@ class ResNet(Embedded):
             return nn.Sequential(nn.Linear(numbers, width), *inside, *last)
 
         super().__init__(columns, body, EMBEDDING)
+        self.fewest_rows = FEWEST_ROWS if normalization == "batch" else 1
 
 
 def _normalize(normalization: Normalization, width: int) -> nn.Layer:

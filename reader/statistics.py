@@ -81,12 +81,12 @@ class Statistics:
             if whole is None:
                 whole = part
                 continue
-            shift = part.mean - whole.mean
+            difference = part.mean - whole.mean
             rows = whole.rows + part.rows
-            apart = np.outer(shift, shift) * (whole.rows * part.rows / rows)
+            apart = np.outer(difference, difference) * (whole.rows * part.rows / rows)
             whole = Moments(
                 rows,
-                whole.mean + shift * (part.rows / rows),
+                whole.mean + difference * (part.rows / rows),
                 np.minimum(whole.minimum, part.minimum),
                 np.maximum(whole.maximum, part.maximum),
                 whole.products + part.products + apart,

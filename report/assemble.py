@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from model.line import Line, epochs_to_gap
+from model.line import epochs_to_gap
 from model.linear import Linear
 from reader.metrics import METRICS, Metrics
 from reader.split import evenly
@@ -31,12 +31,12 @@ from report.report import (
     Importance,
     Intervals,
     Level,
+    MeanAndDeviation,
     Model,
     Optimum,
     Parity,
     Report,
     Residuals,
-    Spread,
     Timing,
     Weight,
     Worst,
@@ -60,7 +60,7 @@ class Finished:
     experiment: Experiment
     source: SplitTable
     fit: Fit
-    best_line: LineOptimum
+    best_line: LineOptimum | None
     state: State
     evaluations: dict[str, Evaluation]
     folds: Sequence[Metrics]
@@ -70,15 +70,15 @@ class Finished:
 
 
 def assemble(run: Finished) -> Report:
-    """All figures; no row is predicted for it that was predicted before, but shuffled ones."""
+    """All figures, of predictions that were made once; only shuffled rows are predicted here."""
     fit, state, settings = run.fit, run.state, run.fit.settings
     data, metrics = fit.data, metrics_of(run.evaluations)
     part = next(part for part in reversed(PARTS) if part in metrics)
     last = run.evaluations[part]
     rows = data.packed.take(last.rows)
     parameters = sum(p.size for p in fit.network.parameters() if p.trainable)
-    watched, is_line = fit.regressor.objective.watched, settings.optimum_is_known
-    best = run.best_line
+    watched, best = fit.regressor.objective.watched, run.best_line
+    is_line = settings.optimum_is_known
     return Report(
         metrics=metrics,
         confidence={
@@ -118,12 +118,12 @@ def assemble(run: Finished) -> Report:
         parity=Parity(**run.parity),
         versions=dict(run.versions),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
-        optimum=distance(fit, best, state, metrics) if is_line else None,
-        best_line=None if is_line else best_lines(fit, best.line, metrics),
+        optimum=distance(fit, best, state, metrics) if is_line and best else None,
+        best_line=None if is_line or not best else best_lines(fit, best, metrics),
         coefficients=coefficients(fit, metrics) if is_line else None,
         importance=None if is_line else importance(part, fit, rows, last),
         intervals=intervals(fit, run.evaluations) if settings.coverage else None,
-        folds=spread_of(run.folds) if run.folds else None,
+        folds=folds_of(run.folds) if run.folds else None,
     )
 
 
@@ -144,13 +144,15 @@ def distance(fit: Fit, best: LineOptimum, state: State, metrics: Mapping[str, Me
     )
 
 
-def best_lines(fit: Fit, line: Line, metrics: Mapping[str, Metrics]) -> dict[str, BestLine]:
+def best_lines(fit: Fit, best: LineOptimum, metrics: Mapping[str, Metrics]) -> dict[str, BestLine]:
     """By part the best straight line on the same columns, and the share of it that the model is
     below."""
     watched, lines = fit.regressor.objective.watched, {}
     for part, model in metrics.items():
-        rows = getattr(fit.data.parts, part)
-        value = getattr(line_metrics(fit, line, rows), watched)
+        value = best.value
+        if part != "train":
+            rows = getattr(fit.data.parts, part)
+            value = getattr(line_metrics(fit, best.line, rows), watched)
         improvement = 1 - getattr(model, watched) / value if value else 0.0
         lines[part] = BestLine(watched, value, improvement)
     return lines
@@ -223,6 +225,7 @@ def importance(
         lambda x: fit.predict(x)[:, 0],
         rows[some, :-1],
         evaluation.target[some],
+        evaluation.prediction[some],
         positions,
     )
     return Importance(part, len(some), columns)
@@ -259,11 +262,11 @@ def intervals(fit: Fit, evaluations: Mapping[str, Evaluation]) -> Intervals:
     )
 
 
-def spread_of(folds: Sequence[Metrics]) -> Folds:
+def folds_of(folds: Sequence[Metrics]) -> Folds:
     """Each metric's mean and standard deviation over folds."""
-    spreads = {}
+    statistics = {}
     for name in METRICS:
         values = [getattr(fold, name) for fold in folds if getattr(fold, name) is not None]
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        spreads[name] = Spread(float(np.mean(values)), deviation) if values else None
-    return Folds(len(folds), list(folds), **cast(dict[str, Spread], spreads))
+        statistics[name] = MeanAndDeviation(float(np.mean(values)), deviation) if values else None
+    return Folds(len(folds), list(folds), **cast(dict[str, MeanAndDeviation], statistics))

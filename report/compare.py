@@ -75,7 +75,8 @@ def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 def _moves(part: str, old: Metrics, new: Metrics) -> Iterator[str]:
     if old.rows != new.rows:
         yield f"{part:<11}rows  {old.rows:,} -> {new.rows:,}"
-    for name in COMPARED:
+    losses = ["loss"] if old.loss is not None and new.loss is not None else []
+    for name in [*COMPARED, *losses]:
         move = _move(name, getattr(old, name), getattr(new, name))
         yield f"{part:<11}{title(name):<4}  {move}"
 

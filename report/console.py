@@ -63,12 +63,14 @@ def versions() -> dict[str, str]:
     }
 
 
-def epoch_line(epoch: int, epochs: int, rmse: Mapping[str, float]) -> str | None:
-    """A line for about ten epochs of a run; None for the others. `rmse`: by part."""
+def epoch_line(epoch: int, epochs: int, metric: str, values: Mapping[str, float]) -> str | None:
+    """A line for about ten epochs of a run; None for the others. `values` of the metric: by
+    part."""
     if epoch % -(-epochs // 10) and epoch not in (1, epochs):
         return None
-    errors = "   ".join(f"{part} RMSE {rmse[part]:.5g}" for part in PARTS if part in rmse)
-    return f"epoch {epoch:>{len(str(epochs))}}/{epochs}   {errors}"
+    name = title(metric)
+    shown = "   ".join(f"{part} {name} {values[part]:.5g}" for part in PARTS if part in values)
+    return f"epoch {epoch:>{len(str(epochs))}}/{epochs}   {shown}"
 
 
 def summary(report: Report, folder: Path) -> str:

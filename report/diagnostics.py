@@ -52,29 +52,29 @@ def permutation_importance(
     predict: Predict,
     rows: Matrix,
     target: NDArray[np.float32],
+    prediction: NDArray[np.float32],
     columns: Mapping[str, Sequence[int]],
-    seed: int = 0,
     repeats: int = 5,
 ) -> list[ColumnImportance]:
     """How much the MSE rises when the values of one feature are shuffled, the largest rise first.
 
-    `predict`: float32 [n, D] -> [n]; `rows`: float32 [N, D]; `target`: float32 [N]; `columns`: the
-    positions of each feature among the D. Breiman, "Random forests" (2001); Fisher, Rudin and
-    Dominici, "All models are wrong, but many are useful" (2019).
+    `predict`: float32 [n, D] -> [n]; `rows`: float32 [N, D], with `target` and `prediction` float32
+    [N]; `columns`: the positions of each feature among the D. Breiman, "Random forests" (2001);
+    Fisher, Rudin and Dominici, "All models are wrong, but many are useful" (2019).
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
 
-    def mse(features: Matrix) -> float:
-        return float(np.mean((predict(features).astype(np.float64) - target) ** 2))
+    def mse(predicted: NDArray[np.float32]) -> float:
+        return float(np.mean((predicted.astype(np.float64) - target) ** 2))
 
-    before, importances = mse(rows), []
+    before, importances = mse(prediction), []
     for name, positions in columns.items():
         rises = []
         for _ in range(repeats):
             shuffled = rows.copy()
             order = random.permutation(len(rows))
             shuffled[:, positions] = rows[order][:, positions]
-            rises.append(mse(shuffled) - before)
+            rises.append(mse(predict(shuffled)) - before)
         rise, deviation = float(np.mean(rises)), float(np.std(rises, ddof=1))
         importances.append(ColumnImportance(name, rise, deviation))
     return sorted(importances, key=lambda column: -column.mse_increase)

@@ -209,7 +209,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanAndDeviation:
     """Mean and standard deviation over the folds of a cross-validation."""
 
     mean: float
@@ -218,15 +218,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class Folds:
-    """The metrics of each fold of a cross-validation, and their spread."""
+    """The metrics of each fold of a cross-validation, and their statistics."""
 
     count: int
     each: list[Metrics]
-    mse: Spread
-    rmse: Spread
-    mae: Spread
-    r2: Spread | None = None
-    loss: Spread | None = None
+    mse: MeanAndDeviation
+    rmse: MeanAndDeviation
+    mae: MeanAndDeviation
+    r2: MeanAndDeviation | None = None
+    loss: MeanAndDeviation | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,10 @@ def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["-o", "data.split.method=time"], "each of these needs it"),
         (["--device", "gpu:99"], "no such GPU"),
         (["--device", "tpu"], "train.device: found tpu"),
+        (
+            ["-o", "model.name=resnet", "-o", "train.batch_size=4"],
+            "batch normalisation takes at least 8; enlarge them",
+        ),
         (["-o", "run.dir=/proc/runs"], "/proc/runs"),
         (["-o", "run.dir=LICENSE/run"], "Not a directory"),
         (["-o", "run.dir=configs"], "configs: exists and is no run folder"),

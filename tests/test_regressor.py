@@ -9,9 +9,13 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from configs.load import load
+from configs.load import check, load
+from model.predictor import Predictor
 from reader.frame import table_of
-from regressor import Prepared, prepare
+from regressor import Prepared, prepare, train
+from report.report import Report
+from run.folder import Begin
+from run.signals import Signals
 from trainer.build import build
 from trainer.settings import experiment
 from trainer.trainer import State
@@ -51,3 +55,26 @@ def test_a_frame_trains_to_the_bits_of_its_file(tmp_path: Path, as_text: bool) -
     np.testing.assert_array_equal(one.data.packed.matrix, other.data.packed.matrix)
     assert one.data.schema == other.data.schema
     np.testing.assert_array_equal(predictions, expected)
+
+
+def test_a_frame_goes_the_whole_way(tmp_path: Path) -> None:
+    """From rows in memory to an export and a report, with identifiers that no file has."""
+    random = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "home_id": [f"h{i}" for i in range(100)],
+            "area": random.normal(size=100),
+            "price": random.normal(size=100),
+        }
+    )
+    values = {"data": {"path": "homes", "target": "price"}, "run": {"dir": str(tmp_path / "run")}}
+    plan = experiment(check(values, "test"))
+    prepared = prepare(plan, table_of(frame))
+    with Signals() as signals:
+        report = train(plan, prepared, plan.resolve(prepared.data), Begin(), signals)
+    assert report.data.path == "homes"
+    assert report.worst.rows[0].ids["home_id"].startswith("h")
+    assert report == Report.read(tmp_path / "run")
+    found = Predictor(tmp_path / "run")
+    rows = found.predict(found.encode(frame))
+    assert rows.shape == (100,)

@@ -1,1 +1,1 @@
-"""Where a recipe, a table, a model and a run meet: what train.py is made of."""
+"""Where rows, a network and a run meet: settings, the loop, its observers, evaluation, export."""

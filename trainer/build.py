@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from paddle import nn
 
+from errors import RunError
 from model.average import Average
 from model.input_layers import TargetScale as TargetLayer
 from model.input_layers import layer_of
 from model.line import LinearProblem
 from model.linear import FusedLinear, Linear
+from model.network import Network
 from model.networks import build_network
 from model.objective import OBJECTIVES
 from model.optimizer import build_optimizer, build_schedule
@@ -64,15 +66,26 @@ class Fit:
 def build(settings: Settings, data: TrainingData) -> Fit:
     """The regressor that the settings describe, with first weights."""
     inputs, target = data.inputs(settings.scaling), data.target_scale(settings.target_scaling)
-    kind = OBJECTIVES[settings.loss.name]
+    scale, loss, model = cast(TargetLayer, layer_of(target)), settings.loss, settings.model
+    objective = OBJECTIVES[loss.name](scale, **loss.options)
     network = build_network(
-        settings.model.name, inputs.columns, settings.seed, kind.width, **settings.model.options
+        model.name, inputs.columns, settings.seed, objective.width, **model.options
     )
-    objective = kind(cast(TargetLayer, layer_of(target)), **settings.loss.options)
+    check_rows(network, min(settings.batch_size, len(data.parts.train)))
     layers = nn.Sequential(*map(layer_of, inputs.steps))
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)
     return Fit(settings, data, inputs, target, problem, regressor)
+
+
+def check_rows(network: Network, rows: int) -> None:
+    """Raises RunError where mini-batches of so many rows are too small for the network."""
+    if rows < network.fewest_rows:
+        raise RunError(
+            f"mini-batches of {rows} rows (train.batch_size, or all training rows): batch "
+            f"normalisation takes at least {network.fewest_rows}; enlarge them, or choose "
+            "-o model.normalization=layer"
+        )
 
 
 def build_trainer(fit: Fit) -> Trainer:

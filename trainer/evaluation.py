@@ -42,9 +42,10 @@ def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
     """The table's rows at these indices, block by block on all cores."""
 
     def predict(block: NDArray[np.float32]) -> tuple[Sums, NDArray[np.float32]]:
-        sums, prediction = Sums(), fit.predict(block)[:, :1]
-        sums.add(block[:, -1:], prediction, losses(fit, block[:, -1:], prediction))
-        return sums, np.hstack([block[:, -1:], prediction])
+        sums, outputs = Sums(), fit.predict(block)
+        target, prediction = block[:, -1:], outputs[:, :1]
+        sums.add(target, prediction, losses(fit, target, outputs))
+        return sums, np.hstack([target, prediction])
 
     sums, pairs, start = Sums(), [], 0
     kept, step = evenly(len(rows), most), max(1, -(-len(rows) // most))
@@ -56,13 +57,14 @@ def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
     return Evaluation(sums.metrics(), rows[kept], target, prediction)
 
 
-def losses(fit: Fit, target: NDArray[Any], prediction: NDArray[Any]) -> NDArray[np.float64] | None:
-    """The objective's loss of each row, where it watches this and no other metric."""
+def losses(fit: Fit, target: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The objective's loss [n] of targets [n, 1] and predictions [n, outputs], where it watches
+    this and no other metric."""
     objective = fit.regressor.objective
     if objective.watched != "loss":
         return None
-    residual = fit.target.transform(prediction) - fit.target.transform(target)
-    return objective.measure(residual.astype(np.float64))
+    scaled, wanted = fit.target.transform(outputs), fit.target.transform(target)
+    return objective.measure(scaled.astype(np.float64), wanted.astype(np.float64))
 
 
 def metrics_of(evaluations: Mapping[str, Evaluation]) -> dict[str, Metrics]:

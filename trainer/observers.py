@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from model.linear import Linear
 
 
+Describe = Callable[[int, int, str, Mapping[str, float]], str | None]
+"""(epoch, epochs, metric, its values by part) -> a line to print, or None."""
+
+
 class BestWeights(Observer):
     """Keeps the network's state of the best epoch by the watched metric."""
 
@@ -101,19 +105,21 @@ class ProgressBar(Observer):
         trainer: Trainer,
         state: State,
         epochs: int,
-        describe: Callable[[int, int, dict[str, float]], str | None],
+        describe: Describe,
     ) -> None:
         total = epochs * trainer.loader.steps
         self.bar = tqdm(total=total, initial=state.step, leave=False, disable=None)
         self.epochs, self.describe = epochs, describe
+        watched = trainer.objective.watched
+        self.shown = "rmse" if watched == "mse" else watched  # which has the target's unit
 
     def block(self, state: State) -> None:
         self.bar.update(state.step - self.bar.n)
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
         self.block(state)
-        rmse = {part: values.rmse for part, values in metrics.items()}
-        if line := self.describe(state.epoch, self.epochs, rmse):
+        values = {part: float(getattr(each, self.shown)) for part, each in metrics.items()}
+        if line := self.describe(state.epoch, self.epochs, self.shown, values):
             self.bar.write(line)
         if state.stop:
             self.bar.write(state.stop)

@@ -25,15 +25,17 @@ class Optimum(NamedTuple):
     value: float
 
 
-def optimum(fit: Fit) -> Optimum:
-    """In closed form for the squared error; by iteration for any other loss."""
-    line, rows = fit.problem.optimum, fit.data.parts.train
-    if fit.regressor.objective.quadratic:
+def optimum(fit: Fit) -> Optimum | None:
+    """In closed form for the squared error; by iteration for any other loss, but None where this
+    is one of the target's logarithm, or of several numbers."""
+    line, rows, objective = fit.problem.optimum, fit.data.parts.train, fit.regressor.objective
+    if objective.quadratic:
         return Optimum(line, line.mse)
+    if fit.target.log or objective.width > 1:
+        return None
     for some in (rows[evenly(len(rows), FEW_ROWS)], rows):
         line = iterate(line, partial(weigh, fit, some))
-    watched = fit.regressor.objective.watched
-    return Optimum(line, float(getattr(line_metrics(fit, line, rows), watched)))
+    return Optimum(line, float(getattr(line_metrics(fit, line, rows), objective.watched)))
 
 
 def weigh(fit: Fit, rows: NDArray[Any], line: Line, smoothing: float) -> WeightedMoments:
@@ -42,9 +44,9 @@ def weigh(fit: Fit, rows: NDArray[Any], line: Line, smoothing: float) -> Weighte
 
     def of_block(block: NDArray[np.float32]) -> tuple[float, Any]:
         encoded, target = encoding.encode(block), block[:, -1].astype(np.float64)
-        residual = (target - line.predict(encoded)) / fit.target.scale
+        residual = (line.predict(encoded) - target) / fit.target.scale
         weights = objective.reweight(residual, smoothing)
-        loss = float(objective.measure(residual).sum())
+        loss = float(objective.measure(residual[:, None], np.zeros((len(residual), 1))).sum())
         columns = np.column_stack([encoded, target, np.ones(len(target))])
         centred = columns - np.append(fit.data.statistics.mean, 0.0)
         return loss, (centred * weights[:, None]).T @ centred
@@ -60,6 +62,7 @@ def line_metrics(fit: Fit, line: Line, rows: NDArray[Any]) -> Metrics:
     """Those of a line on the table's rows at these indices."""
     sums = Sums()
     for block in fit.data.packed.blocks(rows):
-        target, prediction = block[:, -1], line.predict(fit.data.encoding.encode(block))
+        target = block[:, -1:]
+        prediction = line.predict(fit.data.encoding.encode(block))[:, None]
         sums.add(target, prediction, losses(fit, target, prediction))
     return sums.metrics()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +21,7 @@ from trainer.observers import (
     BestWeights,
     Checkpointing,
     CurvesObserver,
+    Describe,
     EarlyStopping,
     ProgressBar,
     StopAtOptimum,
@@ -28,9 +29,6 @@ from trainer.observers import (
 from trainer.optimum import Optimum, optimum
 from trainer.settings import CheckpointOptions, Experiment
 from trainer.trainer import Observer, State
-
-Describe = Callable[[int, int, dict[str, float]], str | None]
-"""(epoch, epochs, RMSE by part) -> a line to print, or None."""
 
 
 def train(

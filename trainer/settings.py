@@ -188,7 +188,8 @@ class _Resolving:
         self.chosen: dict[str, Choice] = {}
         self.objective = OBJECTIVES[config.loss.name]
         is_linear = config.model.name == "linear" and not data.encoding.codes
-        self.is_line = is_linear and self.objective.width == 1
+        loss = Named.of(config.loss)
+        self.is_line = is_linear and self.objective.width_of(**loss.options) == 1
         self.is_parabola = self.is_line and self.objective.quadratic
         solvable = self.objective.quadratic or not config.optimizer.weight_decay
         is_log = config.data.scale.target == "log1p"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import paddle
 import pytest
+from numpy.typing import NDArray
 
 from model.input_layers import TargetScale
 from model.objective import OBJECTIVES, Objective, SquaredError
@@ -23,18 +24,35 @@ def objective(name: str, margin: float | None = None) -> Objective:
 def test_the_loss_is_the_mean_of_what_is_measured(name: str) -> None:
     random = np.random.default_rng(0)
     output, target = random.normal(size=(2, 50, 1)).astype(np.float32) * 3
-    found = objective(name).loss(paddle.to_tensor(output), paddle.to_tensor(target)).item()
-    residual = (output - target).astype(np.float64)[:, 0]
-    assert found == pytest.approx(objective(name).measure(residual).mean(), rel=1e-5)
+    loss = objective(name).loss(paddle.to_tensor(output), paddle.to_tensor(target)).item()
+    each = objective(name).measure(output.astype(np.float64), target.astype(np.float64))
+    assert each.shape == (50,)
+    assert loss == pytest.approx(each.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_members_have_losses_of_their_own_and_one_prediction(name: str) -> None:
+    """As many members as rows: what broadcast against each other would go unnoticed."""
+    random = np.random.default_rng(1)
+    output, target = random.normal(size=(7, 7, 1)), random.normal(size=(7, 1))
+    members, rows = (paddle.to_tensor(values, "float32") for values in (output, target))
+    objective(name).check_shapes(members, rows)
+    each = [objective(name).measure(output[:, k], target).mean() for k in range(7)]
+    assert objective(name).loss(members, rows).item() == pytest.approx(np.mean(each), rel=1e-5)
+    found = objective(name, margin=0.5).finish(members).numpy()
+    np.testing.assert_allclose(found[:, 0], output.mean(axis=1)[:, 0] * 2 + 5, rtol=1e-5)
+    assert found.shape == (7, 3)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_reweighted_squares_have_the_slope_of_the_loss(name: str) -> None:
     """d loss / d residual = c * weight * residual, with one c for all residuals."""
     residual = np.array([-4.0, -1.3, -0.2, 0.3, 0.9, 7.0])
-    slope = (
-        objective(name).measure(residual + 1e-6) - objective(name).measure(residual - 1e-6)
-    ) / 2e-6
+
+    def measured(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return objective(name).measure(values[:, None], np.zeros((len(values), 1)))
+
+    slope = (measured(residual + 1e-6) - measured(residual - 1e-6)) / 2e-6
     ratio = slope / (objective(name).reweight(residual, 1e-9) * residual)
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
     assert np.isfinite(objective(name).reweight(np.zeros(3), 1e-6)).all()

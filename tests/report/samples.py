@@ -18,12 +18,12 @@ from report.report import (
     Importance,
     Intervals,
     Level,
+    MeanAndDeviation,
     Model,
     Optimum,
     Parity,
     Report,
     Residuals,
-    Spread,
     Timing,
     Weight,
     Worst,
@@ -112,8 +112,15 @@ def full(columns: int = 12) -> Report:
 
 def _folds() -> Folds:
     each = [Metrics(mse=9.2e8, rmse=30331.5, mae=21400.0, r2=0.87, rows=480)] * 5
-    rmse = Spread(mean=30411.0, deviation=811.0)
-    return Folds(5, each, Spread(9.2e8, 0.0), rmse, Spread(21400.0, 0.0), Spread(0.87, 0.0))
+    rmse = MeanAndDeviation(mean=30411.0, deviation=811.0)
+    return Folds(
+        5,
+        each,
+        MeanAndDeviation(9.2e8, 0.0),
+        rmse,
+        MeanAndDeviation(21400.0, 0.0),
+        MeanAndDeviation(0.87, 0.0),
+    )
 
 
 def _by_category() -> dict[str, list[Level]]:

@@ -54,9 +54,9 @@ def test_best_line_of_the_last_part() -> None:
 
 def test_epoch_lines() -> None:
     rmse = {"validation": 2.0, "train": 1.0}
-    shown = [epoch for epoch in range(1, 101) if epoch_line(epoch, 100, rmse)]
+    shown = [epoch for epoch in range(1, 101) if epoch_line(epoch, 100, "rmse", rmse)]
     assert shown == [1, *range(10, 101, 10)]
-    assert epoch_line(10, 100, rmse) == "epoch  10/100   train RMSE 1   validation RMSE 2"
+    assert epoch_line(10, 100, "rmse", rmse) == "epoch  10/100   train RMSE 1   validation RMSE 2"
 
 
 def test_table_ofment() -> None:

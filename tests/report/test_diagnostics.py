@@ -30,7 +30,7 @@ def test_a_constant_target_has_no_r2() -> None:
 def test_importance_of_what_counts_and_of_what_does_not() -> None:
     rows = np.random.default_rng(0).normal(size=(4_000, 3)).astype(np.float32)
     columns = permutation_importance(
-        lambda x: 3 * x[:, 0], rows, 3 * rows[:, 0], {"noise": [1, 2], "a": [0]}
+        lambda x: 3 * x[:, 0], rows, 3 * rows[:, 0], 3 * rows[:, 0], {"noise": [1, 2], "a": [0]}
     )
     assert [column.name for column in columns] == ["a", "noise"]
     assert columns[0].mse_increase == pytest.approx(2 * 9 * rows[:, 0].var(), rel=0.05)

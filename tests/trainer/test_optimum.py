@@ -50,6 +50,7 @@ def least_absolute(design: Array, target: Array) -> float:
 def test_least_absolute_errors() -> None:
     built, design, target = fitted("loss.name=mae")
     best = optimum(built)
+    assert best
     assert best.value == pytest.approx(least_absolute(design, target), rel=1e-5)
     error = best.line.predict(design[:, :-1]) - target
     assert np.abs(error).mean() == pytest.approx(best.value, rel=1e-6)
@@ -71,9 +72,30 @@ def test_huber(delta: float) -> None:
 
     found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="BFGS", tol=1e-10)
     best = optimum(built)
+    assert best
     assert best.value == pytest.approx(found.fun, rel=1e-6)
     if delta == 50:  # no error is so large: half of least squares
         assert best.value == pytest.approx(built.problem.optimum.mse / built.target.scale**2 / 2)
+
+
+def test_no_line_is_known_for_another_loss_of_the_logarithm() -> None:
+    """A line on the target itself is none on its logarithm."""
+    built, _, _ = fitted("loss.name=huber", "data.scale.target=log1p")
+    assert optimum(built) is None
+
+
+@pytest.mark.parametrize("target", ["standard", "log1p", "none"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+@pytest.mark.parametrize("model", ["linear", "mlp"])
+def test_every_loss_goes_with_every_target(
+    tmp_path: Path, target: str, loss: str, model: str
+) -> None:
+    asked = [f"data.scale.target={target}", f"loss.name={loss}", f"model.name={model}"]
+    small = ["train.epochs=2", "optimizer.learning_rate=0.001", "intervals.coverage=0.8"]
+    report = train_recipe(tmp_path / "run", BOSTON, [*asked, *small])
+    known = {"optimum", "best_line"} & set(report)
+    assert len(known) == (0 if target == "log1p" and loss != "mse" else 1)
+    assert report["parity"]["max_abs_difference"] <= report["parity"]["tolerance"]
 
 
 @pytest.mark.parametrize("loss", ["mae", "huber"])

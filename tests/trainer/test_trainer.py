@@ -170,11 +170,12 @@ def test_buffers_are_a_part_of_the_state() -> None:
     assert other.batches.item() == 10
 
 
+@pytest.mark.parametrize("model", ["linear", "mlp"])
 def test_no_row_is_predicted_twice_for_one_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     """Each epoch predicts the rows of two parts, the report those of the third, the proof of the
-    export some training rows and one by itself."""
+    export some training rows and one by itself; and importance 5 times those that it shuffles."""
     rows: list[int] = []
     predict = Regressor.predict_inputs
 
@@ -184,7 +185,10 @@ def test_no_row_is_predicted_twice_for_one_report(
 
     monkeypatch.setattr(Regressor, "predict_inputs", counted)
     boston = ["train.epochs=3", "train.export=last", "intervals.coverage=0.8"]
+    boston += [f"model.name={model}", "optimizer.learning_rate=0.01"]
     report = train_recipe(tmp_path / "run", "configs/boston.yaml", boston)
-    train, validation, test = (report["metrics"][part]["rows"] for part in report["metrics"])
-    assert sum(rows) == 3 * (train + validation) + test + (train + 1)
+    parts = ("train", "validation", "test")
+    train, validation, test = (report["metrics"][part]["rows"] for part in parts)
+    shuffled = 5 * 13 * test if model == "mlp" else 0
+    assert sum(rows) == 3 * (train + validation) + test + (train + 1) + shuffled
     assert len(report["examples"]["actual"]) == test
