@@ -44,7 +44,7 @@ class Best:
 
     epoch: int
     value: float
-    metric: str
+    metric: str = "mse"  # what reports watched before they named it
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def optimum(fit: Fit) -> Optimum | None:
     """In closed form for the squared error; by iteration for any other loss, but None where this
     is one of the target's logarithm, or of several numbers."""
     line, rows, objective = fit.problem.optimum, fit.data.parts.train, fit.regressor.objective
-    if objective.quadratic:
+    if objective.quadratic or not line.mse:  # an exact fit has no error of any kind
         return Optimum(line, line.mse)
     if fit.target.log or objective.width > 1:
         return None

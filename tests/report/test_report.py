@@ -47,8 +47,8 @@ def changed(**values: Any) -> str:
         ("[]", "is no report .*run that recipe again"),
         ("\\udcff", "is no report"),
         (
-            changed(best={"epoch": 1, "value": 2.0}),
-            r"of this version \(best.metric: Field required",
+            changed(best={"epoch": 1, "metric": "mse"}),
+            r"of this version \(best.value: Field required",
         ),
         (changed(optimum=3), r"optimum: Input should be"),
         (changed(optimum={"gap": 0.1}), r"optimum.metric: Field required"),
@@ -66,3 +66,8 @@ def test_what_is_no_report(text: str, message: str, tmp_path: Path) -> None:
 def test_no_report_at_all(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected the folder of a finished run"):
         Report.read(tmp_path)
+
+
+def test_a_report_that_did_not_name_its_metric_is_read(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(changed(best={"epoch": 1, "value": 2.0}))
+    assert Report.read(tmp_path).best.metric == "mse"

@@ -84,6 +84,16 @@ def test_no_line_is_known_for_another_loss_of_the_logarithm() -> None:
     assert optimum(built) is None
 
 
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_an_exact_fit_is_told_as_one(tmp_path: Path, loss: str) -> None:
+    random = np.random.default_rng(0)
+    lines = [f"{x},{3 * x + 1}" for x in random.normal(size=200)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]))
+    (tmp_path / "t.yaml").write_text(f"data: {{path: {tmp_path / 't.csv'}, target: y}}\n")
+    report = train_recipe(tmp_path / "run", str(tmp_path / "t.yaml"), [f"loss.name={loss}"])
+    assert report["optimum"]["gap"] is None
+
+
 @pytest.mark.parametrize("target", ["standard", "log1p", "none"])
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
 @pytest.mark.parametrize("model", ["linear", "mlp"])
