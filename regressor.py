@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
@@ -117,11 +118,13 @@ def train_into(
     if not (folder.path / CONFIG).exists():
         folder.write(CONFIG, experiment.text)
     folder.write("schema.json", to_json(fit.data.schema.describe()))
-    folds = list(cross_validate(experiment, prepared.source, signals, epoch_line))
-    best_line = optimum(fit)
-    state, evaluations = train_session(
-        fit, folder.path, experiment.checkpoint, signals, epoch_line, best_line
-    )
+    best_line, checkpoint = optimum(fit), experiment.checkpoint
+    fits, path = folds_of(experiment, prepared.source), folder.path / "folds"
+    folds = []
+    for metrics in cross_validate(fits, path, checkpoint, signals, epoch_line):
+        folds.append(metrics)
+        print(f"fold {len(folds)}/{experiment.folds}  {metrics}", flush=True)
+    state, evaluations = train_session(fit, folder.path, checkpoint, signals, epoch_line, best_line)
     if coverage := experiment.coverage:
         known = evaluations["validation"]
         margin = calibrate(fit.target, known.target, known.prediction, coverage)
@@ -145,6 +148,16 @@ def train_into(
     folder.write("report.html", page(report))
     folder.done()
     return report
+
+
+def folds_of(experiment: Experiment, source: SplitTable) -> Iterator[Fit]:
+    """A regressor with first weights for each fold of a cross-validation, made when its turn
+    comes."""
+    from trainer.build import build
+
+    for parts in source.folds(experiment.folds, experiment.table.split):
+        data = fit_rows(source, parts, experiment.inputs)
+        yield build(experiment.resolve(data), data)
 
 
 def start_paddle(device: str, signals: Signals) -> None:

@@ -65,7 +65,10 @@ class SplitTable:
     coarse: tuple[str, ...] = ()
 
     def folds(self, count: int, options: SplitOptions) -> Iterator[Split]:
-        """The parts of each fold of a cross-validation; see reader.split.folds."""
+        """The parts of each of `count` folds of a cross-validation, 0 for none; see
+        reader.split.folds."""
+        if not count:
+            return iter(())
         column = self.split_column if options.method in ("group", "time") else None
         return folds(self.parts, count, options, self.texts(column) if column else ())
 

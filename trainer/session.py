@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
 from configs.load import dump
 from model.linear import Linear
 from reader.metrics import Metrics
-from reader.split import SplitOptions
-from reader.training_data import SplitTable
-from reader.training_data import fit as fit_rows
 from run.checkpoint import Checkpoints
 from run.curves import Curves
 from run.signals import Signals
-from trainer.build import Fit, build, build_trainer
+from trainer.build import Fit, build_trainer
 from trainer.evaluation import Evaluation, evaluate, metrics_of
 from trainer.observers import (
     BestWeights,
@@ -27,7 +24,7 @@ from trainer.observers import (
     StopAtOptimum,
 )
 from trainer.optimum import Optimum, optimum
-from trainer.settings import CheckpointOptions, Experiment
+from trainer.settings import CheckpointOptions
 from trainer.trainer import Observer, State
 
 
@@ -82,17 +79,16 @@ def train(
 
 
 def cross_validate(
-    experiment: Experiment, source: SplitTable, signals: Signals, describe: Describe
+    fits: Iterable[Fit],
+    folder: Path,
+    checkpoint: CheckpointOptions,
+    signals: Signals,
+    describe: Describe,
 ) -> Iterator[Metrics]:
-    """The metrics of each fold of the training rows, by a regressor that has not seen it."""
-    options: SplitOptions = experiment.table.split
-    folds = source.folds(experiment.folds, options) if experiment.folds else ()
-    for number, parts in enumerate(folds, start=1):
-        data = fit_rows(source, parts, experiment.inputs)
-        fit = build(experiment.resolve(data), data)
-        folder = experiment.folder / "folds" / str(number)
+    """Train each fold's regressor in a folder of its own; the metrics of the rows that it has not
+    seen."""
+    for number, fit in enumerate(fits, start=1):
         best_line = optimum(fit) if fit.settings.optimum_is_known else None
-        _, evaluations = train(fit, folder, experiment.checkpoint, signals, describe, best_line)
-        metrics = evaluations["test"].metrics
-        print(f"fold {number}/{experiment.folds}  {metrics}", flush=True)
-        yield metrics
+        path = folder / str(number)
+        _, evaluations = train(fit, path, checkpoint, signals, describe, best_line)
+        yield evaluations["test"].metrics
