@@ -169,7 +169,7 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
 
 
 def as_csv(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
-    """The lines of a batch; with `flag`, wrong rows without what was `found`, but with a reason."""
+    """The lines of a batch; with `flag`, a wrong row without prediction, but with the reason."""
     lines = {name: batch.ids[name] for name in batch.ids.columns}
     lines |= {name: pl.Series(values) for name, values in predictions.items()}
     if flag:

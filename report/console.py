@@ -21,11 +21,13 @@ MOST_LINES = 40
 
 def announce(source: str, data: TrainingData) -> str:
     """The lines printed before training: a row for each column of the table, and the split."""
-    return table_of(source, overview(data), data.parts._asdict())
+    return columns_and_parts(source, overview(data), data.parts._asdict())
 
 
-def table_of(source: str, columns: Sequence[tuple[str, ...]], parts: Mapping[str, Sized]) -> str:
-    """Columns in a table, and the rows of each part below it."""
+def columns_and_parts(
+    source: str, columns: Sequence[tuple[str, ...]], parts: Mapping[str, Sized]
+) -> str:
+    """A row for each column, and below them the rows of each part."""
     head = ("column", "kind", "missing", "in the training rows")
     shown = [head, *columns[:MOST_LINES]]
     widths = [max(len(row[i]) for row in shown) for i in range(3)]

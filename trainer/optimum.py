@@ -29,10 +29,12 @@ def optimum(fit: Fit) -> Optimum | None:
     """In closed form for the squared error; by iteration for any other loss, but None where this
     is one of the target's logarithm, or of several numbers."""
     line, rows, objective = fit.problem.optimum, fit.data.parts.train, fit.regressor.objective
-    if objective.quadratic or not line.mse:  # an exact fit has no error of any kind
+    if objective.quadratic:
         return Optimum(line, line.mse)
     if fit.target.log or objective.width > 1:
         return None
+    if not line.mse:
+        return Optimum(line, 0.0)  # an exact fit has no error of any kind
     for some in (rows[evenly(len(rows), FEW_ROWS)], rows):
         line = iterate(line, partial(weigh, fit, some))
     return Optimum(line, float(getattr(line_metrics(fit, line, rows), objective.watched)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from report.console import epoch_line, summary, table_of
+from report.console import columns_and_parts, epoch_line, summary
 from report.report import BestLine, Optimum
 from tests.report.samples import full, minimal
 
@@ -61,7 +61,7 @@ def test_epoch_lines() -> None:
 
 def test_table_ofment() -> None:
     columns = [("a", "numeric", "0", "1 to 2")] * 41
-    lines = table_of("t.csv", columns, {"test": [1], "train": [1, 2], "validation": []})
+    lines = columns_and_parts("t.csv", columns, {"test": [1], "train": [1, 2], "validation": []})
     assert lines.splitlines()[0] == "column  kind     missing  in the training rows"
     assert lines.splitlines()[-2:] == [
         "and 1 more, all in schema.json",

@@ -94,6 +94,21 @@ def test_an_exact_fit_is_told_as_one(tmp_path: Path, loss: str) -> None:
     assert report["optimum"]["gap"] is None
 
 
+def test_an_exact_fit_of_the_target_is_none_of_its_logarithm(tmp_path: Path) -> None:
+    """The line through positive targets goes below -1 outside the training rows."""
+    lines = [f"{x},{x / 10 + 0.1}" for x in range(200)]
+    lines += [f"{-x},{0.5}" for x in range(100, 150)]
+    parts = ["train"] * 200 + ["test"] * 50
+    rows = [f"{line},{part}" for line, part in zip(lines, parts, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,part", *rows]))
+    split = "split: {method: column, column: part}, scale: {target: log1p}"
+    data = f"data: {{path: {tmp_path / 't.csv'}, target: y, {split}}}\n"
+    (tmp_path / "t.yaml").write_text(data)
+    network = ["model.name=mlp", "loss.name=huber", "train.epochs=2"]
+    report = train_recipe(tmp_path / "run", str(tmp_path / "t.yaml"), network)
+    assert "best_line" not in report
+
+
 @pytest.mark.parametrize("target", ["standard", "log1p", "none"])
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
 @pytest.mark.parametrize("model", ["linear", "mlp"])
