@@ -30,7 +30,7 @@ from reader.kinds import Encoder
 from reader.metrics import Sums
 from reader.parallel import read_ahead
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
-from reader.schema import Column, Schema
+from reader.schema import Schema
 from reader.table import Table, open_like
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
@@ -140,7 +140,7 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
     table = open_like(source, schema, Reading(**contract["reading"]))
     known, flag = schema.target in table.columns, options.on_error == "flag"
     encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
-    target = [Encoder(Column(schema.target, "target"), may_be_empty=True)] if known else []
+    target = [Encoder(schema.target_column, may_be_empty=True)] if known else []
     ids = tuple(name for name in schema.ids if name in table.columns)
     layout = Layout((*encoders, *target), ids, flag)
     monitor, sums, wrong = Monitor(contract), Sums(), 0

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from errors import RunError
 from files import to_json
 from model.predictor import resolve_device
+from reader.data_checks import find
+from reader.findings import Finding
 from reader.split import Split
 from reader.table import Table
 from reader.training_data import SplitTable, TrainingData, read
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """A table that is packed and divided, and what its training rows teach; `started`: when
-    reading did, by time.perf_counter."""
+    """A table that is packed and divided, what its training rows teach, and what was found that a
+    person should know; `started`: when reading did, by time.perf_counter."""
 
     source: SplitTable
     data: TrainingData
+    findings: tuple[Finding, ...]
     started: float
 
 
@@ -48,7 +51,8 @@ def prepare(experiment: Experiment, table: Table | None = None) -> Prepared:
     source = read(experiment.table, partial(import_module, "paddle"), table)
     data = fit_rows(source, source.parts, experiment.inputs)
     check_parts(experiment, data.parts)
-    return Prepared(source, data, started)
+    findings = find(source, data, experiment.table, experiment.skew_counts)
+    return Prepared(source, data, findings, started)
 
 
 def check_parts(experiment: Experiment, parts: Split) -> None:
@@ -138,6 +142,7 @@ def train_into(
         state=state,
         evaluations=evaluations,
         folds=folds,
+        findings=prepared.findings,
         parity=parity,
         versions=versions(),
         started=prepared.started,

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from configs.load import describe_keys, load
 from errors import UserError
-from reader.data_checks import warnings
 from regressor import is_done, prepare
 from regressor import train as train_regressor
-from report.console import announce, choices, closing
+from report.console import announce, choices, closing, noted
 from run.folder import Begin
 from run.signals import Signals, Stopped
 from trainer.resume_check import resumes_exactly
 from trainer.settings import experiment
+
+MOST_FINDINGS = 8  # lines before a training
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -81,12 +82,13 @@ def train(options: argparse.Namespace, signals: Signals) -> None:
         print(f"{recipe.folder}: this run is done already")
         return
     prepared = prepare(recipe)
-    print(announce(recipe.table.path, prepared.data), flush=True)
+    most = len(prepared.findings) if options.check else MOST_FINDINGS
+    found = noted(prepared.findings, most)
+    print(announce(recipe.table.path, prepared.data), *found, sep="\n", flush=True)
     if options.check:
-        print(*warnings(prepared.data), sep="\n")
         return
     settings = recipe.resolve(prepared.data)
-    print(*choices(settings, prepared.data), sep="\n", flush=True)
+    print(*choices(settings), sep="\n", flush=True)
     report = train_regressor(recipe, prepared, settings, begin, signals)
     print(*closing(report, recipe.folder), sep="\n")
 

@@ -153,8 +153,9 @@ class DataConfig(Section):
     exclude: list[Name] = []
     """columns that are no features"""
     kinds: dict[Name, Literal["numeric", "categorical", "boolean", "time", "id", "ignored"]] = {}
-    """kinds of columns that their first rows do not tell, as in {zip: categorical, note: ignored};
-    an id is passed through to the predictions"""
+    """overrides the inferred type of a column, as in {zip: categorical, note: ignored}. numeric
+    (which the target may be) also reads numbers with a currency, a unit or thousands separators:
+    $1,234 as 1234, 45% as 0.45, (12) as -12. An id is passed through to the predictions"""
     time_format: Name | None = None
     """how times are written, as in '%d.%m.%Y %H:%M'; null: year first, as in 2024-12-31 23:59"""
     missing: MissingConfig = MissingConfig()
@@ -172,8 +173,10 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def check_kinds(self) -> DataConfig:
-        if both := sorted(set(self.kinds) & {*self.exclude, self.target}):
-            raise ValueError(f"kinds: {', '.join(both)} is in data.exclude, or the target")
+        if both := sorted(set(self.kinds) & set(self.exclude)):
+            raise ValueError(f"kinds: {', '.join(both)} is also in data.exclude")
+        if (kind := self.kinds.get(self.target, "numeric")) != "numeric":
+            raise ValueError(f"kinds: the target {self.target} is {kind}; only numeric is possible")
         return self
 
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.findings import KINDS, Finding, exclude, listed
+from reader.leaks import Order, leaks
+from reader.lookalikes import look_alikes
+from reader.pack import PackedTable
 from reader.schema import Column
-from reader.split import evenly
-from reader.training_data import TrainingData
+from reader.split import Split, evenly
+from reader.training_data import SplitTable, TableOptions, TrainingData
 
 SAMPLE = 10_000
-LEAK = 0.99
+NUMBERS = 4_000_000  # of a sample; a wide table has fewer rows of it
+NEIGHBOURS = 8_192
+COMPARED = 2_000_000  # rows that are looked through for copies
+HASHES = 200_000  # of them that are kept
+MOSTLY = 0.95
+SKEWED = 2.0
+MISREAD = ("numbers", "dates", "codes")
+Matrix = NDArray[np.float64]
 
 
 def overview(data: TrainingData) -> list[tuple[str, str, str, str]]:
@@ -41,51 +53,205 @@ def _content(column: Column, data: TrainingData) -> str:
     return f"{low:.6g} to {high:.6g}"
 
 
-def warnings(data: TrainingData) -> Iterator[str]:
-    """A line for each column that is constant, the double of another, or gives the target away."""
-    for name in data.statistics.constant:
-        yield f"constant: {name} has one value in all training rows"
-    members = data.parts.train[evenly(len(data.parts.train), SAMPLE)]
-    rows = data.packed.take(members).astype(np.float64)
-    names = data.packed.columns
-    for one, other in _doubles(rows[:, :-1]):
-        yield f"duplicated: {names[other]} follows from {names[one]} (correlation 1)"
-    for index, name in enumerate(names[:-1]):
-        share = explained(rows[:, index], rows[:, -1])
-        if share > LEAK:
-            yield (
-                f"likely leak: {name} alone explains {share:.1%} of {names[-1]}; "
-                "is it known when a prediction is needed?"
-            )
+def find(
+    source: SplitTable, data: TrainingData, options: TableOptions, skew_counts: bool
+) -> tuple[Finding, ...]:
+    """What a person should know of the table before training, the most pressing first; see
+    `value_findings` and reader.lookalikes."""
+    found = list(value_findings(data, skew_counts))
+    if source.table:
+        comma = options.reading.decimal_comma
+        found += look_alikes(source.table, data.schema, options.kinds, comma)
+    texts = {name for finding in found if finding.kind in MISREAD for name in finding.columns}
+    found = [f for f in found if f.kind != "constant" or not texts.issuperset(f.columns)]
+    return tuple(sorted(found, key=lambda finding: KINDS.index(finding.kind)))
 
 
-def _doubles(rows: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    """Pairs of columns that are each other's multiple, up to a constant; no constant columns."""
-    filled = np.where(np.isnan(rows), np.nanmean(np.atleast_2d(rows), axis=0), rows)
-    centred = filled - filled.mean(axis=0)
+def value_findings(data: TrainingData, skew_counts: bool) -> Iterator[Finding]:
+    """What the training rows hold that a person should know before training.
+
+    `skew_counts`: whether a few large targets would outweigh the others, as the squared error of
+    the target itself has it.
+    """
+    packed, members = data.packed, data.parts.train
+    most = max(500, min(SAMPLE, NUMBERS // len(packed.columns)))
+    rows = packed.take(members[evenly(len(members), most)]).astype(np.float64)
+    yield from leak_findings(packed, rows)
+    yield from target_findings(packed.schema.target, rows[:, -1], skew_counts)
+    yield from copied_rows(packed, data.parts, rows)
+    yield from constant_columns(data)
+    yield from nearly_empty_columns(data.missing, len(members))
+    yield from copied_columns(packed, rows)
+    yield from number_findings(data, rows)
+
+
+def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
+    """The columns that give the target away."""
+    names, target = packed.columns, packed.columns[-1]
+    coded = [names.index(name) for name in packed.texts]
+    clocks = [names.index(f"{c.name}.{part}") for c in packed.schema.features for part in c.parts]
+    neighbours = packed.take(np.arange(min(len(packed), NEIGHBOURS))).astype(np.float64)
+    for leak in leaks(rows, coded, Order(neighbours, clocks)):
+        columns = tuple(names[at] for at in leak.columns)
+        if len(columns) > 1:
+            how = "multiply to" if leak.logarithms else "add up to"
+            tells = f"{listed(columns)} (times constants) {how} {target}"
+        elif leak.columns[0] in coded:
+            tells = f"{columns[0]} alone gives {target}: rows of one level have one target"
+        else:
+            tells = f"{columns[0]} alone gives {target}: it puts the rows in the same order"
+        key = exclude(*columns)
+        message = f"likely leak: {tells}; if unknown when a prediction is needed: {key}"
+        yield Finding("leak", columns, message, key)
+
+
+def target_findings(name: str, target: NDArray[np.float64], skew_counts: bool) -> Iterator[Finding]:
+    """A target that is a class, or one whose large values outweigh all others."""
+    values = np.unique(target)
+    if len(values) == 2 and len(target) > 10:
+        message = (
+            f"the target has two values, {values[0]:g} and {values[1]:g}, as in a classification; "
+            "a regressor predicts a number between them, not a class"
+        )
+        yield Finding.of_column("target", name, message)
+    if not skew_counts or len(target) < 100 or values[0] < 0 or len(values) < 20:
+        return
+    before, after = skewness(target), skewness(np.log1p(target))
+    if before > SKEWED and abs(after) < before / 2:
+        message = (
+            f"the target is skewed (median {np.median(target):.4g}, largest {values[-1]:.4g}), and "
+            "a few rows make up most of the squared error; try"
+        )
+        key = "data.scale.target: log1p"
+        yield Finding.of_column("target", name, message, key)
+
+
+def skewness(values: NDArray[np.float64]) -> float:
+    """The third moment about the mean, in standard deviations."""
+    scaled = (values - values.mean()) / (values.std() or 1.0)
+    return float(np.mean(scaled**3))
+
+
+def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Finding]:
+    """Rows that are there more than once, more often than columns of few values have it by
+    chance."""
+    same = np.prod([_equal_by_chance(column) for column in rows.T])
+    kept, hashes = row_hashes(packed)
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    copies, share = len(hashes) - len(counts), len(kept) / len(packed)
+    if copies <= 10 * same * len(hashes) ** 2 / share / 2:
+        return
+    about = "" if share == 1 else "about "
+    message = f"{about}{round(copies / share):,} of {len(packed):,} rows are copies of another row"
+    part = np.zeros(len(packed), dtype=np.int8)
+    part[parts.validation], part[parts.test] = 1, 2
+    trained = np.zeros(len(counts), dtype=bool)
+    trained[inverse[part[kept] == 0]] = True
+    for index, name in ((1, "validation"), (2, "test")):
+        held = inverse[part[kept] == index]
+        if leaked := int(trained[held].sum()):
+            message += f"; {leaked / len(held):.1%} of the {name} rows are also training rows"
+    yield Finding("copied_rows", (), f"{message}; remove the copies from the table")
+
+
+def row_hashes(packed: PackedTable) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """The rows looked at, and a number for each that is the same for equal rows.
+
+    Of many rows those are kept whose number is small: of a row all copies are, or none.
+    """
+    step = max(1, -(-len(packed) // COMPARED))
+    limit = np.uint64(min(1.0, HASHES * step / len(packed)) * (2**64 - 2**12))
+    kept, hashes = [], []
+    for start in range(0, len(packed), step * NEIGHBOURS):
+        block = np.ascontiguousarray(packed.matrix[start : start + NEIGHBOURS]).view(np.uint32)
+        each = np.zeros(len(block), dtype=np.uint64)
+        for column in block.T:
+            each = (each ^ column) * np.uint64(0x9E3779B97F4A7C15)
+            each ^= each >> np.uint64(29)
+        small = np.flatnonzero(each <= limit)
+        kept.append(small + start)
+        hashes.append(each[small])
+    return np.concatenate(kept), np.concatenate(hashes)
+
+
+def _equal_by_chance(column: NDArray[np.float64]) -> float:
+    """The share of pairs of rows that are equal in one column."""
+    counts = np.unique(column, return_counts=True)[1].astype(np.float64)
+    return float((counts * (counts - 1)).sum() / max(1.0, len(column) * (len(column) - 1.0)))
+
+
+def constant_columns(data: TrainingData) -> Iterator[Finding]:
+    """Columns that tell no row from another."""
+    constant = set(data.statistics.constant)
+
+    def is_constant(column: Column) -> bool:
+        if column.kind == "categorical":
+            return len(column.levels) + bool(data.fitted.rare[column.name]) < 2
+        return constant.issuperset(column.packed)
+
+    if names := [column.name for column in data.schema.features if is_constant(column)]:
+        verb, key = "has" if len(names) == 1 else "have", exclude(*names)
+        message = f"constant: {listed(names)} {verb} one value in all training rows: {key}"
+        yield Finding("constant", tuple(names), message, key)
+
+
+def nearly_empty_columns(missing: Mapping[str, int], rows: int) -> Iterator[Finding]:
+    """Columns with a value in very few training rows."""
+    for name, count in missing.items():
+        if MOSTLY * rows < count < rows:
+            message = f"missing in {count / rows:.1%} of the training rows:"
+            yield Finding.of_column("missing", name, message, exclude(name))
+
+
+def copied_columns(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
+    """Columns that are another one's multiple, up to a constant; no constant columns."""
+    names = [c.name for c in packed.schema.features if not c.parts]
+    rows = rows[:, [packed.columns.index(name) for name in names]]
+    mean = np.nanmean(np.vstack([rows, np.zeros((1, rows.shape[1]))]), axis=0)
+    centred = np.where(np.isnan(rows), mean, rows)
+    centred -= centred.mean(axis=0)
     length = np.sqrt((centred**2).sum(axis=0))
     varies = np.flatnonzero(length > 0)
     unit = centred[:, varies] / length[varies]
-    same = np.triu(np.abs(unit.T @ unit) > 1 - 1e-9, k=1)
-    doubles: set[int] = set()
-    for one, other in np.argwhere(same):
-        if other not in doubles:
-            doubles.add(int(other))
-            yield int(varies[one]), int(varies[other])
+    # Copies have the same product with any vector: only neighbours in its order are compared.
+    mark = np.abs(np.random.default_rng(0).normal(size=len(rows)) @ unit)
+    order, original = np.argsort(mark, kind="stable"), dict[int, int]()
+    for one, other in pairwise(map(int, order)):
+        near = abs(mark[one] - mark[other]) < 1e-6 * mark[one]
+        if near and abs(unit[:, one] @ unit[:, other]) > 1 - 1e-9:
+            original[other] = original.get(one, one)
+    for copy, of in sorted((max(pair), min(pair)) for pair in original.items()):
+        name, first = names[varies[copy]], names[varies[of]]
+        message = f"a copy of {first}, perhaps in another unit (correlation 1):"
+        yield Finding.of_column("copied_column", name, message, exclude(name))
 
 
-def explained(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    """The share of the target's variance that a curve through one column could explain.
+def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
+    """Columns of numbers that number the rows, or have a number that stands for a missing one."""
+    if len(rows) < 50:
+        return
+    statistics = data.statistics
+    numeric = [column.name for column in data.schema.features if column.kind == "numeric"]
+    for name in (name for name in numeric if name in statistics.columns):
+        cells, at = rows[:, data.packed.columns.index(name)], statistics.columns.index(name)
+        low, high = statistics.minimum[at], statistics.maximum[at]
+        values, counts = np.unique(cells[~np.isnan(cells)], return_counts=True)
+        whole = len(values) == len(cells) and bool((values == np.round(values)).all())
+        if whole and 0.9 < (high - low + 1) / len(data.packed) < 1.1:
+            message = f"it numbers the rows, from {low:.0f} to {high:.0f}; if that means nothing:"
+            yield Finding.of_column("row_number", name, message, exclude(name))
+        elif mark := missing_mark(values, counts):
+            message = f"{mark} is far from its other values; if that means missing, add it to"
+            yield Finding.of_column("marks", name, message, "data.missing.values")
 
-    Rows are put in the order of the column; what differs between neighbours is what it leaves
-    open (von Neumann, "Distribution of the ratio of the mean square successive difference to the
-    variance", 1941). Rows without a value are left out.
-    """
-    known = ~np.isnan(column)
-    ordered = target[known][np.lexsort((target[known], column[known]))]
-    groups = np.cumsum(np.diff(np.sort(column[known]), prepend=-np.inf) > 0)
-    if len(ordered) < 20 or len(np.unique(groups)) < 2 or not ordered.var():
-        return 0.0
-    within = np.random.default_rng(0).permutation(len(ordered))  # no order among equal values
-    ordered = ordered[within[np.argsort(groups[within], kind="stable")]]
-    return 1 - float(np.mean(np.diff(ordered) ** 2)) / (2 * float(ordered.var()))
+
+def missing_mark(values: NDArray[np.float64], counts: NDArray[np.int64]) -> str:
+    """A number such as -999 that many cells have, and that is far from all others; else ""."""
+    if len(values) < 10:
+        return ""
+    for at, others in ((0, values[1:]), (-1, values[:-1])):
+        far = np.abs(values[at] - others).min() > 2 * (others[-1] - others[0])
+        text = f"{values[at]:g}"
+        if far and counts[at] > 2 and len(set(text.strip("-"))) == 1 and text[-1] in "19":
+            return text
+    return ""

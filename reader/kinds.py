@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date
 from itertools import product
 
@@ -13,6 +14,7 @@ import polars as pl
 from errors import TableError
 from reader.formats import Reading
 from reader.schema import Column, is_number
+from reader.written import Form, read
 
 MOST_LEVELS = 100_000
 ORIGIN = "2000-01-01"  # the same for every table: a first date would tell of rows held out
@@ -126,6 +128,8 @@ class Encoder:
         self.may_be_empty = may_be_empty or column.kind == "categorical"
         self.levels = levels or Levels(column.levels, closed=True)
         self.missing = self.unknown = 0
+        written = self.reads_numbers and column.format
+        self.form = Form.parse(column.format) if written else None
         kinds: dict[str, Callable[[pl.Series], list[pl.Series]]] = {
             "boolean": self._boolean,
             "time": self._time,
@@ -137,6 +141,17 @@ class Encoder:
     def reads_numbers(self) -> bool:
         """Whether the cells are plain numbers, and not texts."""
         return self.column.kind in ("numeric", "target")
+
+    @property
+    def needs_texts(self) -> bool:
+        """Whether a file should give the cells as texts: they are, or they carry a unit."""
+        return not self.reads_numbers or bool(self.form and self.form.unit)
+
+    def clean(self, cells: pl.Series, reading: Reading) -> pl.Series:
+        """The cells with null wherever one is missing; see `clean`."""
+        if self.form:
+            reading = replace(reading, decimal_comma=False)  # the form reads it, with its groups
+        return clean(cells, reading, self.reads_numbers)
 
     def encode(self, cells: pl.Series) -> list[pl.Series]:
         """Float32 columns named as `column.packed`; null or NaN where a cell is null or wrong."""
@@ -153,12 +168,18 @@ class Encoder:
 
     def expected(self, cell: str) -> str:
         """What a wrong cell should have been."""
+        if self.form and not is_number(cell):
+            return f"a number written like {self.form}"
+        if self.form and np.isfinite(float(cell)):
+            return f"a number with its unit, like {self.form}"
         return {
             "boolean": "true or false, yes or no, 1 or 0",
             "time": f"a time written {self.column.format}",
         }.get(self.column.kind, "a finite number (float32)" if is_number(cell) else "a number")
 
     def _number(self, cells: pl.Series) -> list[pl.Series]:
+        if self.form and cells.dtype == pl.String:
+            return [read(cells, self.form).cast(pl.Float32)]
         return [cells.cast(pl.Float32, strict=False)]
 
     def _boolean(self, cells: pl.Series) -> list[pl.Series]:

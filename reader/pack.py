@@ -20,11 +20,11 @@ from reader.formats import COMPRESSED, TextFile
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
-from reader.schema import Column, Schema
+from reader.schema import Schema
 from reader.table import Table
 
 Matrix = NDArray[np.float32]
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 NUMBERS = 1 << 22  # of a piece
 FEW = 8
 LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
@@ -119,7 +119,7 @@ def pack(
         return packed
     levels = {c.name: Levels() for c in schema.features if c.kind == "categorical"}
     encoders = [Encoder(c, may_be_empty, levels.get(c.name)) for c in schema.features]
-    layout = Layout((*encoders, Encoder(Column(schema.target, "target"))))
+    layout = Layout((*encoders, Encoder(schema.target_column)))
     file_rows = [0] * len(table.files)
     with ThreadPoolExecutor(2) as beside:
         sha256 = beside.submit(_digest, table)

@@ -11,8 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError
+from reader.findings import as_kind
 from reader.formats import Reading, Survey, TableFile
-from reader.kinds import Encoder, clean, finite_marks
+from reader.kinds import Encoder, finite_marks
+from reader.schema import is_number
+from reader.written import read, survey
 
 ROWS_PER_BATCH = 65_536
 NO_IDS = pl.DataFrame()
@@ -44,7 +47,7 @@ class Layout:
 
     @property
     def texts(self) -> set[str]:
-        return {e.column.name for e in self.encoders if not e.reads_numbers} | set(self.ids)
+        return {e.column.name for e in self.encoders if e.needs_texts} | set(self.ids)
 
     @property
     def times(self) -> set[str]:
@@ -145,7 +148,7 @@ class _Decoded(NamedTuple):
     @classmethod
     def of(cls, frame: pl.DataFrame, layout: Layout, reading: Reading) -> _Decoded:
         cells = [
-            clean(frame[str(index)], reading, encoder.reads_numbers)
+            encoder.clean(frame[str(index)], reading)
             for index, encoder in enumerate(layout.encoders)
         ]
         encoded = [e.encode(column) for e, column in zip(layout.encoders, cells, strict=True)]
@@ -196,7 +199,19 @@ def _explain(encoder: Encoder, cell: str) -> str:
     elif not cell:
         advice += "; holes in features are filled in where data.missing.numeric says how"
     elif kind == "numeric":
-        advice += f", or take it for texts (data.kinds: {{{name}: categorical}})"
+        advice += f", or treat it as text (data.kinds: {{{name}: categorical}})"
+    if cell and encoder.reads_numbers and not is_number(cell):
+        advice = f"{_other_reading(encoder, cell)}; or {advice}"
     if cell == name:
         advice = "the line is a header: leave data.columns out, and it will be read"
     return f"column {name}: found {found}, expected {encoder.expected(cell)}; {advice}"
+
+
+def _other_reading(encoder: Encoder, cell: str) -> str:
+    """Which key reads a text in a column of numbers."""
+    text = pl.Series([cell])
+    for comma in (False, True) if not encoder.form else ():
+        if (seen := survey(text, comma)).example:
+            key = "data.decimal_comma: true" if comma else as_kind(encoder.column.name, "numeric")
+            return f"{key} reads it as {read(text, seen.form)[0]:g}"
+    return "add it to data.missing.values if it means missing"

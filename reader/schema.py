@@ -18,8 +18,9 @@ class Column:
     """One column of a table.
 
     `levels`: the texts of a categorical column that have a code, from 1; None is an empty cell,
-    and any other text has code 0. `format`: how a time is written (strftime), `parts`: what it
-    becomes, `origin`: the ISO date from which `elapsed` counts days.
+    and any other text has code 0. `format`: how a time is written (strftime), or, in a column whose
+    texts are read as numbers, how one and a half is (`$1.5`, see reader.written.Form). `parts`:
+    what a time becomes, `origin`: the ISO date from which `elapsed` counts days.
     """
 
     name: str
@@ -57,7 +58,11 @@ class Schema:
 
     @property
     def target(self) -> str:
-        return next(column.name for column in self.columns if column.kind == "target")
+        return self.target_column.name
+
+    @property
+    def target_column(self) -> Column:
+        return next(column for column in self.columns if column.kind == "target")
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -118,7 +123,8 @@ def roles(
                 f"{did_you_mean(name, names)}; the columns are {', '.join(names)}"
                 f"{_no_header(names)}"
             )
-        if name == target and key != "data.target":
+        as_numbers = key == "data.kinds" and (kinds or {})[name] == "numeric"
+        if name == target and key != "data.target" and not as_numbers:
             raise TableError(f"{source}: {target!r} is both data.target and in {key}")
     kinds_by_name: dict[str, str | None] = dict.fromkeys(names)
     kinds_by_name |= {name: "ignored" for key, name in named if key.endswith(("exclude", "column"))}

@@ -49,16 +49,18 @@ class Table:
         for batch in self.batches(Layout(ids=(column,))):
             yield batch.ids[column].replace("", None)
 
-    def sample(self, columns: Sequence[str], rows: int = SAMPLE) -> dict[str, pl.Series]:
-        """Cells of the first rows by column, null where one is missing; wrong rows are passed on to
-        whoever reads them all."""
+    def sample(
+        self, columns: Sequence[str], rows: int = SAMPLE, numeric: bool = True
+    ) -> dict[str, pl.Series]:
+        """Cells of the first rows by column, null where one is missing, as numbers or else as the
+        texts of the file; wrong rows are passed on to whoever reads them all."""
         file = self.files[0]
         try:
             frame = file.cells(columns, times=columns, ragged=True).head(rows).collect()
         except pl.exceptions.PolarsError as error:
             raise unreadable(file, error) from None
         return {
-            name: clean(as_text(frame[str(index)]), file.reading, numeric=True)
+            name: clean(as_text(frame[str(index)]), file.reading, numeric)
             for index, name in enumerate(columns)
         }
 

@@ -17,11 +17,13 @@ from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
 from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
 from reader.kinds import infer, of_kind, rounded_away
+from reader.lookalikes import of_numbers
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, roles
 from reader.split import Split, SplitOptions, folds, split
 from reader.statistics import Statistics, moments, whitening
 from reader.table import Table, open_table
+from reader.written import form_of
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -196,6 +198,7 @@ def read(
     known = roles(path, table.columns, options.target, options.exclude, by_split, options.kinds)
     has_header = options.columns is None
     schema, coarse = infer_schema(table, known, options.time_format, has_header)
+    schema = with_forms(table, schema, options)
     cache = Cache(options.cache, options.memory_limit)
     packed = pack(table, schema, cache, options.may_be_empty, meanwhile)
     column, file_rows = options.split.column, tuple[int, ...]()
@@ -233,6 +236,16 @@ def infer_schema(
     return schema, tuple(name for name in numeric if rounded_away(cells[name]))
 
 
+def with_forms(table: Table, schema: Schema, options: TableOptions) -> Schema:
+    """The schema, with the way in which each column that is asked to be numeric writes them."""
+    asked = [name for name, kind in options.kinds.items() if kind == "numeric"]
+    cells = table.sample(asked, numeric=False) if asked else {}
+    comma = options.reading.decimal_comma
+    forms = {name: str(form_of(name, texts, comma)) for name, texts in cells.items()}
+    columns = (replace(c, format=forms.get(c.name, c.format)) for c in schema.columns)
+    return replace(schema, columns=tuple(columns))
+
+
 def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData:
     """What the training rows of `parts`, and they alone, tell of the columns.
 
@@ -251,13 +264,13 @@ def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData
 
     batches = packed.map(encoded_moments, parts.train, len(columns))
     statistics = Statistics.merged(columns, batches)
-    check_digits(statistics, source.coarse)
+    check_digits(statistics, source)
     return TrainingData(packed, parts, fitted, statistics)
 
 
-def check_digits(statistics: Statistics, coarse: Sequence[str]) -> None:
+def check_digits(statistics: Statistics, source: SplitTable) -> None:
     """Raises TableError for one of the `coarse` columns whose deviation float32 cannot show."""
-    for name in coarse:
+    for name in source.coarse:
         index = statistics.columns.index(name)
         largest = max(abs(statistics.minimum[index]), abs(statistics.maximum[index]))
         apart = float(np.spacing(np.float32(largest)))
@@ -265,8 +278,16 @@ def check_digits(statistics: Statistics, coarse: Sequence[str]) -> None:
             raise TableError(
                 f"column {name}: its values are near {largest:g}, where float32 numbers are "
                 f"{apart:g} apart, and differ by little more; subtract a constant from the "
-                "column, or leave it out (data.exclude)"
+                f"column, or leave it out (data.exclude){_other_reading(source, name)}"
             )
+
+
+def _other_reading(source: SplitTable, name: str) -> str:
+    """What a column of numbers looks like, where it looks like something else."""
+    if source.table is None:
+        return ""
+    found = of_numbers(name, source.table.sample([name], numeric=False)[name].drop_nulls())
+    return f"; {found.message}" if found else ""
 
 
 def _joined(tables: Sequence[Table]) -> Table:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.line import epochs_to_gap
 from model.linear import Linear
+from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
 from reader.split import evenly
 from reader.training_data import SplitTable, TrainingData
@@ -64,6 +65,7 @@ class Finished:
     state: State
     evaluations: dict[str, Evaluation]
     folds: Sequence[Metrics]
+    findings: Sequence[Finding]
     parity: Mapping[str, Any]
     versions: Mapping[str, str]
     started: float
@@ -117,6 +119,7 @@ def assemble(run: Finished) -> Report:
         model=Model(settings.model.name, int(parameters)),
         parity=Parity(**run.parity),
         versions=dict(run.versions),
+        findings=list(run.findings),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
         optimum=distance(fit, best, state, metrics) if is_line and best else None,
         best_line=None if is_line or not best else best_lines(fit, best, metrics),

@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from reader.data_checks import overview
+from reader.findings import Finding
 from reader.metrics import title
 from reader.training_data import TrainingData
 from report.compare import against_previous
@@ -41,15 +42,20 @@ def columns_and_parts(
     return "\n".join([*lines, f"{source}: {sizes} rows"])
 
 
-def choices(settings: Settings, data: TrainingData) -> list[str]:
-    """What `auto` chose, and a warning of columns that tell nothing."""
-    lines = [
+def noted(findings: Sequence[Finding], most: int) -> list[str]:
+    """A line for each of the first findings, and how many more there are."""
+    lines = [_line("found", finding.message) for finding in findings[:most]]
+    if (more := len(findings) - most) > 0:
+        lines.append(_line("found", f"and {more:,} more, in report.html; --check prints them all"))
+    return lines
+
+
+def choices(settings: Settings) -> list[str]:
+    """What `auto` chose."""
+    return [
         _line("auto", f"{key}={choice.value} ({choice.why})")
         for key, choice in settings.chosen.items()
     ]
-    if constant := data.statistics.constant:
-        lines.append(f"warning: constant in the training rows: {', '.join(constant)}")
-    return lines
 
 
 def closing(report: Report, folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import RunError
+from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
 
 PARTS = ("train", "validation", "test")
@@ -251,6 +252,7 @@ class Report:
     model: Model
     parity: Parity
     versions: dict[str, str]
+    findings: list[Finding] = field(default_factory=list)
     chosen: dict[str, Choice] = field(default_factory=dict)
     optimum: Optimum | None = None
     best_line: dict[str, BestLine] | None = None

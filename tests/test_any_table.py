@@ -176,8 +176,8 @@ def test_check_stops_before_training(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "160 train" not in out  # by the hash of the id, shares hold on average
     assert "constant: same has one value" in out
-    assert "duplicated: area_twice follows from area (correlation 1)" in out
-    assert "likely leak: tax alone explains 99" in out
+    assert "column area_twice: a copy of area" in out
+    assert "likely leak: tax alone gives price" in out
     assert "likely leak: area" not in out
     assert not run.exists()
 

@@ -111,7 +111,8 @@ class Experiment:
 
     `text` is the recipe as YAML; `resolve` gives the rest, from training rows; `differences` gives
     a line for each key in which another recipe, a file, is not this one, those left out that a
-    resumed run may change.
+    resumed run may change. `skew_counts`: whether the loss is the squared error of the target
+    itself, most of which a few large targets can make up.
     """
 
     table: TableOptions
@@ -119,6 +120,7 @@ class Experiment:
     folds: int
     coverage: float | None
     patience: int
+    skew_counts: bool
     device: str
     folder: Path
     checkpoint: CheckpointOptions
@@ -137,6 +139,7 @@ def experiment(config: Config) -> Experiment:
         folds=config.data.split.folds,
         coverage=config.intervals.coverage,
         patience=config.train.patience,
+        skew_counts=config.loss.name == "mse" and config.data.scale.target != "log1p",
         device=config.train.device,
         folder=Path(config.run.dir),
         checkpoint=CheckpointOptions(**config.checkpoint.model_dump()),

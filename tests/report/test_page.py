@@ -131,6 +131,7 @@ def test_order() -> None:
         "Importance of columns",
         "Prediction intervals",
         "Worst rows",
+        "Worth a look in the table",
         "Data and split",
         "Chosen by auto",
         "Proofs",

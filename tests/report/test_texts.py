@@ -17,7 +17,7 @@ from report.texts import Text
 TEXTS = dict(leaves(yaml.safe_load(texts.FILE.read_text(encoding="utf-8"))))
 TEMPLATE_SOURCES = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html"))
 PAGE_SOURCE = Path(page.__file__).read_text(encoding="utf-8")
-LOOKED_UP = ("parts", "card", "environment.names")  # sections whose names come from the report
+LOOKED_UP = ("parts", "card", "environment.names", "findings.kinds")  # named by the report
 
 
 def placeholders(text: str) -> set[str | None]:

@@ -1,0 +1,207 @@
+"""Columns that look like something else than what their cells were read as."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+import polars as pl
+
+from reader.findings import Finding, as_kind, exclude, in_yaml, listed
+from reader.schema import Schema
+from reader.table import Table
+from reader.written import CURRENCIES, PERCENT, Seen, survey
+
+SAMPLE = 2_000  # rows
+FEWEST = 10  # cells that tell of dates and codes
+MOSTLY = 0.95
+
+CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+NUMBERED = [f"{a}{s}{b}{s}{y}" for s in "/-. " for a, b in ("dm", "md") for y in "Yy"]
+DAYS = [re.sub("([dmyY])", r"%\1", day) for day in NUMBERED]
+DAYS += ["%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%d/%B/%Y", "%d. %B %Y", "%B %d, %Y", "%B %d %Y"]
+MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%B %Y", "%B-%Y", "%B-%y", "%Y %B", "%Y-%B")
+FORMATS = (*("".join(pair) for pair in product(DAYS, CLOCKS)), *MONTHS)
+COMPACT = {
+    r"^(19|20)\d{6}$": "%Y%m%d",
+    r"^(19|20)\d{4}$": "%Y%m",
+    r"^(19|20)\d{10}$": "%Y%m%d%H%M",
+    r"^(19|20)\d{12}$": "%Y%m%d%H%M%S",
+}
+QUARTER = r"^(\d{4}[-/ ]?Q[1-4]|Q[1-4][-/ ]?\d{4})$"
+WITH_CENTURY = r"\d{4}"
+DOTTED = r"^[1-9]\d{0,2}\.\d{3}$"
+DOTTED_OR_SHORT = rf"{DOTTED}|^[1-9]\d{{0,2}}$|^0$"
+UNIX = r"^1\d{9}$"
+PHONE = r"^\+?\(?\d([\s()\-/]*\d){8,14}$"
+
+TIME_NAME = re.compile(r"time|date|stamp|epoch|created|updated|_(at|ts)$|^ts$|时间|日期", re.I)
+PLACE_NAME = re.compile(r"(^|[\W_])(zip|postal|post_?code|plz|fips)|zip_?code$|邮编|区号", re.I)
+PHONE_NAME = re.compile(r"(^|[\W_])(phone|tel|mobile|fax)([\W_]|$|number)|电话|手机", re.I)
+CODE_NAME = re.compile(r"[\W_](id|code|nr)$|[a-z](ID|Id|Code|Nr)$|编号$|代码$")
+
+
+def look_alikes(
+    table: Table, schema: Schema, kinds: Mapping[str, str], decimal_comma: bool
+) -> Iterator[Finding]:
+    """What the first rows of the columns look like, but are not read as; those whose kind was asked
+    for, in `kinds`, are not looked at."""
+    looked = [c for c in schema.columns if c.kind in ("numeric", "categorical", "id")]
+    kind_of = {column.name: column.kind for column in looked if column.name not in kinds}
+    for name, cells in table.sample(list(kind_of), SAMPLE, numeric=False).items():
+        known = cells.drop_nulls()
+        if not len(known):
+            continue
+        if kind_of[name] == "numeric":
+            found = of_numbers(name, known)
+        else:
+            found = of_texts(name, known, decimal_comma)
+        if kind_of[name] == "categorical" and not found:
+            found = of_levels(name, known)
+        if found:
+            yield found
+
+
+def of_texts(name: str, cells: pl.Series, decimal_comma: bool = False) -> Finding | None:
+    """What a column of texts looks like: numbers, dates, or phone numbers."""
+    if formats := date_formats(cells):
+        return _dates(name, cells[0], formats)
+    if _share(cells, QUARTER) > MOSTLY:
+        message = f"its texts look like quarters ({cells[0]!r}); a time needs their first days"
+        return Finding.of_column("dates", name, message)
+    seen = survey(cells, decimal_comma)
+    if seen.share >= MOSTLY and seen.example:
+        becomes = " (45% is then 0.45)" if seen.form.unit in PERCENT else ""
+        message = f"its texts look like numbers {_written(seen)} ({seen.example!r}); read them with"
+        found = Finding.of_column("numbers", name, message, as_kind(name, "numeric"))
+        return replace(found, message=found.message + becomes)
+    other = survey(cells, comma=True)
+    if not decimal_comma and other.share >= MOSTLY and other.example:
+        message = f"its texts look like numbers with a decimal comma ({other.example!r}); set"
+        return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
+    if len(cells) >= FEWEST and _share(cells, PHONE) > MOSTLY:
+        message = f"its texts look like phone numbers ({cells[0]!r}); leave them out with"
+        return Finding.of_column("codes", name, message, exclude(name))
+    return None
+
+
+def _written(seen: Seen) -> str:
+    unit, example = seen.form.unit, seen.example
+    if unit in CURRENCIES:
+        return "with a currency sign"
+    if unit in PERCENT:
+        return "with a percent sign"
+    if unit:
+        return f"with the unit {unit}"
+    return "in brackets" if "(" in example else "with thousands separators"
+
+
+def date_formats(cells: pl.Series) -> list[str]:
+    """The formats in which the texts are dates; of two, each reads them otherwise."""
+    some = cells.unique(maintain_order=True).head(500)
+    if len(some) < 2 or _share(some, r"\d") < MOSTLY:
+        return []
+    century = _share(some, WITH_CENTURY) > MOSTLY
+    read = {
+        text: _count_of_dates(some, text)
+        for text in FORMATS
+        if ("%Y" in text) == century and _count_of_dates(some.head(5), text)
+    }
+    most = max(read.values(), default=0)
+    if most < max(2, MOSTLY * len(some)):
+        return []
+    return [text for text, count in read.items() if count == most][:2]
+
+
+def _count_of_dates(cells: pl.Series, text: str) -> int:
+    return cells.str.to_datetime(text, strict=False).count()
+
+
+def _share(cells: pl.Series, pattern: str) -> float:
+    return int(cells.str.contains(pattern).sum()) / len(cells)
+
+
+def _dates(name: str, example: str, formats: Sequence[str]) -> Finding:
+    order = ""
+    if len(formats) > 1:
+        order = ", with day or month first: both are possible"
+    elif re.match(r"%[dm].%[md]", formats[0]):
+        order = " with the day first" if formats[0].startswith("%d") else " with the month first"
+    keys = " or ".join(_time_format(name, text) for text in formats)
+    message = f"its texts look like dates{order} ({example!r}); read them with"
+    return Finding.of_column("dates", name, message, keys)
+
+
+def _time_format(name: str, text: str) -> str:
+    return f"data.time_format: {{{in_yaml(name)}: {text!r}}}"
+
+
+def of_numbers(name: str, cells: pl.Series) -> Finding | None:
+    """What a column of numbers looks like: numbers with dots for thousands, dates without
+    separators, Unix times, or codes."""
+    if not len(cells):
+        return None
+    dotted = cells.filter(cells.str.contains(DOTTED))
+    if FEWEST <= len(dotted) < len(cells) and _share(cells, DOTTED_OR_SHORT) == 1:
+        read = f"{dotted[0]!r} is read as {float(dotted[0]):g}"
+        message = f"its dots look like thousands separators, but {read}; set"
+        return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
+    whole = cells.filter(cells.str.contains(r"^\d+(\.0)?$")).str.strip_suffix(".0")
+    if len(whole) < max(FEWEST, MOSTLY * len(cells)):
+        return None
+    if text := _compact_format(name, whole.unique(maintain_order=True).head(500)):
+        message = f"its numbers look like {'Unix times' if text == '%s' else 'dates'} ({whole[0]})"
+        key = f"{as_kind(name, 'time')} and {_time_format(name, text)}"
+        return Finding.of_column("dates", name, f"{message}; read them with", key)
+    return _codes(name, whole)
+
+
+def _compact_format(name: str, cells: pl.Series) -> str:
+    """How whole numbers are dates: the format, or ""."""
+    if len(cells) > 2:
+        for pattern, text in COMPACT.items():
+            if _share(cells, pattern) == 1 and _count_of_dates(cells, text) == len(cells):
+                return text
+    return "%s" if TIME_NAME.search(name) and _share(cells, UNIX) == 1 else ""
+
+
+def _codes(name: str, cells: pl.Series) -> Finding | None:
+    """Whole numbers that name something, and do not measure it."""
+    levels, padded = cells.n_unique(), cells.filter(cells.str.contains(r"^0\d\d+$"))
+    key = as_kind(name, "categorical")
+    if len(padded) and cells.str.len_chars().n_unique() == 1:
+        what = f"codes, with zeros in front ({padded[0]!r})"
+    elif PHONE_NAME.search(name):
+        what, key = f"phone numbers ({cells[0]})", exclude(name)
+    elif PLACE_NAME.search(name):
+        what = f"codes of places ({cells[0]})"
+    elif CODE_NAME.search(name) and levels > 2:
+        what = f"codes ({cells[0]})"
+        key = as_kind(name, "id") if levels == len(cells) else key
+    else:
+        return None
+    return Finding.of_column("codes", name, f"its numbers look like {what}; use", key)
+
+
+def of_levels(name: str, cells: pl.Series) -> Finding | None:
+    """Levels that differ only in how they are written, that nearly every row has for itself, or of
+    which many are numbers."""
+    levels = cells.unique(maintain_order=True)
+    folded = levels.str.to_lowercase().str.replace_all(r"\s+", " ")
+    if len(twins := folded.filter(folded.is_duplicated())):
+        shown = " and ".join(repr(text) for text in levels.filter(folded == twins[0])[:2])
+        message = f"some levels differ only in case or spaces ({shown}); write them alike"
+        return Finding.of_column("levels", name, message)
+    others = cells.filter(cells.cast(pl.Float64, strict=False).is_null())
+    marks = Counter(others.to_list()).most_common(4)
+    if len(cells) - len(others) > max(FEWEST, 0.2 * len(cells)) and len(marks) < 4:
+        shown = listed([f"{text!r} ({count:,} rows)" for text, count in marks])
+        message = f"numbers but for {shown}; add what means missing to"
+        return Finding.of_column("marks", name, message, "data.missing.values")
+    if len(cells) >= 50 and len(levels) > 0.5 * len(cells):
+        message = f"{len(levels):,} different texts in {len(cells):,} rows teach little:"
+        return Finding.of_column("levels", name, message, exclude(name))
+    return None
