@@ -4,66 +4,106 @@ from __future__ import annotations
 
 import gc
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from errors import RunError
-from files import to_json
+from configs.load import check_tables, load
+from configs.paths import run_name
+from configs.starter import starter
+from errors import DivergedError, RunError
+from files import to_json, write_atomically
 from model.predictor import resolve_device
 from reader.data_checks import find
 from reader.findings import Finding
+from reader.schema import roles
 from reader.split import Split
-from reader.table import Table
-from reader.training_data import SplitTable, TrainingData, read
+from reader.table import Table, open_table
+from reader.training_data import SplitTable, TrainingData, infer_schema, read
 from reader.training_data import fit as fit_rows
-from report.console import epoch_line, versions
+from report.console import choices, versions
 from report.report import FILE, Report
-from run.folder import CONFIG, Begin, RunFolder
-from run.signals import Signals
+from run.folder import CONFIG, Begin, RunFolder, standing
+from run.signals import Signals, Stopped
 from trainer.machine import share_machine
-from trainer.settings import Experiment, Settings
+from trainer.progress import Progress
+from trainer.settings import Experiment, Settings, experiment
 
 if TYPE_CHECKING:
     from trainer.build import Fit
 
 
 class Prepared(NamedTuple):
-    """A table that is packed and divided, what its training rows teach, and what was found that a
-    person should know; `started`: when reading did, by time.perf_counter."""
+    """A table that is packed and divided, what its training rows teach, what was found that a
+    person should know, and what is said of the run."""
 
     source: SplitTable
     data: TrainingData
     findings: tuple[Finding, ...]
-    started: float
+    progress: Progress
 
 
-def prepare(experiment: Experiment, table: Table | None = None) -> Prepared:
+def plan(recipe: str | None, overrides: Sequence[str]) -> Experiment:
+    """The run that a recipe, if any, and `key=value` overrides describe.
+
+    Raises ConfigError, with a line for each problem, and where a table is not there.
+    """
+    return experiment(check_tables(load(recipe, overrides), recipe))
+
+
+def write_recipe(experiment: Experiment) -> str:
+    """Write a commented recipe for the experiment's table into the working directory; what to say
+    of it. Raises TableError, and RunError where there is such a file."""
+    options = experiment.table
+    file = Path(f"{run_name(options.path)}.yaml")
+    if file.exists():
+        raise RunError(f"{file}: exists; it is not overwritten. Train with it: -c {file}")
+    table = open_table(options.path, options.columns, options.reading)
+    known = roles(options.path, table.columns, options.target, [], None, {})
+    schema, _ = infer_schema(table, known, None, True)
+    kinds = {c.name: c.kind for c in schema.columns if c.name != options.target}
+    write_atomically(file, starter(str(file), options.path, options.target, kinds).encode())
+    return f"wrote {file}; edit it, then train: python train.py -c {file}"
+
+
+def prepare(
+    experiment: Experiment,
+    table: Table | None = None,
+    progress: Progress | None = None,
+    signals: Signals | None = None,
+) -> Prepared:
     """Read the table, or one that is open already, every cell checked; Paddle is imported beside
     the reading of a large one.
 
-    Raises TableError, and RunError where a part is too small for what it is to do.
+    `signals`: of a run that trains on what was read; a GPU that is not there is then told before.
+    Raises TableError, DeviceError, and RunError where a part is too small for what it is to do.
     """
-    started = time.perf_counter()
+    progress = progress or Progress()
     share_machine()
-    source = read(experiment.table, partial(import_module, "paddle"), table)
+    if signals and experiment.device.startswith("gpu"):
+        start_paddle(experiment.device, signals)
+    progress.phase("reading the table")
+    paddle = partial(import_module, "paddle")
+    source = read(experiment.table, paddle, table, progress.reading)
+    progress.phase("looking at the training rows")
     data = fit_rows(source, source.parts, experiment.inputs)
     check_parts(experiment, data.parts)
     findings = find(source, data, experiment.table, experiment.skew_counts)
-    return Prepared(source, data, findings, started)
+    progress.close()
+    return Prepared(source, data, findings, progress)
 
 
 def check_parts(experiment: Experiment, parts: Split) -> None:
     """Raises RunError where the validation part is too small for what it is to do."""
     rows, coverage = len(parts.validation), experiment.coverage
     if experiment.patience and not rows:
-        raise RunError("train.patience needs a validation part, and data.split.column names none")
+        raise RunError("train.patience needs validation rows, and data.split.column marks none")
     if coverage and rows < (least := math.ceil(coverage / (1 - coverage) - 1e-9)):
         raise RunError(
             f"intervals.coverage={coverage:g} needs {least:,} validation rows, found {rows:,}; "
-            "enlarge data.split.validation, or ask for less"
+            "enlarge data.split.validation, or lower the coverage"
         )
 
 
@@ -80,9 +120,9 @@ def is_done(experiment: Experiment, begin: Begin) -> bool:
     recipe = folder.path / CONFIG
     if recipe.exists() and (other := experiment.differences(recipe)):
         raise RunError(
-            f"{folder.path}: a resumed run keeps its recipe, but\n  "
+            f"{folder.path}: --resume needs the recipe that the run began with; these differ:\n  "
             + "\n  ".join(other)
-            + "\nleave these as they were, or choose another run.dir"
+            + "\nset them back, or start a new run with another run.dir"
         )
     return folder.is_done
 
@@ -94,15 +134,30 @@ def train(
     begin: Begin,
     signals: Signals,
 ) -> Report:
-    """Train, export and report into the experiment's folder; the report."""
+    """Train, export and report into the experiment's folder; the report.
+
+    Raises DivergedError, ExportError, and Stopped, which says where the run can go on.
+    """
+    progress = prepared.progress
+    progress.say(*choices(settings, progress.verbose))
+    progress.phase("loading Paddle")
     start_paddle(experiment.device, signals)
     from trainer.build import build
 
     fit = build(settings, prepared.data)
     folder = RunFolder(experiment.folder, *begin)
+    if begin.resume and not standing(folder.path):
+        progress.say(f"{folder.path}: nothing to resume; starting from the beginning")
     try:
         return train_into(folder, experiment, prepared, fit, signals)
+    except DivergedError as error:
+        folder.diverged(str(error))
+        raise
+    except Stopped as stopped:
+        stopped.saved = str(standing(folder.path) or "")
+        raise
     finally:
+        progress.close()
         folder.close()
 
 
@@ -122,17 +177,20 @@ def train_into(
     if not (folder.path / CONFIG).exists():
         folder.write(CONFIG, experiment.text)
     folder.write("schema.json", to_json(fit.data.schema.describe()))
-    best_line, checkpoint = optimum(fit), experiment.checkpoint
+    progress, checkpoint = prepared.progress, experiment.checkpoint
+    progress.phase("solving least squares")
+    best_line = optimum(fit)
     fits, path = folds_of(experiment, prepared.source), folder.path / "folds"
     folds = []
-    for metrics in cross_validate(fits, path, checkpoint, signals, epoch_line):
+    for metrics in cross_validate(fits, path, checkpoint, signals, progress):
         folds.append(metrics)
-        print(f"fold {len(folds)}/{experiment.folds}  {metrics}", flush=True)
-    state, evaluations = train_session(fit, folder.path, checkpoint, signals, epoch_line, best_line)
+        progress.say(f"fold {len(folds)}/{experiment.folds}  {metrics}")
+    state, evaluations = train_session(fit, folder.path, checkpoint, signals, progress, best_line)
     if coverage := experiment.coverage:
         known = evaluations["validation"]
         margin = calibrate(fit.target, known.target, known.prediction, coverage)
         fit.regressor.objective.margin = margin
+    progress.phase("exporting")
     parity = publish(fit, experiment.table, versions(), folder.path / "export")
     run = Finished(
         experiment=experiment,
@@ -145,8 +203,9 @@ def train_into(
         findings=prepared.findings,
         parity=parity,
         versions=versions(),
-        started=prepared.started,
+        elapsed=progress.elapsed,
     )
+    progress.phase("writing the report")
     report = assemble(run)
     draw(folder.path / "curves", report)
     folder.write(FILE, to_json(report.to_json()))

@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.optimum import QUARTERS, Predict, Setting
 from benchmarks.tables import TARGET, Matrix, Table
 from benchmarks.timing import Clock, timed
-from configs.load import check, dump
+from configs.load import check
+from configs.yaml_text import dump
 from model.predictor import GRAPH, WEIGHTS, Predictor, find_export
 from reader.fitting import InputOptions
 from reader.inputs import InputColumn

@@ -2,74 +2,41 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.flatten import leaves
+from configs.keys import by_path
+from configs.overrides import apply
+from configs.paths import missing, run_name
 from configs.schema import Config
+from configs.suggest import key_like, value_like
+from configs.yaml_text import inline, parse
 from errors import ConfigError
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain scalars as YAML 1.2 reads them: 1e-3 is a number, `no` and dates are text."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the class above it
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if names.count(key.value) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads back: text that looks like a number is quoted."""
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?\d+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
-):
-    for _side in (_Loader, _Dumper):
-        _side.add_implicit_resolver(
-            f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), list(_first)
-        )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
-
-
-def load(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a recipe, apply `key=value` overrides in order, and check the whole.
+def load(recipe: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe, apply `key=value` overrides in order, and check the whole; without a recipe
+    the overrides are all there is.
 
     Raises ConfigError, with one line for each problem.
     """
-    values, problems = _read(Path(recipe)), []
+    values, problems = _read(Path(recipe)) if recipe else {}, []
     for override in overrides:
         try:
-            _apply(values, override)
+            apply(values, override)
         except ConfigError as error:
             problems.append(str(error))
-    run = values.setdefault("run", {})
+    data, run = values.get("data"), values.setdefault("run", {})
+    source = recipe or (data.get("path") if isinstance(data, dict) else None)
     if isinstance(run, dict):
-        run.setdefault("dir", f"runs/{Path(recipe).stem}")
-    return check(values, str(recipe), problems)
+        run.setdefault("dir", f"runs/{run_name(str(source or 'run'))}")
+    return check(values, str(recipe or "command line"), problems)
 
 
 def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> Config:
@@ -86,23 +53,32 @@ def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> 
         for problem in error.errors():
             together.setdefault(_locate(problem["loc"], values)[0], []).append(problem)
         lines += [_explain(alternatives, values) for alternatives in together.values()]
+    if len(lines) == 1:
+        raise ConfigError(lines[0] if lines[0].startswith("-o ") else f"{source}: {lines[0]}")
     if lines:
-        raise ConfigError(f"{source}: {len(lines)} to mend\n  " + "\n  ".join(lines))
+        raise ConfigError(f"{source}: {len(lines)} problems\n  " + "\n  ".join(lines))
     return config
 
 
-def dump(values: Mapping[str, Any]) -> str:
-    """A recipe's values, `config.model_dump()`, as YAML that `load` reads back to an equal
-    Config."""
-    text = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-    return str(text)
+def check_tables(config: Config, recipe: str | Path | None) -> Config:
+    """The same recipe. Raises ConfigError where one of its tables is not there."""
+    data = config.data
+    named = {
+        "data.path": data.path,
+        "data.split.validation_path": data.split.validation_path,
+        "data.split.test_path": data.split.test_path,
+    }
+    told = [missing(key, path, recipe) for key, path in named.items() if path]
+    if lines := [line for line in told if line]:
+        raise ConfigError("\n  ".join(lines))
+    return config
 
 
 def differences(old: Config, new: Config, aside: Sequence[str] = ()) -> list[str]:
     """A line for each key that differs; `aside`: keys, or sections, that may."""
     before, after = (dict(leaves(config.model_dump())) for config in (old, new))
     return [
-        f"{key}: found {_text(after.get(key))}, the run has {_text(before.get(key))}"
+        f"{key}: {inline(after.get(key))} now, {inline(before.get(key))} in the run"
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
         and not any(key == name or key.startswith(f"{name}.") for name in aside)
@@ -112,103 +88,27 @@ def differences(old: Config, new: Config, aside: Sequence[str] = ()) -> list[str
 def _read(recipe: Path) -> dict[str, Any]:
     try:
         text = recipe.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        told = missing("", str(recipe), None) or f"{recipe}: {error.strerror}"
+        raise ConfigError(f"{told}; expected a recipe (YAML)") from None
     except OSError as error:
         raise ConfigError(f"{recipe}: {error.strerror}; expected a recipe (YAML)") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{recipe}: not UTF-8 text (byte {error.start})") from None
-    try:
-        values = yaml.load(text, _Loader)  # noqa: S506, it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{recipe}: not valid YAML: {_on_one_line(error)}") from None
+        raise ConfigError(
+            f"{recipe}: byte {error.start} is not UTF-8; a recipe is a YAML file in UTF-8, and a "
+            "table is given with --data"
+        ) from None
+    values = parse(text, str(recipe))
     if not isinstance(values, dict):
-        raise ConfigError(f"{recipe}: expected sections (data:, train:, ...), found {values!r}")
+        found = "an empty file" if values is None else inline(values)[:60]
+        raise ConfigError(
+            f"{recipe}: found {found}; expected sections, as in `data: {{path: houses.csv, target: "
+            "price}`. A table is given with --data"
+        )
     return values
 
 
-def _on_one_line(error: object) -> str:
-    return " ".join(str(error).split())
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one dotted key of `values`; the text after the first = is read as YAML."""
-    key, equals, text = override.partition("=")
-    if not equals or not all(key.split(".")):
-        raise ConfigError(f"-o {override}: expected key=value, as in -o train.epochs=20")
-    try:
-        value = yaml.load(text, _Loader)  # noqa: S506, it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError(f"-o {override}: not valid YAML: {_on_one_line(error)}") from None
-    *parents, last = key.split(".")
-    for parent in parents:
-        inner = values.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            inner = values[parent] = {}
-        values = inner
-    values[last] = value
-
-
-class Key(NamedTuple):
-    """One key of one section, as `--help` shows it."""
-
-    path: str
-    variants: tuple[str, ...]  # the names (of a model, an optimizer, ...) that have this key
-    field: FieldInfo
-
-
-def keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[Key]:
-    """Every key of a section and of those below it, in the order of their definition."""
-    variants = section.model_fields.get("name")
-    names = get_args(variants.annotation) if variants else ()
-    for name, field in section.model_fields.items():
-        sections = [kind for kind in _types(field.annotation) if issubclass(kind, BaseModel)]
-        for inner in dict.fromkeys(sections):
-            yield from keys(inner, f"{prefix}{name}.")
-        if not sections:
-            yield Key(prefix + name, names, field)
-
-
-def _types(annotation: Any) -> Iterator[type]:
-    """The classes that a (nested, annotated) union is made of."""
-    if isinstance(annotation, type):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _types(argument)
-
-
-def describe_keys() -> str:
-    """The help text of all keys: path, default by variant, meaning."""
-    entries: dict[str, list[Key]] = {}
-    for key in keys():
-        entries.setdefault(key.path, []).append(key)
-    return "\n".join(_describe(path, entry) for path, entry in entries.items())
-
-
-def _describe(path: str, entry: list[Key]) -> str:
-    meaning = next(key.field.description for key in entry if key.field.description)
-    if path == "run.dir":
-        default = "default: runs/ and the recipe's name"
-    elif path.endswith(".name"):
-        first = entry[0].field.default
-        default = f"default: {first}"
-    elif entry[0].field.is_required():
-        default = "required"
-    elif entry[0].variants:
-        by_default: dict[str, list[str]] = {}
-        for key in entry:
-            by_default.setdefault(_text(key.field.default), []).extend(key.variants)
-        default = "default: " + ", ".join(
-            f"{value} with {' and '.join(names)}" for value, names in by_default.items()
-        )
-    else:
-        default = f"default: {_text(entry[0].field.default)}"
-    return f"  {path} ({default})\n      {meaning}"
-
-
-def _text(value: Any) -> str:
-    return yaml.dump(value, Dumper=_Dumper, default_flow_style=True).removesuffix("...\n").strip()
-
-
-def _explain(alternatives: Sequence[ErrorDetails], values: dict[str, Any]) -> str:
+def _explain(alternatives: Sequence[ErrorDetails], values: Mapping[str, Any]) -> str:
     """One line: the key, what was found, what was expected: any of the alternatives."""
     problem = alternatives[0]
     path, value = _locate(problem["loc"], values)
@@ -216,23 +116,53 @@ def _explain(alternatives: Sequence[ErrorDetails], values: dict[str, Any]) -> st
     if kind == "extra_forbidden":
         return f"{path}: no such key{_nearest_key(path, problem['loc'])}"
     if kind == "missing":
-        return f"{path}: missing; set it in the recipe or with -o {path}=..."
+        short = {"data.path": "--data TABLE", "data.target": "--target COLUMN"}
+        return f"{path}: missing; set it with {short.get(path, f'-o {path}=...')}, or in a recipe"
     if kind == "union_tag_invalid":
         path, value = f"{path}.name", context["tag"]
     elif kind == "value_error":
         return f"{path}: {context['error']}"
-    expected = " or ".join(dict.fromkeys(_expected(each) for each in alternatives))
-    options = re.findall(r"'([^']*)'", expected) if isinstance(value, str) else []
-    return f"{path}: found {_text(value)}, expected {expected}{_did_you_mean(value, options)}"
+    expected = list(dict.fromkeys(_expected(each) for each in alternatives))
+    options = [name for each in alternatives for name in _options(each)]
+    near = value_like(value, options) if isinstance(value, str) else None
+    hint = f"; did you mean {near}?" if near else ""
+    return f"{path}: found {inline(value)}, expected {' or '.join(expected)}{hint}"
+
+
+def _options(problem: ErrorDetails) -> list[str]:
+    """The names that a value may be."""
+    context = problem.get("ctx", {})
+    return re.findall(r"'([^']*)'", str(context.get("expected_tags") or context.get("expected")))
+
+
+EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite_number": "a finite number",
+    "string": "text",
+    "bool": "true or false",
+    "list": "a list, as in [a, b]",
+    "dict": "a mapping, as in {name: value}",
+    "model": "a section with keys of its own",
+    "union_tag_not_found": "a section with keys of its own",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+    "string_too_short": "text that is not empty",
+    "string_too_long": "at most {max_length} character",
+    "too_short": "at least {min_length} in the list",
+}
 
 
 def _expected(problem: ErrorDetails) -> str:
-    if problem["type"] == "union_tag_invalid":
-        return str(problem["ctx"]["expected_tags"])
-    if problem["type"] in ("model_type", "dict_type", "union_tag_not_found"):
-        return "a section with keys of its own"
-    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return {"string": "text", "boolean": "true or false"}.get(expected, expected)
+    if options := _options(problem):
+        return ", ".join(options[:-1]) + " or " * (len(options) > 1) + options[-1]
+    kind = problem["type"]
+    plain = EXPECTED.get(kind) or EXPECTED.get(kind.partition("_")[0])
+    if plain is None:
+        return problem["msg"].removeprefix("Input should be ")
+    return plain.format(**problem.get("ctx", {})) if "{" in plain and "ctx" in problem else plain
 
 
 def _locate(location: tuple[int | str, ...], values: Any) -> tuple[str, Any]:
@@ -253,18 +183,22 @@ def _locate(location: tuple[int | str, ...], values: Any) -> tuple[str, Any]:
 
 
 def _nearest_key(path: str, location: tuple[int | str, ...]) -> str:
-    others = [key for key in keys() if key.path == path]
-    if others:
-        names = " or ".join(name for key in others for name in key.variants)
-        return f" with {path.split('.')[0]}.name={location[1]}; it belongs to {names}"
-    paths = list(dict.fromkeys(key.path for key in keys()))
-    leaf = path.rsplit(".", 1)[-1]
-    same_leaf = [candidate for candidate in paths if candidate.rsplit(".", 1)[-1] == leaf]
-    return _did_you_mean(path, same_leaf[:1] or [*paths, *Config.model_fields])
+    """What helps with a key that there is not."""
+    known = by_path()
+    section = path.partition(".")[0]
+    if path in known:
+        names = " or ".join(name for key in known[path] for name in key.variants)
+        return f" with {section}.name={location[1]}; it belongs to {names}"
+    near = key_like(path)
+    if near in known and not near.endswith(".name"):
+        name = f"{near.partition('.')[0]}.name"
+        has = [variant for key in known[near] for variant in key.variants]
+        every = [variant for key in known.get(name, []) for variant in key.variants]
+        only = f" (with {name}={' or '.join(has)})" if len(has) < len(every) else ""
+        return f"; did you mean {near}{only}?"
+    listed = f"train.py --help-keys {section} lists the keys" if section in _sections() else ""
+    return f"; did you mean {near}?" if near else f"; {listed or 'train.py --help-keys lists them'}"
 
 
-def _did_you_mean(name: object, options: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(str(name), options, n=1, cutoff=0.6)
-    if not nearest and len(options) == 1:
-        nearest = list(options)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+def _sections() -> set[str]:
+    return {path.partition(".")[0] for path in by_path()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -20,7 +23,14 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
+
+
+def number_as_text(value: Any) -> Any:
+    """A column that is called 1990 may be named without quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, BeforeValidator(number_as_text), Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -29,6 +39,36 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def ignore_case(cls, values: Any) -> Any:
+        """Names that are given by this project (Adam, ReLU, min-max) count in any case."""
+        if not isinstance(values, Mapping):
+            return values
+        return {
+            key: in_our_spelling(value, names_in(cls.model_fields[key].annotation))
+            if key in cls.model_fields
+            else value
+            for key, value in values.items()
+        }
+
+
+def names_in(annotation: Any) -> tuple[str, ...]:
+    """The texts that a (nested) type lists."""
+    if get_origin(annotation) is Literal:
+        return tuple(name for name in get_args(annotation) if isinstance(name, str))
+    return tuple(name for inner in get_args(annotation) for name in names_in(inner))
+
+
+def in_our_spelling(value: Any, names: tuple[str, ...]) -> Any:
+    """The one of `names` that a value, or each value of a mapping, is but for case and dashes."""
+    if isinstance(value, Mapping) and names:
+        return {key: in_our_spelling(inner, names) for key, inner in value.items()}
+    if not isinstance(value, str) or value in names:
+        return value
+    plain = value.strip().lower().replace("-", "_").replace(" ", "_")
+    return plain if plain in names else value
 
 
 class SplitConfig(Section):
@@ -287,7 +327,7 @@ class TrainConfig(Section):
     else on auto all rows, or of more than 65,536 as many as even out what single rows say"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the first weights, the order of rows and dropout"""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|gpu:\d+)$")] = "auto"
+    device: str = "auto"
     """auto, cpu, gpu or gpu:N; --device wins"""
     average: bool = False
     """whether each epoch ends at the mean of the weights after each of its steps, and goes on from
@@ -298,7 +338,16 @@ class TrainConfig(Section):
     """whose weights to export: the best epoch's (by what the loss watches on the validation part,
     or the training part if there is none) or the last one's"""
     log_every: PositiveInt | Literal["auto"] = "auto"
-    """steps between two points of the curve of training loss by step; auto: some 200 points"""
+    """steps between two points of the curve of training loss; auto: about 200 points per curve"""
+
+    @field_validator("device")
+    @classmethod
+    def check_device(cls, device: str) -> str:
+        name = device.lower()
+        if re.fullmatch(r"auto|cpu|gpu|gpu:\d+", name):
+            return name
+        hint = "; a CUDA GPU is called gpu here" if name.startswith("cuda") else ""
+        raise ValueError(f"found {device}, expected auto, cpu, gpu or gpu:N{hint}")
 
 
 class CheckpointConfig(Section):
@@ -337,7 +386,7 @@ def name_or(default: str) -> Discriminator:
 
     def name_of(values: Any) -> str | None:
         if isinstance(values, dict):
-            return str(values.get("name", default))
+            return str(values.get("name", default)).lower()
         return getattr(values, "name", None)
 
     return Discriminator(name_of)

@@ -107,12 +107,14 @@ def pack(
     cache: Cache | None = None,
     may_be_empty: bool = False,
     meanwhile: Callable[[], object] | None = None,
+    seen: Callable[[int, float], None] | None = None,
 ) -> PackedTable:
     """Stream the table into memory or, above the cache's limit, into its folder.
 
     With `may_be_empty` a missing number of a feature becomes NaN. A table that is in the cache is
-    not read again. `meanwhile` is called beside the reading of a table that takes a while. Raises
-    TableError at the first bad cell, and for a table without rows.
+    not read again. `meanwhile` is called beside the reading of a table that takes a while; `seen`
+    is told, as rows are read, how many there were, and about how many there are (0: unknown).
+    Raises TableError at the first bad cell, and for a table without rows.
     """
     entry = cache.entry(table, schema, may_be_empty) if cache else None
     if entry and (packed := _recall(entry, schema)):
@@ -127,7 +129,10 @@ def pack(
             beside.submit(meanwhile)
         batches, kept, size = _counted(table, layout, file_rows), [], 0
         row = 4 * (len(schema.packed) + 1)
-        too_large = cache is not None and _rows_by_size(table) * row > 1.2 * cache.limit
+        expected = _rows_by_size(table)
+        too_large = cache is not None and expected * row > 1.2 * cache.limit
+        if seen:
+            batches = _told(batches, expected, seen)
         for batch in batches:
             kept.append(batch)
             size += batch.nbytes
@@ -155,6 +160,17 @@ def _rows_by_size(table: Table) -> float:
                 start = file.read(1 << 20)
             rows += source.size() * start.count(b"\n") / max(1, len(start))
     return rows
+
+
+def _told(
+    batches: Iterable[Matrix], expected: float, seen: Callable[[int, float], None]
+) -> Iterator[Matrix]:
+    """The batches; `seen` is told of each."""
+    rows = 0
+    for batch in batches:
+        rows += len(batch)
+        seen(rows, expected)
+        yield batch
 
 
 def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Matrix]:

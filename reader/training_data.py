@@ -182,12 +182,13 @@ def read(
     options: TableOptions,
     meanwhile: Callable[[], object] | None = None,
     table: Table | None = None,
+    seen: Callable[[int, float], None] | None = None,
 ) -> SplitTable:
     """The table's rows, in memory or mapped into it, every cell checked; and their parts.
 
     `meanwhile` is called beside the reading of a table that takes a while; `table`: one that is
     open already, such as a data frame's (reader.frame.table_of), of which options.path is but the
-    name. Raises TableError.
+    name; `seen`: see reader.pack.pack. Raises TableError.
     """
     path, names = options.path, [options.path, *options.other_paths]
     table = table or open_table(path, options.columns, options.reading)
@@ -200,7 +201,7 @@ def read(
     schema, coarse = infer_schema(table, known, options.time_format, has_header)
     schema = with_forms(table, schema, options)
     cache = Cache(options.cache, options.memory_limit)
-    packed = pack(table, schema, cache, options.may_be_empty, meanwhile)
+    packed = pack(table, schema, cache, options.may_be_empty, meanwhile, seen)
     column, file_rows = options.split.column, tuple[int, ...]()
     if options.split.method == "random" and schema.ids:
         column = schema.ids[0]

@@ -15,14 +15,20 @@ from reader.metrics import title
 from reader.training_data import TrainingData
 from report.compare import against_previous
 from report.report import PARTS, BestLine, Intervals, Optimum, Report
+from run.signals import Stopped
 from trainer.settings import Settings
 
 MOST_LINES = 40
+MOST_FINDINGS = 8  # lines before a training
 
 
-def announce(source: str, data: TrainingData) -> str:
-    """The lines printed before training: a row for each column of the table, and the split."""
-    return columns_and_parts(source, overview(data), data.parts._asdict())
+def announce(
+    source: str, data: TrainingData, findings: Sequence[Finding], every: bool = False
+) -> list[str]:
+    """The lines printed before training: a row for each column of the table, the split, and the
+    first findings, or `every` one."""
+    table = columns_and_parts(source, overview(data), data.parts._asdict())
+    return [table, *noted(findings, len(findings) if every else MOST_FINDINGS)]
 
 
 def columns_and_parts(
@@ -50,16 +56,29 @@ def noted(findings: Sequence[Finding], most: int) -> list[str]:
     return lines
 
 
-def choices(settings: Settings) -> list[str]:
-    """What `auto` chose."""
+def choices(settings: Settings, verbose: bool = False) -> list[str]:
+    """What `auto` chose; of how often a curve has a point only where `verbose`."""
     return [
         _line("auto", f"{key}={choice.value} ({choice.why})")
         for key, choice in settings.chosen.items()
+        if verbose or key != "train.log_every"
     ]
 
 
-def closing(report: Report, folder: Path) -> list[str]:
-    """The lines printed after training: metrics, what moved since the run before, and summary."""
+def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
+    """What a run that was interrupted has saved, and the command that continues it."""
+    if not stopped.saved:
+        return [f"stopped by {stopped}; no checkpoint was written, so there is nothing to resume"]
+    given = [a for a in arguments if a not in ("--overwrite", "--resume")]
+    command = " ".join([_beside_python("python"), "train.py", *map(quote, given), "--resume"])
+    return [f"stopped by {stopped}; {stopped.saved}. Continue with", f"  {command}"]
+
+
+def closing(report: Report, folder: Path, brief: bool = False) -> list[str]:
+    """The lines printed after training: metrics, what moved since the run before, and summary; a
+    `brief` one is the metrics of the last part alone."""
+    if brief:
+        return [f"{folder}: {report.last_part} {report.metrics[report.last_part]}"]
     metrics = [_line(part, str(report.metrics[part])) for part in PARTS if part in report.metrics]
     return [*metrics, *against_previous(report, folder), summary(report, folder)]
 
@@ -69,16 +88,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: version(package) for name, package in packages.items()
     }
-
-
-def epoch_line(epoch: int, epochs: int, metric: str, values: Mapping[str, float]) -> str | None:
-    """A line for about ten epochs of a run; None for the others. `values` of the metric: by
-    part."""
-    if epoch % -(-epochs // 10) and epoch not in (1, epochs):
-        return None
-    name = title(metric)
-    shown = "   ".join(f"{part} {name} {values[part]:.5g}" for part in PARTS if part in values)
-    return f"epoch {epoch:>{len(str(epochs))}}/{epochs}   {shown}"
 
 
 def summary(report: Report, folder: Path) -> str:

@@ -77,21 +77,20 @@ class Checkpoints:
         except OSError as error:
             raise RunError(
                 f"{self.folder}: the checkpoint of step {state['step']} could not be written: "
-                f"{error.strerror or error}; those before it are whole: mend the cause, then go on "
-                "with --resume"
+                f"{error.strerror or error}; those before it are whole: fix the cause, then "
+                "continue with --resume"
             ) from None
         self._mark(state)
 
     def newest(self) -> Checkpoint | None:
         """The last one that is whole; warns of those that are not."""
-        for path in self._found():
+        for path in (found := self._found()):
             try:
                 checkpoint = _load(path)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                print(
-                    f"warning: {path}: torn or altered ({error}); going back to the one before it",
-                    file=sys.stderr,
-                )
+                last = path == found[-1]
+                then = "starting from the beginning" if last else "using the checkpoint before it"
+                print(f"warning: {path}: damaged ({error}); {then}", file=sys.stderr)
                 continue
             self._mark(checkpoint.state)
             return checkpoint

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from errors import RunError
 from files import write_atomically
 
-DONE = "DONE"
+DONE, DIVERGED = "DONE", "DIVERGED"
 CONFIG = "config.yaml"
 LOCK = ".lock"
 
@@ -22,13 +24,49 @@ class Begin(NamedTuple):
     resume: bool = False
 
 
+class Standing(NamedTuple):
+    """What the newest checkpoint of a run holds: whole `epochs` (of a fold, where it has begun with
+    one, as in "fold 2, "), and `when` it was written."""
+
+    fold: str
+    epochs: int
+    when: str
+
+    def __str__(self) -> str:
+        return f"{self.fold}{self.epochs:,} epoch{'s' * (self.epochs != 1)} done, saved {self.when}"
+
+
+def standing(path: Path) -> Standing | None:
+    """Where the run at `path` stands, by its newest checkpoint; None where it has none."""
+    for folder in _checkpoints(path):
+        state = folder / "state.json"
+        try:
+            epochs = int(json.loads(state.read_text())["epoch"])
+            when = datetime.fromtimestamp(state.stat().st_mtime).isoformat(" ", "seconds")
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a damaged one, which is passed over on resume, too
+        fold = state.parents[2]
+        return Standing(f"fold {fold.name}, " if fold != path else "", epochs, when)
+    return None
+
+
+def _checkpoints(path: Path) -> list[Path]:
+    """Those of a run, the newest first; before it has any, those of its folds."""
+    for base in (path, *sorted(path.glob("folds/*"), reverse=True)):
+        found = [p for p in base.glob("checkpoints/step-*") if p.name[5:].isdigit()]
+        if found:
+            return sorted(found, key=lambda folder: -int(folder.name[5:]))
+    return []
+
+
 class RunFolder:
     """A run folder at `path`: a new one, or with `resume` the one that stands there.
 
     With `overwrite` an earlier run there steps aside to `<path>.previous` until this one is done,
-    so that a run that fails has destroyed nothing. It is locked until `close`, or the end of the
-    process. Raises RunError where `path` is taken, where another process trains in it, or where it
-    holds something that is no run.
+    so that a run that fails has destroyed nothing. One that diverged, or that never came to a
+    checkpoint, gives way by itself. The folder is locked until `close`, or the end of the process.
+    Raises RunError where `path` is taken, where another process trains in it, or where it holds
+    something that is not a run.
     """
 
     def __init__(self, path: str | Path, overwrite: bool, resume: bool = False) -> None:
@@ -37,7 +75,7 @@ class RunFolder:
         self.check(self.path, overwrite, resume)
         self._lock = self._locked()
         self.check(self.path, overwrite, resume)  # another may have come before the lock
-        if overwrite and (self.path / CONFIG).exists():
+        if not resume and (self.path / CONFIG).exists():
             self._step_aside()
             aside, self._lock = self._lock, self._locked()
             aside.close()
@@ -50,8 +88,8 @@ class RunFolder:
         except BlockingIOError:
             lock.close()
             raise RunError(
-                f"{self.path}: another process trains in it; wait for its end, or choose another "
-                "run.dir"
+                f"{self.path}: another process is training in it; wait until it ends, or choose "
+                "another run.dir"
             ) from None
         return lock
 
@@ -66,11 +104,23 @@ class RunFolder:
         if not path.exists() or (path.is_dir() and not {p.name for p in path.iterdir()} - {LOCK}):
             return
         if not (path / CONFIG).exists():
-            raise RunError(f"{path}: exists and is no run folder; choose another run.dir")
-        if not overwrite and not resume:
+            raise RunError(f"{path}: exists and is not a run folder; choose another run.dir")
+        if resume and not (path / DONE).exists() and (path / DIVERGED).exists():
             raise RunError(
-                f"{path}: holds a run already; go on with --resume, choose another run.dir, or "
-                "replace it by --overwrite"
+                f"{path}: this run diverged, and would again; start anew without --resume, with "
+                "a smaller optimizer.learning_rate"
+            )
+        if overwrite or resume:
+            return
+        if (path / DONE).exists():
+            raise RunError(
+                f"{path}: holds a finished run; replace it with --overwrite, or choose another "
+                f"folder, as in -o run.dir={path}-2"
+            )
+        if not (path / DIVERGED).exists() and _checkpoints(path):
+            raise RunError(
+                f"{path}: holds an unfinished run ({standing(path) or 'damaged checkpoints'}); "
+                "continue it with --resume, replace it with --overwrite, or choose another run.dir"
             )
 
     def _step_aside(self) -> None:
@@ -87,6 +137,10 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
+
+    def diverged(self, why: str) -> None:
+        """Mark the run as one that need not be kept."""
+        self.write(DIVERGED, f"{why}\n")
 
     def done(self) -> None:
         """Mark the run as successful, and let go of the one that it replaces."""

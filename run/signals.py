@@ -11,11 +11,11 @@ from typing import Any
 
 
 class Stopped(Exception):  # noqa: N818, an order and no error
-    """The run was told to stop, by the signal of this number."""
+    """The run was told to stop, by the signal of this number; `saved`: where it can go on."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number = number
+        self.number, self.saved = number, ""
 
 
 class Signals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["-c", "none.yaml"], "none.yaml: No such file or directory; expected a recipe"),
+        (["-c", "none.yaml"], "none.yaml: No such file or directory in the working directory"),
         (["-o", "data.path=none.csv"], "none.csv: No such file"),
         (["-o", "data.target=MDEV"], "'MDEV', which is no column; did you mean 'MEDV'?"),
         (["-o", "data.exclude=[b]"], "'b', which is no column; did you mean 'B'?"),
@@ -67,7 +68,7 @@ def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         ),
         (["-o", "run.dir=/proc/runs"], "/proc/runs"),
         (["-o", "run.dir=LICENSE/run"], "Not a directory"),
-        (["-o", "run.dir=configs"], "configs: exists and is no run folder"),
+        (["-o", "run.dir=configs"], "configs: exists and is not a run folder"),
     ],
 )
 def test_wrong_option(
@@ -84,7 +85,7 @@ def test_wrong_option(
 def test_existing_run_is_kept(boston_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in boston_run.rglob("*")}
     assert train.main(["-c", "configs/boston.yaml", "-o", f"run.dir={boston_run}"]) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "holds a finished run; replace it with --overwrite" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in boston_run.rglob("*")} == before
 
 
@@ -121,7 +122,24 @@ def test_answers_without_importing_paddle(option: str) -> None:
     assert not [line for line in done.stderr.splitlines() if line.split()[-1] == "paddle"]
 
 
-def test_help_lists_the_keys() -> None:
+def test_help_is_short_and_the_keys_have_their_own() -> None:
     text = command("train.py", "--help").stdout
+    assert len(text.splitlines()) <= 25
+    assert max(map(len, text.splitlines())) <= 110
+    text = command("train.py", "--help-keys").stdout
     assert "optimizer.learning_rate (default: auto with sgd and momentum" in text
     assert "passes over the training rows" in text
+    one = command("train.py", "--help-keys", "data.split").stdout
+    assert {line.split(" ")[0][:11] for line in one.splitlines()[::2]} == {"data.split."}
+    wrong = command("train.py", "--help-keys", "optimiser")
+    assert wrong.returncode == 2
+    assert "did you mean optimizer?" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_seen_enough() -> None:
+    for rest in ("-c configs/boston.yaml --check", "--help-keys"):
+        shell = f"{sys.executable} train.py {rest} | head -1"
+        done = command("-c", f"import os; os.execlp('bash', 'bash', '-c', {shell!r})")
+        assert len(done.stdout.splitlines()) == 1
+        assert done.stderr == ""

@@ -196,7 +196,7 @@ def test_a_signal_from_outside(
     child.send_signal(number)
     _, error = child.communicate()
     assert child.returncode == code
-    assert error.decode().splitlines()[-1].endswith("goes on with --resume")
+    assert error.decode().splitlines()[-1].endswith("--resume")
     assert not (tmp_path / "run" / "DONE").exists()
     assert command(*arguments, "--resume", cwd=ROOT).returncode == 0
     assert outcome(tmp_path / "run") == expected
@@ -243,17 +243,35 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     newest = max(stopped.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
     damage(newest / name)
     assert train.main([*small(recipe), "--resume"]) == 0
-    assert f"warning: {newest}: torn or altered" in capsys.readouterr().err
+    assert f"warning: {newest}: damaged" in capsys.readouterr().err
     whole = tmp_path / "whole"
     assert train.main([*small(recipe), "-o", f"run.dir={whole}"]) == 0
     assert outcome(stopped) == outcome(whole)
 
 
-def test_with_no_whole_checkpoint_it_begins_again(recipe: Path, stopped: Path) -> None:
+def test_with_no_whole_checkpoint_it_begins_again(
+    recipe: Path, stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for path in stopped.glob("checkpoints/step-*"):
         flip(path / "state.json")
     assert train.main([*small(recipe), "--resume"]) == 0
+    assert "step-12: damaged (SHA-256" in (warned := capsys.readouterr().err)
+    assert warned.endswith("; starting from the beginning\n")
     assert [p.id for p in points(stopped, "train", "scalar")["epoch/loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_resumed_run_says_from_where_and_its_times_add_up(
+    recipe: Path, stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = max(stopped.glob("checkpoints/step-*"), key=lambda p: int(p.name[5:])) / "state.json"
+    first = json.loads(state.read_text())["total_seconds"]
+    began = time.perf_counter()
+    assert train.main([*small(recipe), "--resume"]) == 0
+    took = time.perf_counter() - began
+    assert "resuming after epoch 4 of 6, checkpoint from 20" in capsys.readouterr().out
+    timing = json.loads((stopped / "report.json").read_text())["timing"]
+    assert 0 < first < timing["total_s"] < first + took
+    assert timing["train_s"] < timing["total_s"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
@@ -318,11 +336,11 @@ def test_the_recipe_of_a_run_stays(
     recipe: Path, stopped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train.main([*small(recipe, "optimizer.learning_rate=0.5"), "--resume"]) == 2
-    assert "optimizer.learning_rate: found 0.5, the run has auto" in capsys.readouterr().err
+    assert "optimizer.learning_rate: 0.5 now, auto in the run" in capsys.readouterr().err
     assert train.main([*small(recipe, "checkpoint.keep=1"), "--resume"]) == 0
     assert len(list(stopped.glob("checkpoints/step-*"))) == 1
     assert train.main([*small(recipe), "--resume"]) == 0
-    assert "done already" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
 
 
 def test_one_process_owns_a_run(
@@ -331,7 +349,7 @@ def test_one_process_owns_a_run(
     holder = RunFolder(tmp_path / "run", overwrite=False)
     holder.write("config.yaml", "")
     assert train.main([*small(recipe), "--overwrite"]) == 2
-    assert "another process trains in it" in capsys.readouterr().err
+    assert "another process is training in it" in capsys.readouterr().err
     holder.close()
     assert train.main([*small(recipe), "--overwrite"]) == 0
 
@@ -401,4 +419,4 @@ def test_a_checkpoint_of_an_earlier_version_is_refused(
 
     monkeypatch.setattr(module.Checkpoints, "newest", older)
     assert train.main(["-c", str(recipe), "--resume"]) == 2
-    assert "began with an earlier version" in capsys.readouterr().err
+    assert "an earlier version of this program wrote" in capsys.readouterr().err

@@ -292,6 +292,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     )
     assert not (tmp_path / "run" / "DONE").exists()
     assert not (tmp_path / "run" / "export").exists()
+    assert train.main(["-c", str(recipe), *options, "--resume"]) == 2
+    assert "this run diverged, and would again" in capsys.readouterr().err
+    assert train.main(["-c", str(recipe), "-q"]) == 0  # it does not stand in the way
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{tmp_path / 'run'}: test MSE ")
+    assert (said.out.count("\n"), said.err) == (1, "")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +336,7 @@ def test_patience_without_a_validation_part_writes_nothing(
     options = ["data.split.method=column", "data.split.column=c", "train.patience=3"]
     given = [option for override in options for option in ("-o", override)]
     assert train.main(["-c", str(recipe), *given]) == 2
-    assert "data.split.column names none" in capsys.readouterr().err
+    assert "data.split.column marks none" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -369,7 +375,7 @@ def test_table_with_a_constant_column(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "t.csv").write_text("a,c,y\n" + "".join(f"{v},7,{2 * v}\n" for v in range(50)))
     (tmp_path / "t.yaml").write_text(f"data: {{path: {tmp_path / 't.csv'}, target: y}}\n")
     report = train_recipe(tmp_path / "run", str(tmp_path / "t.yaml"), ["train.epochs=200"])
-    assert "constant in the training rows: c" in capsys.readouterr().out
+    assert "constant: c" in capsys.readouterr().out
     assert report["metrics"]["test"]["r2"] > 0.999
     assert report["optimum"]["train_mse"] == 0.0
     assert report["optimum"]["gap"] is None

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from errors import RunError
 from reader.metrics import Metrics, title
 from run.checkpoint import Checkpoint, Checkpoints
 from run.curves import Curves
 from run.signals import Signals, Stopped
+from trainer.progress import Progress, bar, duration
 from trainer.settings import GAP
 from trainer.trainer import Observer, State, Trainer, watched_part
 
 if TYPE_CHECKING:
     from model.line import LinearProblem
     from model.linear import Linear
-
-
-Describe = Callable[[int, int, str, Mapping[str, float]], str | None]
-"""(epoch, epochs, metric, its values by part) -> a line to print, or None."""
 
 
 class BestWeights(Observer):
@@ -58,7 +55,7 @@ class StopAtOptimum(Observer):
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
         if self.problem.gap(*self.network.line()) <= GAP:
-            state.stop = f"within {GAP:.2%} of least squares: done at epoch {state.epoch}"
+            state.stop = f"stopped after epoch {state.epoch}: within {GAP:.2%} of the optimum"
 
 
 class EarlyStopping(Observer):
@@ -70,8 +67,8 @@ class EarlyStopping(Observer):
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
         if state.epoch - state.best_epoch >= self.patience:
             state.stop = (
-                f"no better validation {title(self.watched)} for {self.patience} epochs: "
-                "stopped early"
+                f"stopped after epoch {state.epoch}: no better validation {title(self.watched)} "
+                f"for {self.patience} epochs"
             )
 
 
@@ -98,37 +95,51 @@ class CurvesObserver(Observer):
 
 
 class ProgressBar(Observer):
-    """A bar of steps, and a line for about ten epochs: `describe` gives the line, or None."""
+    """Shows where training stands: epoch, loss of the last step that was drawn, rows per second and
+    the time that is left, which `may_end_early` makes a bound; and says how epochs went."""
 
     def __init__(
         self,
+        progress: Progress,
         trainer: Trainer,
         state: State,
         epochs: int,
-        describe: Describe,
+        may_end_early: bool = False,
     ) -> None:
-        total = epochs * trainer.loader.steps
-        self.bar = tqdm(total=total, initial=state.step, leave=False, disable=None)
-        self.epochs, self.describe = epochs, describe
+        self.progress, self.trainer, self.epochs = progress, trainer, epochs
+        self.steps = epochs * trainer.loader.steps
+        self.before = "at most " if may_end_early else ""
+        self.began, self.first, self.seconds = time.perf_counter(), state.step, state.seconds
+        self.loss = ""
         watched = trainer.objective.watched
         self.shown = "rmse" if watched == "mse" else watched  # which has the target's unit
 
+    def step(self, state: State, loss: float, learning_rate: float) -> None:
+        self.loss = f"loss {loss:.4g}   "
+        self.progress.show(lambda: self.line(state))
+
     def block(self, state: State) -> None:
-        self.bar.update(state.step - self.bar.n)
+        state.total_seconds = self.progress.elapsed()
+        self.progress.show(lambda: self.line(state))
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
-        self.block(state)
+        state.total_seconds = self.progress.elapsed()
         values = {part: float(getattr(each, self.shown)) for part, each in metrics.items()}
-        if line := self.describe(state.epoch, self.epochs, self.shown, values):
-            self.bar.write(line)
+        self.progress.epoch(state.epoch, self.epochs, self.shown, values)
         if state.stop:
-            self.bar.write(state.stop)
+            self.progress.say(f"{self.progress.prefix}{state.stop}")
+        self.progress.show(lambda: self.line(state))
 
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
+    def line(self, state: State) -> str:
+        """Where training stands; the speed is that of this sitting."""
+        epoch = min(state.epoch + 1, self.epochs)
+        text = f"epoch {epoch}/{self.epochs} {bar(state.step / self.steps)}   {self.loss}"
+        done, loop = state.step - self.first, state.seconds - self.seconds
+        if not done or not loop:
+            return text.rstrip()
+        rows = done * len(self.trainer.loader.rows) / self.trainer.loader.steps
+        left = (time.perf_counter() - self.began) / done * (self.steps - state.step)
+        return f"{text}{rows / loop:,.0f} rows/s   {self.before}{duration(left)} left"
 
 
 class Checkpointing(Observer):
@@ -165,14 +176,14 @@ class Checkpointing(Observer):
         if saved["data"] != self.sha256:
             raise RunError(
                 f"{folder}: this run began on another table (SHA-256 {saved['data'][:12]}..., "
-                f"found {self.sha256[:12]}...); bring that table back, or train anew in another "
-                "run.dir"
+                f"found {self.sha256[:12]}...); restore that table, or start a new run with "
+                "--overwrite or another run.dir"
             )
         names = {field.name for field in fields(State)}
         if not names <= saved.keys() or saved.get("watched") != self.trainer.objective.watched:
             raise RunError(
-                f"{folder}: this run began with an earlier version, which kept other things; end "
-                "it with that one, or train anew in another run.dir"
+                f"{folder}: an earlier version of this program wrote these checkpoints; finish the "
+                "run with that version, or start a new one with --overwrite or another run.dir"
             )
         set_state(self.trainer.network, dict(newest.weights))
         set_optimizer_state(self.trainer.optimizer, self.trainer.network, newest.optimizer)

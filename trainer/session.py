@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
-from configs.load import dump
+from configs.yaml_text import dump
 from model.linear import Linear
 from reader.metrics import Metrics
 from run.checkpoint import Checkpoints
 from run.curves import Curves
+from run.folder import standing
 from run.signals import Signals
 from trainer.build import Fit, build_trainer
 from trainer.evaluation import Evaluation, evaluate, metrics_of
@@ -18,12 +19,12 @@ from trainer.observers import (
     BestWeights,
     Checkpointing,
     CurvesObserver,
-    Describe,
     EarlyStopping,
     ProgressBar,
     StopAtOptimum,
 )
 from trainer.optimum import Optimum, optimum
+from trainer.progress import Progress
 from trainer.settings import CheckpointOptions
 from trainer.trainer import Observer, State
 
@@ -33,7 +34,7 @@ def train(
     folder: Path,
     checkpoint: CheckpointOptions,
     signals: Signals,
-    describe: Describe,
+    progress: Progress,
     best_line: Optimum | None,
 ) -> tuple[State, dict[str, Evaluation]]:
     """Train epoch by epoch, with curves and checkpoints in `folder`; leaves the weights to be
@@ -65,9 +66,14 @@ def train(
         )
         saving = Checkpointing(checkpoints, trainer, best, curves, signals, fit.data.packed.sha256)
         state = saving.restore()
-        if not state.step:
+        progress.add_earlier(state.total_seconds)
+        if state.step:
+            progress.say(f"{progress.prefix}{resuming(folder, state, settings.epochs)}")
+        else:
             curves.recipe(settings.recipe, dump(settings.recipe))
-        with ProgressBar(trainer, state, settings.epochs, describe) as bar, signals.held():
+        early = settings.until_optimum or settings.patience > 0
+        with signals.held():
+            bar = ProgressBar(progress, trainer, state, settings.epochs, early)
             observers += [bar, saving]
             trainer.fit(state, settings.epochs, observers, evaluate_epoch, settings.log_every)
             saving.save(state, end=True)
@@ -75,7 +81,17 @@ def train(
         best.load()
     if settings.export == "best" and state.best_epoch != state.epoch:
         last.clear()
+    progress.phase("evaluating")
     return state, last | evaluate(fit, parts._replace(**dict.fromkeys(last, parts.test[:0])))
+
+
+def resuming(folder: Path, state: State, epochs: int) -> str:
+    """From where a run goes on."""
+    stands = standing(folder)
+    when = f" from {stands.when}" if stands else ""
+    if state.epoch >= epochs or state.stop:
+        return f"trained already: the checkpoint{when} is of the last epoch, {state.epoch}"
+    return f"resuming after epoch {state.epoch} of {epochs}, checkpoint{when}"
 
 
 def cross_validate(
@@ -83,12 +99,14 @@ def cross_validate(
     folder: Path,
     checkpoint: CheckpointOptions,
     signals: Signals,
-    describe: Describe,
+    progress: Progress,
 ) -> Iterator[Metrics]:
     """Train each fold's regressor in a folder of its own; the metrics of the rows that it has not
     seen."""
     for number, fit in enumerate(fits, start=1):
         best_line = optimum(fit) if fit.settings.optimum_is_known else None
         path = folder / str(number)
-        _, evaluations = train(fit, path, checkpoint, signals, describe, best_line)
+        progress.prefix = f"fold {number}  "
+        _, evaluations = train(fit, path, checkpoint, signals, progress, best_line)
+        progress.prefix = ""
         yield evaluations["test"].metrics

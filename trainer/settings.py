@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configs.load import differences, dump, load
+from configs.load import differences, load
 from configs.schema import Config, DataConfig, Section
+from configs.yaml_text import dump
 from model.line import LinearProblem, noise
 from model.objective import OBJECTIVES
 from reader.fitting import InputOptions

@@ -40,14 +40,16 @@ class State:
     """`epoch` whole epochs, and `block` blocks of the next one, are done: `step` steps in all.
 
     `best_value` is that of the watched metric on the watched part, in the target's unit; `history`
-    has the metric by part after each epoch; seconds are those spent in the loop. `stop`: why
-    training ends before its last epoch, if it does.
+    has the metric by part after each epoch; `seconds` are those spent in the loop, `total_seconds`
+    those of the whole run, sittings before a resume included. `stop`: why training ends before its
+    last epoch, if it does.
     """
 
     epoch: int = 0
     block: int = 0
     step: int = 0
     seconds: float = 0.0
+    total_seconds: float = 0.0
     epoch_seconds: float = 0.0
     best_epoch: int = 0
     best_value: float | None = None

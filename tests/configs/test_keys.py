@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from visualdl import LogReader
 
 import train
-from configs.load import keys
+from configs.keys import keys
 from run.curves import LOG
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import describe_keys, dump, keys, load
+from configs.keys import describe, keys
+from configs.load import check_tables, load
+from configs.yaml_text import dump
 from errors import ConfigError
 from tests.conftest import ROOT
 
@@ -53,6 +55,50 @@ def test_numbers(recipe: Path, text: str, value: float) -> None:
     assert config.optimizer.learning_rate == value  # type: ignore[union-attr, unused-ignore]
 
 
+def test_names_count_in_any_case(recipe: Path) -> None:
+    overrides = ["model.name=MLP", "model.activation=ReLU", "optimizer.name=Adam"]
+    overrides += ["data.scale.features=Min-Max", "loss.name=MAE", "data.split.method=Sequential"]
+    overrides += ["train.device=GPU:1", "data.kinds={a: Numeric}", "train.epochs=Auto"]
+    config = load(recipe, overrides).model_dump()
+    assert (config["model"]["name"], config["model"]["activation"]) == ("mlp", "relu")
+    assert (config["optimizer"]["name"], config["loss"]["name"]) == ("adam", "mae")
+    assert config["data"]["scale"]["features"] == "min_max"
+    assert config["data"]["split"]["method"] == "sequential"
+    assert (config["train"]["device"], config["train"]["epochs"]) == ("gpu:1", "auto")
+    assert config["data"]["kinds"] == {"a": "numeric"}
+
+
+def test_a_recipe_may_be_left_out() -> None:
+    config = load(None, ["data.path=tables/houses.csv.gz", "data.target=price"])
+    assert config.run.dir == "runs/houses"
+    with pytest.raises(ConfigError, match=r"data\.target: missing; set it with --target COLUMN"):
+        load(None, ["data.path=houses.csv"])
+
+
+def test_a_column_may_be_called_by_a_number(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("data: {path: t.csv, target: 1990, exclude: [1], kinds: {2: id}}\n")
+    data = load(recipe).data
+    assert (data.target, data.exclude, data.kinds) == ("1990", ["1"], {"2": "id"})
+
+
+def test_a_table_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    recipe = Path("deep", "r.yaml")
+    recipe.write_text("data: {path: houses.csv, target: y}\n")
+    with pytest.raises(ConfigError, match=r"houses\.csv: No such file or directory in the working"):
+        check_tables(load(recipe), recipe)
+    (tmp_path / "houses.csv.gz").write_text("")
+    with pytest.raises(ConfigError, match=r"did you mean houses\.csv\.gz"):
+        check_tables(load(recipe), recipe)
+    (tmp_path / "deep" / "houses.csv").write_text("")
+    with pytest.raises(ConfigError, match=r"beside the recipe: set data\.path=deep/houses\.csv"):
+        check_tables(load(recipe), recipe)
+    (tmp_path / "houses.csv").write_text("")
+    check_tables(load(recipe), recipe)
+
+
 def test_override_is_split_at_the_first_equals_sign(recipe: Path) -> None:
     assert load(recipe, ["data.target=a=b"]).data.target == "a=b"
 
@@ -84,23 +130,31 @@ def test_shares_left_out_divide_the_rest(
         ("train.epoch=3", "train.epoch: no such key; did you mean train.epochs?"),
         ("epochs=3", "did you mean train.epochs?"),
         ("optmizer.name=sgd", "optmizer: no such key; did you mean optimizer?"),
-        ("train.epochs=1.5", "train.epochs: found 1.5, expected integer"),
+        ("train.epochs=1.5", "train.epochs: found 1.5, expected a whole number or auto"),
         ("train.epochs=true", "train.epochs: found true"),
-        ("train.epochs=0", "expected greater than or equal to 1"),
-        ("train.batch_size='3'", "train.batch_size: found '3', expected integer"),
+        ("train.epochs=0", "expected at least 1"),
+        ("train.batch_size='3'", "train.batch_size: found '3', expected a whole number"),
         ("train.device=gqu", "train.device: found gqu"),
-        ("data.target=3", "data.target: found 3, expected text"),
+        ("data.columns=[]", "data.columns: found [], expected at least 2 in the list"),
+        ("data.separator=ab", "data.separator: found ab, expected at most 1 character"),
+        ("data.kinds.a=date", "expected numeric, categorical, boolean"),
+        ("data.kinds.a=date", "data.kinds.a: found date"),
+        ("train.device=cuda:1", "found cuda:1, expected auto, cpu, gpu or gpu:N; a CUDA GPU is"),
+        ("zzz=1", "zzz: no such key; train.py --help-keys lists them"),
+        ("model.zzz=1", "model.zzz: no such key; train.py --help-keys model lists the keys"),
+        ("model.layers=3", "did you mean model.hidden (with model.name=mlp)?"),
+        ("loss.name=rmse", "loss.name: found rmse, expected mse, mae or huber; did you mean mse?"),
         ("data.target=", "data.target: found null, expected text"),
         ("data.scale.features=minmax", "did you mean min_max?"),
         (
             "model.name=mpl",
-            "model.name: found mpl, expected 'linear', 'mlp', 'resnet'; did you mean mlp?",
+            "model.name: found mpl, expected linear, mlp or resnet; did you mean mlp?",
         ),
         ("model.hidden=[3]", "no such key with model.name=linear; it belongs to mlp"),
         ("model=3", "model: found 3, expected a section"),
         ("train=3", "train: found 3, expected a section"),
         ("optimizer.learning_rate=.nan", "optimizer.learning_rate: found .nan"),
-        ("optimizer.learning_rate=-1", "expected greater than 0"),
+        ("optimizer.learning_rate=-1", "expected more than 0"),
         ("data.split.train=0.9", "train + validation + test"),
         ("train.patience=3", "needs a validation part"),
         ("data.columns=[a, a]", "a more than once"),
@@ -116,7 +170,7 @@ def test_wrong_override_names_the_key(recipe: Path, override: str, words: str) -
 
 def test_all_problems_at_once(recipe: Path) -> None:
     text = problems_of(recipe, "train.epochs=no", "model.nmae=mlp", "nonsense")
-    for words in ("3 to mend", "train.epochs", "model.nmae", "nonsense"):
+    for words in ("3 problems", "train.epochs", "model.nmae", "nonsense"):
         assert words in text
 
 
@@ -127,7 +181,18 @@ def test_all_problems_at_once(recipe: Path) -> None:
         ("- 1", "expected sections"),
         ("", "expected sections"),
         ("data: {path: [}", "not valid YAML"),
-        ("data: {path: a, path: b, target: y}", "'path' stands twice"),
+        ("data: {path: a, path: b, target: y}", "'path' appears twice, first in line 1"),
+        (
+            "data:\n  path: a\n  path: b\n",
+            "recipe.yaml, line 3: not valid YAML: the key 'path' app",
+        ),
+        ("data:\n\tpath: a\n", "line 2: not valid YAML: a tab character; YAML is indented with"),
+        ("data:\n  path: [a\n\ntrain: {}\n", "line 2: not valid YAML: a list is not closed"),
+        ("data:\n  path: a\n target: b\n", "line 3: not valid YAML: the indent does not match"),
+        ("data:\n  path: a: b\n", "line 2: not valid YAML: `key: value` where a value is"),
+        ("data:\n  path: 'a\n", "line 2: not valid YAML: a quote is not closed"),
+        ("data:\n  path: %d\n", "line 2: not valid YAML: a text that starts with a special"),
+        ('data:\n  path: "C:\\data"\n', "line 2: not valid YAML: a \\ between double quotes"),
     ],
 )
 def test_wrong_recipe(tmp_path: Path, text: str, words: str) -> None:
@@ -144,7 +209,7 @@ def test_recipe_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_help_tells_every_key_with_its_meaning() -> None:
-    text = describe_keys()
+    text = describe()
     for key in keys():
-        assert f"  {key.path} (" in text
+        assert f"{key.path} (" in text
     assert "default: auto with sgd and momentum, 0.001 with adam and adamw" in text

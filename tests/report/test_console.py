@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from report.console import columns_and_parts, epoch_line, summary
+from report.console import columns_and_parts, summary
 from report.report import BestLine, Optimum
 from tests.report.samples import full, minimal
 
@@ -50,13 +50,6 @@ def test_best_line_of_the_last_part() -> None:
     report = replace(report, metrics=dict(reversed(report.metrics.items())))
     expected = "best line   MAE 3 on test; this model is 5.0% above it"
     assert summary(report, Path("runs/a")).splitlines()[0] == expected
-
-
-def test_epoch_lines() -> None:
-    rmse = {"validation": 2.0, "train": 1.0}
-    shown = [epoch for epoch in range(1, 101) if epoch_line(epoch, 100, "rmse", rmse)]
-    assert shown == [1, *range(10, 101, 10)]
-    assert epoch_line(10, 100, "rmse", rmse) == "epoch  10/100   train RMSE 1   validation RMSE 2"
 
 
 def test_table_ofment() -> None:

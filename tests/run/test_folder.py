@@ -7,7 +7,7 @@ import pytest
 
 from errors import RunError
 from run.checkpoint import load_checkpoint, save_checkpoint
-from run.folder import RunFolder
+from run.folder import RunFolder, standing
 
 
 def start(path: Path, mark: str, overwrite: bool = False) -> RunFolder:
@@ -18,8 +18,49 @@ def start(path: Path, mark: str, overwrite: bool = False) -> RunFolder:
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path: Path) -> None:
     start(tmp_path / "run", "one").done()
-    with pytest.raises(RunError, match=r"holds a run already; .* --overwrite"):
+    with pytest.raises(RunError, match=r"holds a finished run; .* --overwrite"):
         start(tmp_path / "run", "two")
+
+
+def checkpoint(folder: RunFolder, epoch: int) -> None:
+    path = folder.path / "checkpoints" / f"step-{10 * epoch}"
+    path.mkdir(parents=True)
+    (path / "state.json").write_text(f'{{"epoch": {epoch}}}')
+
+
+def test_an_unfinished_run_says_where_it_stands(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run", "one")
+    for epoch in (9, 12):
+        checkpoint(folder, epoch)
+    folder.close()
+    with pytest.raises(
+        RunError, match=r"holds an unfinished run \(12 epochs done, saved 20.*resume"
+    ):
+        start(tmp_path / "run", "two")
+    (tmp_path / "run" / "checkpoints" / "step-120" / "state.json").write_text("torn")
+    with pytest.raises(RunError, match=r"9 epochs done"):
+        start(tmp_path / "run", "two")
+    RunFolder(tmp_path / "run", overwrite=False, resume=True).close()
+
+
+def test_a_run_without_a_checkpoint_or_that_diverged_gives_way(tmp_path: Path) -> None:
+    start(tmp_path / "run", "one").close()
+    folder = start(tmp_path / "run", "two")
+    checkpoint(folder, 3)
+    folder.diverged("the loss is nan")
+    folder.close()
+    with pytest.raises(RunError, match="diverged, and would again"):
+        RunFolder(tmp_path / "run", overwrite=False, resume=True)
+    start(tmp_path / "run", "three").done()
+    assert (tmp_path / "run" / "config.yaml").read_text() == "three"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_fold_tells_where_it_stands(tmp_path: Path) -> None:
+    folder = start(tmp_path / "run", "one")
+    inner = RunFolder(folder.path / "folds" / "2", overwrite=False)
+    checkpoint(inner, 1)
+    assert str(standing(folder.path)).startswith("fold 2, 1 epoch done, saved ")
 
 
 def test_a_run_that_fails_has_destroyed_nothing(tmp_path: Path) -> None:
@@ -39,7 +80,7 @@ def test_what_is_no_run_is_left_alone(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "run" / "thesis.txt").write_text("years of work")
     (tmp_path / "file").write_text("")
     for name in ("run", "file"):
-        with pytest.raises(RunError, match="no run folder"):
+        with pytest.raises(RunError, match="is not a run folder"):
             RunFolder(tmp_path / name, overwrite)
     assert (tmp_path / "run" / "thesis.txt").exists()
 
