@@ -18,7 +18,7 @@ from files import drafted_folder, seal, write_atomically
 from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, load_graph, run_graph
 from model.regressor import Regressor
 
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
 def parity_tolerance(target_range: float, expected: NDArray[np.float64]) -> float:

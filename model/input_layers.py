@@ -78,53 +78,72 @@ class OneHot(nn.Layer):
 
 
 class Scale(nn.Layer):
-    """float32 [N, P], (x - center) / scale in the first D columns; both are [D]."""
+    """float32 [N, P], (x - center) / scale in the first D columns; both are [D].
+
+    The center is subtracted as two float32 numbers: rounded to one, it would be off by many
+    deviations of a column that is far from zero.
+    """
 
     def __init__(self, center: Vector, scale: Vector) -> None:
         super().__init__()
-        self.register_buffer("center", paddle.to_tensor(center.astype(np.float32)))
+        high = center.astype(np.float32)
+        self.register_buffer("center", paddle.to_tensor(high))
+        self.register_buffer("low", paddle.to_tensor((center - high).astype(np.float32)))
         self.register_buffer("scale", paddle.to_tensor(scale.astype(np.float32)))
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         count = self.center.shape[0]
-        return _leading(x, count, lambda part: (part - self.center) / self.scale)
+        return _leading(x, count, lambda part: (part - self.center - self.low) / self.scale)
 
 
 class Whiten(nn.Layer):
-    """float32 [N, P], (x - center) @ matrix in the first D columns; `matrix` is [D, D].
+    """float32 [N, P], (x - center) @ matrix in the first D columns; `matrix` is [D, r]. Of the
+    codes behind them, row `code` of `tables[i]` [levels, r] is taken off.
 
     In float64: where columns nearly follow from each other, the matrix takes small differences of
     large numbers.
     """
 
-    def __init__(self, center: Vector, matrix: Matrix, steepness: float = 0.0) -> None:
+    def __init__(
+        self, center: Vector, matrix: Matrix, steepness: float = 0.0, tables: Sequence[Matrix] = ()
+    ) -> None:
         super().__init__()
         self.register_buffer("matrix", paddle.to_tensor(matrix))
         self.register_buffer("bias", paddle.to_tensor(-center @ matrix))
+        self.count = len(tables)
+        for index, table in enumerate(tables):
+            self.register_buffer(f"table{index}", paddle.to_tensor(table))
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(
-            x,
-            self.matrix.shape[0],
-            lambda part: F.linear(part.astype("float64"), self.matrix, self.bias).astype("float32"),
-        )
+        numbers = self.matrix.shape[0]
+
+        def whiten(part: paddle.Tensor) -> paddle.Tensor:
+            result = F.linear(part.astype("float64"), self.matrix, self.bias)
+            for index in range(self.count):
+                code = x[:, numbers + index].astype("int64")
+                result = result - F.embedding(code, getattr(self, f"table{index}"))
+            return result.astype("float32")
+
+        return _leading(x, numbers, whiten)
 
 
 class TargetScale(nn.Layer):
-    """The target's scaling: (y - center) / scale, of log(1 + y) with `log`, and back."""
+    """The target's scaling: (y - center) / scale, of log(1 + y) with `log`, and back. In float64:
+    a target may be far from zero."""
 
     def __init__(self, center: float, scale: float, log: bool = False) -> None:
         super().__init__()
-        self.register_buffer("center", paddle.to_tensor(np.array([center], dtype=np.float32)))
-        self.register_buffer("scale", paddle.to_tensor(np.array([scale], dtype=np.float32)))
+        self.register_buffer("center", paddle.to_tensor(np.array([center], dtype=np.float64)))
+        self.register_buffer("scale", paddle.to_tensor(np.array([scale], dtype=np.float64)))
         self.log = log
 
     def forward(self, y: paddle.Tensor) -> paddle.Tensor:
-        return ((paddle.log1p(y) if self.log else y) - self.center) / self.scale
+        y = y.astype("float64")
+        return (((paddle.log1p(y) if self.log else y) - self.center) / self.scale).astype("float32")
 
     def inverse(self, z: paddle.Tensor) -> paddle.Tensor:
-        """From scaled values back to the target's unit."""
-        y = z * self.scale + self.center
+        """From scaled values back to the target's unit, float64."""
+        y = z.astype("float64") * self.scale + self.center
         return paddle.expm1(y) if self.log else y
 
 

@@ -81,4 +81,5 @@ class Embedded(Network):
         if self.embeddings is None:
             return self.layers(x)
         learned = self.embeddings(x[:, self.numbers :])
-        return self.layers(paddle.concat([x[:, : self.numbers], *learned], axis=1))
+        numbers = [x[:, : self.numbers]] if self.numbers else []
+        return self.layers(paddle.concat([*numbers, *learned], axis=1))

@@ -69,7 +69,7 @@ class Objective:
 
     def finish(self, output: paddle.Tensor) -> paddle.Tensor:
         """[n, width], or [n, members, width], of which the mean is taken -> [n, len(outputs)] in
-        the target's unit."""
+        the target's unit, float64."""
         if output.ndim == 3:
             output = output.mean(axis=1)
         if self.margin is not None:

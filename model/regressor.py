@@ -27,10 +27,11 @@ class Regressor(nn.Layer):
         self.target = objective.target  # a layer of ours, whose buffers are exported
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        return self.objective.finish(self.network(self.inputs(features)))
+        return self.objective.finish(self.network(self.inputs(features))).astype("float32")
 
-    def predict_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of rows as training sees them, transformed [N, len(columns)] -> [N, outputs]."""
+    def predict_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of rows as training sees them, transformed [N, len(columns)] -> [N, outputs], not yet
+        rounded to float32: that would cost a target far from zero digits of its errors."""
         self.eval()
         with paddle.no_grad():
             return self.objective.finish(self.network(paddle.to_tensor(inputs))).numpy()

@@ -89,18 +89,20 @@ def fit_inputs(schema: Schema, each: Each, options: InputOptions) -> FittedInput
     coded = {i: column for i, column in enumerate(columns) if column.kind == "categorical"}
     numbers = [i for i in range(len(columns)) if i not in coded]
     counts = count(each, numbers, {i: len(column.levels) + 1 for i, column in coded.items()})
-    names = [schema.packed[i] for i in numbers]
+    every = schema.packed
+    names = [every[i] for i in numbers]
     if (empty := counts.missing == counts.rows).any():
         without = ", ".join(np.array(names)[empty])
         raise TableError(f"no training row has a value of {without}; leave it out (data.exclude)")
     few = [i for i, column in coded.items() if len(column.levels) <= options.one_hot]
-    many = [i for i in coded if i not in few]
+    # The largest first: see reader.levels.absorb.
+    many = sorted((i for i in coded if i not in few), key=lambda i: -len(coded[i].levels))
     order = [*numbers, *few, *many]
     packed = tuple(
         InputColumn(name, "code", len(counts.codes[i]))
         if i in coded
         else InputColumn(name, "number")
-        for i, name in enumerate(schema.packed)
+        for i, name in enumerate(every)
     )
     inputs = Inputs(packed)
     if order != sorted(order):
@@ -187,6 +189,10 @@ def flag_table(shares: NDArray[np.float64]) -> Table:
 
 
 def _flag_names(column: Column, table: Table) -> Sequence[str]:
+    return level_names(column)[len(column.levels) + 1 - table.shape[1] :]
+
+
+def level_names(column: Column) -> list[str]:
+    """What its levels are called, by code: the first stands for all others."""
     texts = ["(missing)" if level is None else level for level in column.levels]
-    unknown = ["(other)"] * (table.shape[1] - len(texts))
-    return [f"{column.name} = {text}" for text in [*unknown, *texts]]
+    return [f"{column.name} = {text}" for text in ["(other)", *texts]]

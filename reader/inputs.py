@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,18 +129,27 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Whiten:
-    """(x - center) @ matrix of the first D columns; `center` is [D], `matrix` [D, D].
+    """(x - center) @ matrix of the first D columns; `center` is [D], `matrix` [D, r].
 
-    `steepness`: the most that a deviation of a column is multiplied by.
+    `tables`: of each code column behind them, by code what is taken off the result, [levels, r]:
+    that of the average row of this level. `steepness`: the most that a deviation of a column is
+    multiplied by.
     """
 
     columns: Columns
     center: Vector
     matrix: Matrix
     steepness: float
+    tables: tuple[Matrix, ...] = ()
 
     def apply(self, x: Matrix) -> Matrix:
-        return _leading(x, len(self.center), lambda part: (part - self.center) @ self.matrix)
+        def whiten(part: Matrix) -> Matrix:
+            result = (part - self.center) @ self.matrix
+            for index, table in enumerate(self.tables):
+                result -= table[x[:, len(self.center) + index].astype(np.intp)]
+            return result
+
+        return _leading(x, len(self.center), whiten)
 
 
 def _leading(x: Matrix, count: int, function: Callable[[Matrix], Matrix]) -> Matrix:
@@ -220,23 +229,43 @@ class Inputs:
         for start in range(0, len(rows), PIECE):
             piece, place = rows[start : start + PIECE], result[start : start + PIECE]
             if self._fused is not None and not np.isnan(piece.sum()):
-                center, factor = self._fused
-                x = piece[:, : len(center)] - center
-                place[:] = x * factor if factor.ndim == 1 else x @ factor
+                x = piece[:, : len(self.packed)] - self._fused.high
+                x -= self._fused.low
+                if self._fused.factor.ndim == 1:
+                    np.multiply(x, self._fused.factor, out=place)
+                else:
+                    np.matmul(x, self._fused.factor, out=place)
             else:
                 place[:] = self.apply(piece)
         return result
 
     @cached_property
-    def _fused(self) -> tuple[Rows, Rows] | None:
-        """(center, factor) in float32, where scaling is all there is to do to a plain number."""
+    def _fused(self) -> _Scaling | None:
+        """What is to be done to a plain number, where that is scaling alone."""
         if not self.steps or not all(isinstance(step, Fill) for step in self.steps[:-1]):
             return None
         last = self.steps[-1]
         if any(column.kind != "number" for column in last.columns):
             return None
         if isinstance(last, Scale):
-            return last.center.astype(np.float32), (1 / last.scale).astype(np.float32)
+            return _Scaling(*split(last.center), (1 / last.scale).astype(np.float32))
         if isinstance(last, Whiten) and last.steepness < STEEPEST:
-            return last.center.astype(np.float32), last.matrix.astype(np.float32)
+            return _Scaling(*split(last.center), last.matrix.astype(np.float32))
         return None
+
+
+class _Scaling(NamedTuple):
+    """(x - high - low) times the factor [D], or the matrix [D, r], in float32."""
+
+    high: Rows
+    low: Rows
+    factor: Rows
+
+
+def split(values: Vector) -> tuple[Rows, Rows]:
+    """Two float32 numbers for each float64 one: the nearest, and what it lacks.
+
+    Subtracted one after the other, they leave a value near it all the digits that float32 has.
+    """
+    high = values.astype(np.float32)
+    return high, (values - high).astype(np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
+from factor import Factor, factor
 
 Vector = NDArray[np.float64]
 
@@ -31,26 +32,6 @@ def moments(batch: NDArray[Any]) -> Moments:
     minimum, maximum = columns.min(axis=1), columns.max(axis=1)
     columns -= mean[:, None]
     return Moments(columns.shape[1], mean, minimum, maximum, columns @ columns.T)
-
-
-def whitening(
-    mean: Vector, covariance: NDArray[np.float64], deviation: Vector
-) -> tuple[Vector, NDArray[np.float64]]:
-    """(center [D], matrix [D, D]): (x - center) @ matrix has the covariance 1, and is as near to
-    the columns, divided by their `deviation`, as such features can be.
-
-    Kessy, Lewin and Strimmer, "Optimal whitening and decorrelation" (2018): ZCA-cor. A direction in
-    which the columns vary no more than their rounding to float32 explains is left out: there the
-    features do not vary.
-    """
-    correlation = covariance / np.outer(deviation, deviation)
-    values, vectors = np.linalg.eigh(correlation)
-    # The error of rounding is uniform, at most 2^-24 of the value.
-    rounding = (2.0**-24) ** 2 / 3 * (mean**2 + np.diag(covariance)) / deviation**2
-    least = 4 * rounding @ vectors**2 + len(values) * np.finfo(np.float64).eps * values[-1]
-    varies = values > least
-    basis = vectors[:, varies]
-    return mean, (basis / np.sqrt(values[varies])) @ basis.T / deviation[:, None]
 
 
 @dataclass(frozen=True)
@@ -100,6 +81,20 @@ class Statistics:
     def deviation(self) -> Vector:
         """Population standard deviation [D]."""
         return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def rounding(self) -> Vector:
+        """The variance [D] that float32 adds to a column: its error is uniform, at most 2^-24 of
+        the value."""
+        return (2.0**-24) ** 2 / 3 * (self.mean**2 + np.diag(self.covariance))
+
+    def factor(self, covariance: NDArray[np.float64] | None = None) -> Factor:
+        """Of the columns but the last, or of what of them has another `covariance`: a direction in
+        which they vary no more than their rounding to float32 explains is left out."""
+        scale = np.where(self.minimum == self.maximum, 1.0, self.deviation)[:-1]
+        if covariance is None:
+            covariance = self.covariance
+        return factor(covariance[:-1, :-1], scale, self.rounding[:-1] / scale**2)
 
     @property
     def constant(self) -> list[str]:

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
+from factor import Factor
 from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
 from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
 from reader.kinds import infer, of_kind, rounded_away
+from reader.levels import Absorbed, Levels, absorb, measure
 from reader.lookalikes import of_numbers
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, roles
 from reader.split import Split, SplitOptions, folds, split
-from reader.statistics import Statistics, moments, whitening
+from reader.statistics import Statistics, moments
 from reader.table import Table, open_table
 from reader.written import form_of
 
@@ -105,36 +107,65 @@ class TrainingData:
         center, scale = self.statistics.scaling(method, np.array(least))
         return center[:-1], scale[:-1]
 
-    def scaling_matrix(self, method: str) -> tuple[Vector, Matrix]:
-        """(center [D], matrix [D, D]): (x - center) @ matrix is what `method` makes of encoded
-        x."""
-        if method != "whiten":
+    def scaling_matrix(self, method: str, by_level: bool = False) -> tuple[Vector, Matrix]:
+        """(center [D], matrix [D, r]): (x - center) @ matrix is what `method` makes of encoded x;
+        with `by_level`, of x less its average row by level."""
+        if method != "whiten" or not self.encoding.names:
             center, scale = self.scaling(method)
             return center, np.diag(1 / scale)
-        return self._whitening
+        matrix = self.factor(by_level).root()
+        if not matrix.shape[1]:  # nothing varies: one column, of zeros
+            matrix = np.zeros((len(matrix), 1))
+        return self.statistics.mean[:-1], matrix
+
+    def factor(self, by_level: bool = False) -> Factor:
+        """Of the encoded features; with `by_level`, of what the levels leave of them."""
+        return self._factor_by_level if by_level else self._factor
 
     @cached_property
-    def _whitening(self) -> tuple[Vector, Matrix]:
-        _, deviation = self.scaling("standard")
-        mean, covariance = self.statistics.mean[:-1], self.statistics.covariance[:-1, :-1]
-        return whitening(mean, covariance, deviation)
+    def _factor(self) -> Factor:
+        return self.statistics.factor()
 
-    def inputs(self, method: str) -> Inputs:
-        """All steps, the last of them scaling by `method`."""
-        scaled = (
-            tuple(
-                column if column.kind == "code" else InputColumn(column.name, "number")
-                for column in self.encoding.columns
-            )
-            if method == "whiten"
-            else self.encoding.columns
-        )
+    @cached_property
+    def _factor_by_level(self) -> Factor:
+        assert self.absorbed
+        return self.statistics.factor(self.absorbed.covariance)
+
+    @cached_property
+    def levels(self) -> Levels | None:
+        """What training rows tell of the levels of code columns; None where there are none."""
+        if not self.encoding.codes:
+            return None
+        sizes = [column.levels for column in self.encoding.codes]
+
+        def each(function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
+            return self.packed.map(function, self.parts.train, len(self.statistics.columns))
+
+        return measure(each, self.encoding.apply, self.statistics.mean, sizes)
+
+    @cached_property
+    def absorbed(self) -> Absorbed | None:
+        """What the levels leave of features and target; None without levels, or with too many."""
+        return absorb(self.levels, self.statistics.covariance) if self.levels else None
+
+    def inputs(self, method: str, by_level: bool = False) -> Inputs:
+        """All steps, the last of them scaling by `method`, or none where there is nothing to
+        scale; with `by_level`, less the average row by level."""
+        if not self.encoding.names:
+            return self.encoding
+        center, matrix = self.scaling_matrix(method, by_level)
         if method != "whiten":
-            return self.encoding.then(Scale(scaled, *self.scaling(method)))
-        center, matrix = self.scaling_matrix(method)
+            return self.encoding.then(Scale(self.encoding.columns, *self.scaling(method)))
+        names = [self.encoding.names[i] for i in self.factor(by_level).kept] or ["nothing"]
+        columns = tuple(InputColumn(name, "number") for name in names[: matrix.shape[1]])
         _, deviation = self.scaling("standard")
         steepness = float(np.abs(matrix.T * deviation).max(initial=0.0))
-        return self.encoding.then(Whiten(scaled, center, matrix, steepness))
+        tables: tuple[Matrix, ...] = ()
+        if by_level and self.absorbed and self.levels:
+            whole = self.absorbed.by_level[:, :-1] @ matrix
+            tables = tuple(whole[at] for at in self.levels.spans)
+        columns = (*columns, *self.encoding.codes)
+        return self.encoding.then(Whiten(columns, center, matrix, steepness, tables))
 
     def target_scale(self, method: str) -> TargetScale:
         """How the target is scaled; with log1p, its logarithm is."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.line import epochs_to_gap
-from model.linear import Linear
 from reader.findings import Finding
+from reader.fitting import level_names
 from reader.metrics import METRICS, Metrics
 from reader.split import evenly
 from reader.training_data import SplitTable, TrainingData
@@ -51,6 +51,7 @@ from trainer.trainer import State
 
 EXAMPLES = 2_000
 SHUFFLED = 5_000
+WORSE = -1e-4  # an R2 that is below 0 by more than rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +127,17 @@ def assemble(run: Finished) -> Report:
         importance=None if is_line else importance(part, fit, rows, last),
         intervals=intervals(fit, run.evaluations) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
+        warning=warning(metrics["train"].r2),
+    )
+
+
+def warning(r2: float | None) -> str | None:
+    """Of a model that is worse on its own training rows than their mean."""
+    if r2 is None or r2 > WORSE:
+        return None
+    return (
+        f"on its own training rows this model is worse than their mean (R2 {r2:.3g}); do not use "
+        "it. Try a smaller optimizer.learning_rate, more train.epochs or another model"
     )
 
 
@@ -140,10 +152,19 @@ def distance(fit: Fit, best: LineOptimum, state: State, metrics: Mapping[str, Me
     return Optimum(
         metric=watched,
         value=least,
-        gap=getattr(metrics["train"], watched) / least - 1 if least else None,
+        gap=gap_of(getattr(metrics["train"], watched), least, fit),
         epochs=epochs_to_gap(least, state.history),
         weight_decay=fit.problem.decay or None,
     )
+
+
+def gap_of(value: float, least: float, fit: Fit) -> float | None:
+    """By what share a training loss is above the least; None where that is 0. Below least squares
+    nothing is but by rounding."""
+    if not least:
+        return None
+    is_least = fit.regressor.objective.quadratic and not fit.problem.decay
+    return max(value / least - 1, 0.0) if is_least else value / least - 1
 
 
 def best_lines(fit: Fit, best: LineOptimum, metrics: Mapping[str, Metrics]) -> dict[str, BestLine]:
@@ -224,7 +245,7 @@ def importance(
     for position, name in enumerate(packed):
         positions.setdefault(name, []).append(position)
     columns = diagnostics.permutation_importance(
-        lambda x: fit.predict(x)[:, 0],
+        lambda x: fit.predict(x)[:, 0].astype(np.float32),
         rows[some, :-1],
         evaluation.target[some],
         evaluation.prediction[some],
@@ -235,17 +256,19 @@ def importance(
 
 def coefficients(fit: Fit, metrics: Mapping[str, Metrics]) -> Coefficients:
     """The line in raw units, and how far each weight of least squares may be off by chance."""
-    weights, intercept = fit.problem.in_raw_units(*cast(Linear, fit.network).line())
-    errors = np.full(len(weights), np.nan)
+    line = fit.line()
+    errors = np.full(len(line.weights), np.nan)
     if fit.regressor.objective.quadratic:
         errors = fit.problem.standard_errors(metrics["train"].mse)
-    return Coefficients(
-        intercept,
-        [
-            Weight(name, float(weight), float(error) if np.isfinite(error) else None)
-            for name, weight, error in zip(fit.data.encoding.names, weights, errors, strict=True)
-        ],
-    )
+    weights = [
+        Weight(name, float(weight), float(error) if np.isfinite(error) else None)
+        for name, weight, error in zip(fit.data.encoding.names, line.weights, errors, strict=True)
+    ]
+    columns = {column.name: column for column in fit.data.schema.features}
+    for code, table in zip(fit.data.encoding.codes, line.tables, strict=True):
+        names = level_names(columns[code.name])
+        weights += [Weight(n, float(w), None) for n, w in zip(names, table, strict=True)]
+    return Coefficients(line.bias, weights)
 
 
 def intervals(fit: Fit, evaluations: Mapping[str, Evaluation]) -> Intervals:

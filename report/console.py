@@ -77,10 +77,11 @@ def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
 def closing(report: Report, folder: Path, brief: bool = False) -> list[str]:
     """The lines printed after training: metrics, what moved since the run before, and summary; a
     `brief` one is the metrics of the last part alone."""
+    warning = [_line("warning", report.warning)] if report.warning else []
     if brief:
-        return [f"{folder}: {report.last_part} {report.metrics[report.last_part]}"]
+        return [*warning, f"{folder}: {report.last_part} {report.metrics[report.last_part]}"]
     metrics = [_line(part, str(report.metrics[part])) for part in PARTS if part in report.metrics]
-    return [*metrics, *against_previous(report, folder), summary(report, folder)]
+    return [*warning, *metrics, *against_previous(report, folder), summary(report, folder)]
 
 
 def versions() -> dict[str, str]:

@@ -234,7 +234,7 @@ class Folds:
 class Report:
     """All figures of a run. `metrics`, `confidence` and `best_line` are by part; a part without
     rows is absent. `split` has the method, the seed and the rows of each part; `history` the
-    watched metric by part, epoch after epoch."""
+    watched metric by part, epoch after epoch; `warning`: what is wrong with the model itself."""
 
     metrics: dict[str, Metrics]
     confidence: dict[str, Confidence]
@@ -260,6 +260,7 @@ class Report:
     importance: Importance | None = None
     intervals: Intervals | None = None
     folds: Folds | None = None
+    warning: str | None = None
 
     @property
     def last_part(self) -> str:

@@ -290,6 +290,7 @@ def test_four_thousand_levels_are_learned(tmp_path: Path, model: str) -> None:
         more += ["optimizer.name=adam", "train.epochs=5"]
     report = train_recipe(tmp_path / "run", recipe_of(table, "y"), more)
     assert report["metrics"]["test"]["r2"] > 0.9
-    assert "optimum" not in report
+    if model == "linear":
+        assert report["optimum"]["gap"] < 1e-4
     codes = Predictor(tmp_path / "run").predict([[0.0, 0.0]])
     assert abs(float(codes[0])) < 1

@@ -30,7 +30,7 @@ def trained(recipe: Path, frame: pl.DataFrame | None) -> tuple[Prepared, NDArray
     fit = build(settings.resolve(prepared.data), prepared.data)
     build_trainer(fit).fit(State(), fit.settings.epochs)
     rows = prepared.data.packed.take(np.arange(len(prepared.data.packed)))
-    return prepared, fit.predict(rows)
+    return prepared, fit.predict(rows).astype(np.float32)
 
 
 @pytest.mark.parametrize("as_text", [True, False])

@@ -14,8 +14,8 @@ from errors import RunError
 from model.average import Average
 from model.input_layers import TargetScale as TargetLayer
 from model.input_layers import layer_of
-from model.line import LinearProblem
-from model.linear import FusedLinear, Linear
+from model.line import Line, LinearProblem
+from model.linear import FusedLinear, LevelScaling, Linear
 from model.network import Network
 from model.networks import build_network
 from model.objective import OBJECTIVES
@@ -23,7 +23,7 @@ from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor
 from reader.dataset import TableDataset
 from reader.inputs import Inputs, TargetScale
-from reader.training_data import TrainingData
+from reader.training_data import RAREST, TrainingData
 from trainer.settings import Settings
 from trainer.trainer import Trainer
 
@@ -46,9 +46,9 @@ class Fit:
     def network(self) -> nn.Layer:
         return self.regressor.network
 
-    def predict(self, rows: Rows) -> Rows:
+    def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Raw rows float32 [n, P], their target may stand behind them -> [n, outputs] in the
-        target's unit, by the arithmetic of training."""
+        target's unit, by the arithmetic of training, not yet rounded to float32."""
         return self.regressor.predict_inputs(self.inputs.transform(rows))
 
     def fused(self) -> FusedLinear | None:
@@ -58,24 +58,49 @@ class Fit:
         margin, log = self.regressor.objective.margin, self.target.log
         if margin is not None:
             margin *= self.target.scale
-        encode = nn.Sequential(*map(layer_of, self.inputs.steps[:-1]))
-        raw = self.problem.in_raw_units(*cast(Linear, self.network).line())
-        return FusedLinear(encode, *raw, margin, log)
+        encode = nn.Sequential(*map(layer_of, self.data.encoding.steps))
+        line = self.line()
+        return FusedLinear(encode, line.weights, line.bias, margin, log, line.tables)
+
+    def line(self) -> Line:
+        """The network, where it is a line, in raw units."""
+        network = cast(Linear, self.network)
+        return self.problem.raw_line(*network.line(), network.effects())
 
 
 def build(settings: Settings, data: TrainingData) -> Fit:
     """The regressor that the settings describe, with first weights."""
-    inputs, target = data.inputs(settings.scaling), data.target_scale(settings.target_scaling)
+    inputs = data.inputs(settings.scaling, settings.by_level)
+    target = data.target_scale(settings.target_scaling)
     scale, loss, model = cast(TargetLayer, layer_of(target)), settings.loss, settings.model
     objective = OBJECTIVES[loss.name](scale, **loss.options)
-    network = build_network(
-        model.name, inputs.columns, settings.seed, objective.width, **model.options
-    )
+    options = model.options
+    if settings.is_line and data.levels:
+        options = options | {"levels": level_scaling(settings, data)}
+    network = build_network(model.name, inputs.columns, settings.seed, objective.width, **options)
     check_rows(network, min(settings.batch_size, len(data.parts.train)))
     layers = nn.Sequential(*map(layer_of, inputs.steps))
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)
     return Fit(settings, data, inputs, target, problem, regressor)
+
+
+def level_scaling(settings: Settings, data: TrainingData) -> LevelScaling:
+    """By the root of a level's share, as if a mini-batch held one row of it at least: steps then
+    stay stable. With weight decay a level counts as any flag does."""
+    levels, absorbed = data.levels, data.absorbed
+    assert levels
+    least = settings.batch_size**-0.5
+    plain = LevelScaling.by_shares(
+        levels.shares, max(least, RAREST) if settings.weight_decay else least
+    )
+    if not settings.by_level or absorbed is None or absorbed.rest is None:
+        return plain
+    root = absorbed.rest.root()
+    if not root.shape[1]:  # the first column says all that the others could
+        root = np.zeros((len(root), 1))
+    scale = plain.scale[: levels.sizes[0]]
+    return LevelScaling(levels.shares, scale, root, absorbed.conditional)
 
 
 def check_rows(network: Network, rows: int) -> None:

@@ -45,7 +45,7 @@ def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
         sums, outputs = Sums(), fit.predict(block)
         target, prediction = block[:, -1:], outputs[:, :1]
         sums.add(target, prediction, losses(fit, target, outputs))
-        return sums, np.hstack([target, prediction])
+        return sums, np.hstack([target, prediction.astype(np.float32)])
 
     sums, pairs, start = Sums(), [], 0
     kept, step = evenly(len(rows), most), max(1, -(-len(rows) // most))

@@ -54,7 +54,7 @@ class StopAtOptimum(Observer):
         self.network, self.problem = network, problem
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
-        if self.problem.gap(*self.network.line()) <= GAP:
+        if self.problem.gap(*self.network.line(), self.network.effects()) <= GAP:
             state.stop = f"stopped after epoch {state.epoch}: within {GAP:.2%} of the optimum"
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from configs.load import differences, load
 from configs.schema import Config, DataConfig, Section
 from configs.yaml_text import dump
-from model.line import LinearProblem, noise
+from model.line import LinearProblem, fourth_moment, noise
 from model.objective import OBJECTIVES
 from reader.fitting import InputOptions
 from reader.formats import Reading
@@ -20,8 +22,9 @@ from reader.pack import PIECE
 from reader.split import SplitOptions, evenly
 from reader.training_data import TableOptions, TrainingData
 
-WIDEST = 256  # columns; whitening costs their number squared a row
+WIDEST = 5_000  # columns; whitening costs their number cubed, and squared a row
 MOST_ROWS, MOST_NUMBERS = 65_536, 1 << 22  # of a mini-batch
+MOST_CODED = 1 << 24  # numbers of one that looks up levels, which rows hold one by one
 FEWEST_ROWS = 4_096  # of one that averages: a step then costs less than the rows it takes
 POINTS = 200
 PRODUCTS = 1 << 35  # of a pass that takes some seconds
@@ -50,7 +53,8 @@ class Named(NamedTuple):
 class Settings:
     """All that training needs to know beside its rows; no value is `auto`.
 
-    `is_line`: whether the model is a straight line on the encoded columns; `optimum_is_known`:
+    `is_line`: whether the model is a straight line on the encoded columns and the levels of codes;
+    `by_level`: whether it sees features less their average row by level; `optimum_is_known`:
     whether, further, the least loss of such a line is what the recipe minimises; `until_optimum`:
     whether training ends within GAP of it. `coverage`: of intervals, None for none. `chosen`: by
     key, what `auto` became, and why; `recipe`: the values of all keys, these among them.
@@ -73,6 +77,7 @@ class Settings:
     export: str
     coverage: float | None
     is_line: bool
+    by_level: bool
     optimum_is_known: bool
     until_optimum: bool
     chosen: dict[str, Choice]
@@ -82,17 +87,30 @@ class Settings:
         """The best line on the same columns; with weight decay where the model is a line, and the
         decay, as with all but AdamW, a part of its loss."""
         decays = self.optimum_is_known and self.optimizer.name != "adamw"
-        statistics, (center, matrix) = data.statistics, data.scaling_matrix(self.scaling)
-        return LinearProblem(
-            rows=statistics.count,
-            mean=statistics.mean,
-            covariance=statistics.covariance,
-            center=center,
-            matrix=matrix,
+        problem = linear_problem(data, self.scaling, self.by_level)
+        return replace(
+            problem,
             target_center=target.center,
             target_scale=target.scale,
             decay=self.weight_decay if decays else 0.0,
         )
+
+
+def linear_problem(data: TrainingData, scaling: str, by_level: bool) -> LinearProblem:
+    """A line on the columns of these rows, scaled so."""
+    center, matrix = data.scaling_matrix(scaling, by_level)
+    return LinearProblem(
+        rows=data.statistics.count,
+        mean=data.statistics.mean,
+        covariance=data.statistics.covariance,
+        center=center,
+        matrix=matrix,
+        levels=data.levels,
+        absorbed=data.absorbed,
+        by_level=by_level,
+        is_white=scaling == "whiten",
+        known=data.factor(by_level=data.absorbed is not None),
+    )
 
 
 @dataclass(frozen=True)
@@ -191,11 +209,15 @@ class _Resolving:
         self.config, self.data = config, data
         self.chosen: dict[str, Choice] = {}
         self.objective = OBJECTIVES[config.loss.name]
-        is_linear = config.model.name == "linear" and not data.encoding.codes
         loss = Named.of(config.loss)
-        self.is_line = is_linear and self.objective.width_of(**loss.options) == 1
+        single = self.objective.width_of(**loss.options) == 1
+        self.is_line = config.model.name == "linear" and single
         self.is_parabola = self.is_line and self.objective.quadratic
-        solvable = self.objective.quadratic or not config.optimizer.weight_decay
+        decays = config.optimizer.weight_decay > 0
+        solvable = self.objective.quadratic or not decays
+        if data.encoding.codes:
+            absorbs = self.is_line and data.absorbed is not None
+            solvable = absorbs and self.objective.quadratic and not decays
         is_log = config.data.scale.target == "log1p"
         self.optimum_is_known = self.is_line and solvable and not is_log
         self.stops_at_optimum = self.optimum_is_known and self.objective.quadratic
@@ -203,6 +225,8 @@ class _Resolving:
     def settings(self) -> Settings:
         config = self.config
         scaling = self.choose("data.scale.features", config.data.scale.features, self.scaling)
+        codes = bool(self.data.encoding.codes)
+        self.by_level = self.is_line and codes and scaling == "whiten" and bool(self.data.absorbed)
         self.averages = (
             self.is_parabola
             and scaling == "whiten"
@@ -241,6 +265,7 @@ class _Resolving:
             export=config.train.export,
             coverage=config.intervals.coverage,
             is_line=self.is_line,
+            by_level=self.by_level,
             optimum_is_known=self.optimum_is_known,
             until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
             chosen=self.chosen,
@@ -281,20 +306,19 @@ class _Resolving:
         return Choice("cosine", "falls to 0, and the noise of mini-batches with it")
 
     def batch_size(self) -> Choice:
-        rows, columns = len(self.data.parts.train), len(self.data.encoding.names)
+        rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
         if not self.averages:
             size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
             return Choice(size, f"some 256 steps an epoch of {rows:,} rows")
         most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_NUMBERS // columns))
+        if self.data.encoding.codes:
+            most = max(most, MOST_CODED // columns)
         if rows <= most:
             return Choice(rows, "all rows: the step is then exact")
-        statistics, (_, deviation) = self.data.statistics, self.data.scaling("standard")
         problem = self.problem("whiten")
-        level = problem.noise_bound(statistics.minimum[:-1], statistics.maximum[:-1], deviation)
-        if level > FEWEST_ROWS / 8:  # where it may count, a pass over the rows is worth its time
-            level = self.noise(problem)
+        level = self.noise(problem, "whiten", most)
         size = min(most, max(FEWEST_ROWS, 1 << int(level).bit_length()))
-        self.chosen["optimizer.learning_rate"] = _rate(1.0, level / size)
+        self.chosen["optimizer.learning_rate"] = _rate(problem.curvature(), level / size)
         return Choice(size, f"of single rows, the curvature is up to {level:,.0f}")
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
@@ -303,7 +327,7 @@ class _Resolving:
         # No loss here curves more than the squared error, for which the step is made.
         problem = self.problem(scaling)
         every = batch_size >= len(self.data.parts.train)
-        level = 0.0 if every else self.noise(problem) / batch_size
+        level = 0.0 if every else self.noise(problem, scaling, batch_size) / batch_size
         keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)
         return _rate(problem.curvature(), level, keeps)
 
@@ -313,22 +337,40 @@ class _Resolving:
         return Choice(10 if schedule == "inverse" else 50, "in all")
 
     def problem(self, scaling: str) -> LinearProblem:
-        statistics, (center, matrix) = self.data.statistics, self.data.scaling_matrix(scaling)
-        return LinearProblem(
-            statistics.count, statistics.mean, statistics.covariance, center, matrix
-        )
+        return linear_problem(self.data, scaling, self.by_level)
 
-    def noise(self, problem: LinearProblem) -> float:
-        """One pass over the training rows, or where there are very many columns over some of
-        them."""
-        data, width = self.data, len(problem.center) + 1
-        rows = data.parts.train
+    def noise(self, problem: LinearProblem, scaling: str, batch_size: int) -> float:
+        """How far the curvature of single rows may be from that of all: by the columns' extremes
+        where these say that it is of no account, else by a pass over the training rows, or where
+        there are very many columns over some of them."""
+        data, width = self.data, problem.matrix.shape[1] + 1
+        rare = rarity(data, self.by_level, batch_size) if data.levels else 0.0
+        ends = data.statistics.minimum[:-1], data.statistics.maximum[:-1]
+        if not data.levels and (bound := problem.noise_bound(*ends)) <= FEWEST_ROWS / 8:
+            return bound
+        rows, inputs = data.parts.train, data.inputs(scaling, self.by_level)
         rows = rows[evenly(len(rows), max(PIECE, PRODUCTS // width**2))]
 
-        def fourth_moment(block: Any) -> Any:
-            return problem.fourth_moment(data.encoding.encode(block))
+        def of_block(block: Any) -> Any:
+            scaled = inputs.transform(block)[:, : width - 1].astype("float64")
+            if data.levels:  # which rows share: the longest row then bounds the curvature of each
+                return 1 + (scaled**2).sum(axis=1).max()
+            return fourth_moment(scaled)
 
-        return noise(data.packed.map(fourth_moment, rows, width), len(rows))
+        parts = data.packed.map(of_block, rows, width)
+        if data.levels:
+            return float(max(parts) + rare) * problem.curvature()
+        return noise(parts, len(rows))
+
+
+def rarity(data: TrainingData, by_level: bool, batch_size: int) -> float:
+    """The square of the longest row that the levels of code columns make: see level_scaling."""
+    levels = data.levels
+    assert levels
+    shares = np.where(levels.shares > 0, levels.shares, 1.0)
+    rarest = [float(shares[at].min()) for at in levels.spans]
+    first = max(rarest[0], 1 / batch_size)
+    return 1 / first + sum(1 / (r if by_level else max(r, 1 / batch_size)) for r in rarest[1:])
 
 
 def _rate(curvature: float, level: float, keeps: float = 1.0) -> Choice:

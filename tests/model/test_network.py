@@ -213,12 +213,14 @@ def test_fused_line_predicts_what_its_layers_predict() -> None:
 def test_each_level_adds_to_a_line_what_a_flag_would() -> None:
     columns = [*numbers(2), InputColumn("c", "code", 3), InputColumn("d", "code", 4)]
     line = build_network("linear", columns, seed=0)
-    tables = [table.weight for table in line.levels.tables]
-    for table in tables:
-        table.set_value(paddle.arange(len(table), dtype="float32").unsqueeze(1) / 10)
+    line.levels.weight.set_value(paddle.arange(7, dtype="float32").unsqueeze(1) / 10)
     rows = paddle.to_tensor([[1.0, 2.0, 2.0, 3.0], [1.0, 2.0, 0.0, 0.0]])
     first, second = line(rows).numpy()[:, 0]
-    assert first - second == pytest.approx(2 + 3)
+    # Three levels in one column and four in the other, by the roots of their shares.
+    assert first - second == pytest.approx(3**0.5 * 0.2 + 4**0.5 * 0.3, rel=1e-5)
+    effects = line.effects()
+    assert effects[:3].sum() == pytest.approx(0, abs=1e-6)
+    assert effects[2] - effects[0] + effects[6] - effects[3] == pytest.approx(first - second)
 
 
 def test_of_a_resnet_only_weights_of_layers_decay() -> None:

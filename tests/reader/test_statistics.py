@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reader.metrics import Sums
-from reader.statistics import Statistics, whitening
+from reader.statistics import Statistics
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 99))
@@ -79,10 +79,10 @@ def test_r2_of_a_constant_target_is_none() -> None:
 
 
 def whitened(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = Statistics.of(range(rows.shape[1]), [rows])  # type: ignore[arg-type]
-    _, spread = found.scaling("standard")
-    shift, matrix = whitening(found.mean, found.covariance, spread)
-    return (rows - shift) @ matrix
+    """Of these features, as far as they vary; a target stands behind them."""
+    names = [*map(str, range(rows.shape[1])), "y"]
+    found = Statistics.of(names, [np.column_stack([rows, rows[:, 0]])])
+    return (rows - found.mean[:-1]) @ found.factor().root()
 
 
 @pytest.mark.parametrize("condition", [1, 1e3, 1e6])
@@ -93,12 +93,6 @@ def test_whitened_columns_are_uncorrelated(condition: float) -> None:
     np.testing.assert_allclose(np.cov(whitened(rows).T, bias=True), np.eye(5), atol=1e-3)
 
 
-def test_whitened_columns_stay_near_their_own() -> None:
-    rows = np.random.default_rng(0).normal(size=(2_000, 3)) * [1, 1e4, 1e-4]
-    expected = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    np.testing.assert_allclose(whitened(rows), expected, atol=0.2)
-
-
 def test_a_direction_of_mere_rounding_is_left_out() -> None:
     """A sum of columns, a constant, and a column far from zero that float32 has made coarse."""
     random = np.random.default_rng(0)
@@ -106,6 +100,4 @@ def test_a_direction_of_mere_rounding_is_left_out() -> None:
     rows = np.column_stack([base, base.sum(axis=1), np.full(2_000, 7.0)])
     rounded = rows.astype(np.float32).astype(np.float64)
     assert np.abs(whitened(rounded)).max() < 10
-    covariance = np.cov(whitened(rounded).T, bias=True)
-    values = np.linalg.eigvalsh(covariance)
-    np.testing.assert_allclose(values, [0, 0, 1, 1], atol=1e-3)
+    np.testing.assert_allclose(np.cov(whitened(rounded).T, bias=True), np.eye(2), atol=1e-3)

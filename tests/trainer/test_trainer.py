@@ -179,7 +179,7 @@ def test_no_row_is_predicted_twice_for_one_report(
     rows: list[int] = []
     predict = Regressor.predict_inputs
 
-    def counted(self: Regressor, inputs: Rows) -> Rows:
+    def counted(self: Regressor, inputs: Rows) -> NDArray[np.float64]:
         rows.append(len(inputs))
         return predict(self, inputs)
 

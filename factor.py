@@ -1,0 +1,140 @@
+"""Covariances factored once: whitening, least squares and standard errors all follow from that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+PANEL = 64  # columns between two updates of the whole matrix, which are products of matrices
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A covariance [D, D] as far as its columns are independent.
+
+    `scale` [D]: what the columns were divided by before. `kept`: the columns that all others follow
+    from; `inverse` [r, len(kept)]: r rows of the inverse of their lower Cholesky factor; `others`
+    [D - len(kept), len(kept)]: what the columns of `left_out` are made of.
+    """
+
+    scale: Vector
+    kept: NDArray[np.intp]
+    inverse: Matrix
+    left_out: NDArray[np.intp]
+    others: Matrix
+
+    @property
+    def rank(self) -> int:
+        return len(self.inverse)
+
+    def root(self) -> Matrix:
+        """W [D, r] with W' A W = 1, and W W' = A^-1 on the kept columns; the other rows are 0."""
+        root = np.zeros((len(self.scale), self.rank))
+        root[self.kept] = self.inverse.T / self.scale[self.kept, None]
+        return root
+
+    def solve(self, right: NDArray[np.float64]) -> NDArray[np.float64]:
+        """x of A x = right, [D, n]; 0 for the columns left out."""
+        found, scale = np.zeros_like(right), self.scale[self.kept, None]
+        found[self.kept] = self.inverse.T @ (self.inverse @ (right[self.kept] / scale)) / scale
+        return found
+
+    def inverse_diagonal(self) -> Vector:
+        """The diagonal of A^-1 [D]; NaN for a column that follows from others, or helps to."""
+        diagonal = np.full(len(self.scale), np.nan)
+        determined = (np.abs(self.others) < 1e-6).all(axis=0)
+        inverses = np.square(self.inverse).sum(axis=0) / self.scale[self.kept] ** 2
+        diagonal[self.kept] = np.where(determined, inverses, np.nan)
+        return diagonal
+
+
+def factor(
+    covariance: Matrix, scale: Vector | None = None, rounding: Vector | float = 0.0
+) -> Factor:
+    """Cholesky with complete pivoting (Higham, "Analysis of the Cholesky decomposition of a
+    semi-definite matrix", 1990), of columns divided by their `scale` [D], or by their deviation.
+
+    A column follows from those before it where these leave no more of it than four times
+    `rounding`, the variance [D] of the scaled columns that is not meant, and than the rounding of
+    the factors themselves; a direction that is mostly rounding is left out.
+
+    >>> found = factor(np.array([[4.0, 2.0, 6.0], [2.0, 5.0, 7.0], [6.0, 7.0, 13.0]]))
+    >>> found.rank, found.left_out.tolist()
+    (2, [1])
+    """
+    size = len(covariance)
+    if scale is None:
+        deviation = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+        scale = np.where(deviation > 0, deviation, 1.0)
+    a = covariance / np.outer(scale, scale)
+    noise = np.broadcast_to(np.asarray(rounding, dtype=np.float64), size)
+    left, least = a.diagonal().copy(), np.maximum(4 * noise, 4 * max(size, 8) * EPSILON)
+    order, rank = np.arange(size), 0
+    for start in range(0, size, PANEL):
+        end = min(start + PANEL, size)
+        rank = _panel(a, left, least, order, (start, end))
+        if rank < end:
+            break
+        a[end:, end:] -= a[end:, start:end] @ a[end:, start:end].T
+    kept, left_out = order[:rank], order[rank:]
+    inverse = _inverse(np.tril(a[:rank, :rank]))
+    others = a[rank:, :rank] @ inverse
+    inverse = inverse[4 * np.square(inverse) @ noise[kept] < 1]
+    return Factor(scale, kept, inverse, left_out, others)
+
+
+def _panel(
+    a: Matrix, left: Vector, least: Vector, order: NDArray[np.intp], ends: tuple[int, int]
+) -> int:
+    """Factor the columns between both `ends` in place; how many columns are factored then."""
+    start, end = ends
+    for k in range(start, end):
+        pivot = k + int(np.argmax(np.where(left[k:] > least[k:], left[k:], 0.0)))
+        if left[pivot] <= least[pivot]:
+            return k
+        if pivot != k:
+            a[[k, pivot]] = a[[pivot, k]]
+            a[:, [k, pivot]] = a[:, [pivot, k]]
+            for each in (left, least, order):
+                each[[k, pivot]] = each[[pivot, k]]
+        a[k, k] = np.sqrt(left[k])
+        column = a[k + 1 :, k] - a[k + 1 :, start:k] @ a[k, start:k]
+        a[k + 1 :, k] = column / a[k, k]
+        left[k + 1 :] -= np.square(a[k + 1 :, k])
+    return end
+
+
+def _inverse(lower: Matrix) -> Matrix:
+    """Of a lower triangular matrix, by halves."""
+    size = len(lower)
+    if size <= PANEL:
+        return np.tril(np.linalg.inv(lower))
+    half = size // 2
+    first, last = _inverse(lower[:half, :half]), _inverse(lower[half:, half:])
+    inverse = np.zeros_like(lower)
+    inverse[:half, :half], inverse[half:, half:] = first, last
+    inverse[half:, :half] = -last @ (lower[half:, :half] @ first)
+    return inverse
+
+
+def largest_eigenvalue(matrix: Matrix) -> float:
+    """Of a positive semidefinite matrix [D, D], from below and within 1 % (power iteration; by
+    eigenvalues where it is small)."""
+    if len(matrix) <= PANEL:
+        return float(np.linalg.eigvalsh(matrix)[-1]) if len(matrix) else 0.0
+    x = matrix[:, [int(np.argmax(matrix.diagonal()))]].sum(axis=1) + matrix.sum(axis=1)
+    value = 0.0
+    for _ in range(1_000):
+        length = float(np.linalg.norm(x))
+        if not length:
+            return value
+        x = matrix @ (x / length)
+        if (last := value) and (value := float(np.linalg.norm(x))) <= last * (1 + 1e-4):
+            break
+        value = float(np.linalg.norm(x))
+    return value

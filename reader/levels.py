@@ -1,0 +1,160 @@
+"""What training rows tell of categories that a line takes as codes, as if each level were a flag.
+
+L: the levels of all code columns, one column's after the other; D: the encoded features, codes left
+out. Everything is float64, of training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factor import Factor, factor
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Codes = NDArray[np.intp]
+Each = Callable[[Callable[[NDArray[np.float32]], Any]], Iterator[Any]]
+MOST_REST = 4_096  # levels beside those of the first column, for a matrix of all pairs
+MOST_PAIRS = 1 << 24  # of a level of the first column and one of another
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """`sizes`: the levels of each column; `shares` [L] of the rows; `sums` [L, D + 1]: by level the
+    mean, over all rows, of features and target (last) less their own means.
+
+    `pairs` [L, L - sizes[0]]: shares of the rows that have two levels, the second of which is not
+    of the first column; None where these are too many.
+    """
+
+    sizes: tuple[int, ...]
+    shares: Vector
+    sums: Matrix
+    pairs: Matrix | None
+
+    @property
+    def spans(self) -> list[slice]:
+        """Where the levels of each column stand among all."""
+        return [slice(a, b) for a, b in pairwise(np.cumsum([0, *self.sizes]).tolist())]
+
+    def centred(self, tables: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[L, n] less the mean of each column's levels over the rows; 0 for a level without rows,
+        so that it moves no prediction away from the average row's."""
+        shares = self.shares[:, None]
+        means = [(shares[at] * tables[at]).sum(axis=0) for at in self.spans]
+        return np.where(shares > 0, tables - np.repeat(means, self.sizes, axis=0), 0.0)
+
+    def variance(self, tables: Vector) -> float:
+        """Of the sum that levels add to a row, `tables` [L], over the rows; the pairs are known."""
+        centred = self.centred(tables[:, None])[:, 0]
+        value = float(self.shares @ centred**2)
+        if len(self.sizes) > 1 and self.pairs is not None:
+            others, spans = centred[self.sizes[0] :], self.spans
+            met = self.pairs @ others
+            # Of columns beside the first, pairs were counted both ways round.
+            value = float(self.shares[spans[0]] @ centred[spans[0]] ** 2)
+            value += float(2 * centred[spans[0]] @ met[spans[0]])
+            value += float(others @ met[self.sizes[0] :])
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class Absorbed:
+    """Features and target, and what is left of them when the levels have said all they can: in
+    econometrics the within transformation, here for several columns of levels.
+
+    `by_level` [L, D + 1]: the least squares of features and target, less their means, on all
+    levels, centred; `covariance` [D + 1, D + 1]: of what that leaves. With more than one column:
+    `rest`, of the other levels within those of the first column, and `conditional` [sizes[0],
+    L - sizes[0]]: the share of each of them in the rows of a first one. `rank`: how many
+    independent columns the levels give a line beside its bias.
+    """
+
+    by_level: Matrix
+    covariance: Matrix
+    rank: int
+    rest: Factor | None = None
+    conditional: Matrix | None = None
+
+
+def measure(
+    each: Each, encode: Callable[[NDArray[np.float32]], Matrix], mean: Vector, sizes: Sequence[int]
+) -> Levels:
+    """Pass over the training rows: `encode` gives the encoded features [n, D] and the codes
+    [n, len(sizes)] of float32 rows [n, P + 1]; `mean` is that of features and target [D + 1]."""
+    starts = np.cumsum([0, *sizes])[:-1]
+    total, first = int(sum(sizes)), sizes[0]
+    counts, sums = np.zeros(total), np.zeros((total, len(mean)))
+    fits = total - first <= MOST_REST and total * (total - first) <= MOST_PAIRS
+    pairs = np.zeros((total, total - first)) if fits else None
+    rows = 0
+
+    def of_block(block: NDArray[np.float32]) -> tuple[int, list[tuple[Codes, Any, Matrix]], Codes]:
+        encoded = encode(block)
+        codes = encoded[:, len(mean) - 1 :].astype(np.intp) + starts
+        values = np.column_stack([encoded[:, : len(mean) - 1], block[:, -1]]) - mean
+        return len(block), [_sums(values, codes[:, k]) for k in range(len(sizes))], codes
+
+    for size, parts, codes in each(of_block):
+        rows += size
+        for level, count, part in parts:
+            counts[level] += count
+            sums[level] += part
+        if pairs is not None:
+            _count_pairs(pairs, codes, first)
+    return Levels(
+        tuple(sizes),
+        counts / rows,
+        sums / rows,
+        None if pairs is None else pairs / rows,
+    )
+
+
+def _sums(values: Matrix, codes: Codes) -> tuple[Codes, Any, Matrix]:
+    """The levels that there are, the rows of each, and the sum of these rows' `values`."""
+    order = np.argsort(codes, kind="stable")
+    levels, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    return levels, counts, np.add.reduceat(values[order], starts, axis=0)
+
+
+def _count_pairs(pairs: Matrix, codes: Codes, first: int) -> None:
+    """Add the rows' pairs of levels: of any column, and of another than the first."""
+    width = pairs.shape[1]
+    for other in range(codes.shape[1]):
+        for k in range(1, codes.shape[1]):
+            np.add.at(pairs.reshape(-1), codes[:, other] * width + codes[:, k] - first, 1.0)
+
+
+def absorb(levels: Levels, covariance: Matrix) -> Absorbed | None:
+    """None where the levels' pairs are not known.
+
+    By blocks: the flags of the first column are orthogonal to each other, so what they say is a
+    mean by level; the other levels' flags are solved for within them (a Schur complement). So the
+    first column may have any number of levels.
+    """
+    if levels.pairs is None:
+        return None
+    first = levels.sizes[0]
+    shares = levels.shares[:first, None]
+    inverse = np.divide(1.0, shares, out=np.zeros_like(shares), where=shares > 0)
+    by_first = levels.sums[:first] * inverse
+    within = covariance - levels.sums[:first].T @ by_first
+    rank = int((shares > 0).sum()) - 1
+    if len(levels.sizes) == 1:
+        return Absorbed(levels.centred(by_first), within, rank)
+    across, between = levels.pairs[:first], levels.pairs[first:]
+    conditional = across * inverse
+    variance = levels.shares[first:] * (1 - levels.shares[first:])
+    scale = np.sqrt(np.where(variance > 0, variance, 1.0))
+    rest = factor(between - across.T @ conditional, scale)
+    right = levels.sums[first:] - across.T @ by_first
+    by_rest = rest.solve(right)
+    within = within - right.T @ by_rest
+    by_level = np.concatenate([by_first - conditional @ by_rest, by_rest])
+    return Absorbed(levels.centred(by_level), within, rank + rest.rank, rest, conditional)
