@@ -140,7 +140,7 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
     table = open_like(source, schema, Reading(**contract["reading"]))
     known, flag = schema.target in table.columns, options.on_error == "flag"
     encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
-    target = [Encoder(schema.target_column, may_be_empty=True)] if known else []
+    target = [Encoder(schema.target_column, True, may_be_wrong=True)] if known else []
     ids = tuple(name for name in schema.ids if name in table.columns)
     layout = Layout((*encoders, *target), ids, flag)
     monitor, sums, wrong = Monitor(contract), Sums(), 0
@@ -166,6 +166,11 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
     for encoder in encoders:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
     report(schema, table, monitor, sums, wrong)
+    if target and (unread := target[0].unknown):
+        print(
+            f"note: {schema.target} is not a number in {unread:,} rows; metrics leave them out",
+            file=sys.stderr,
+        )
 
 
 def as_csv(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
@@ -184,8 +189,10 @@ def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: in
     """Say on stderr what a reader of the predictions should know."""
     if not monitor.rows:
         raise TableError(f"{table.path}: no rows; expected at least one")
-    notes = []
-    if ignored := [name for name in table.columns if name not in schema.names]:
+    notes = [f"note: {note}" for note in table.notes]
+    if ignored := [
+        name for name in table.columns if name not in (*schema.names, *table.header.row_names)
+    ]:
         notes.append(f"note: columns not trained on are ignored: {', '.join(ignored)}")
     if wrong:
         notes.append(

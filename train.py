@@ -57,6 +57,8 @@ def train(options: argparse.Namespace, signals: Signals) -> None:
     prepared = prepare(recipe, progress=progress, signals=None if options.check else signals)
     data, findings = prepared.data, prepared.findings
     progress.say(*announce(recipe.table.path, data, findings, every=options.check))
+    if prepared.source.table:
+        progress.say(*(f"note: {note}" for note in prepared.source.table.notes))
     if options.check:
         return
     settings = recipe.resolve(data)

@@ -31,6 +31,10 @@ def number_as_text(value: Any) -> Any:
 
 
 Name = Annotated[str, BeforeValidator(number_as_text), Field(min_length=1)]
+MISSING = (  # what pandas reads as missing
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
 
 
 class Section(BaseModel):
@@ -159,8 +163,9 @@ class MissingConfig(Section):
     """the number for missing.numeric=constant"""
     indicator: bool = False
     """whether each column with holes in training gets another that says where they were"""
-    values: Annotated[list[str], Field(min_length=1)] = ["", "NA", "NaN", "nan", "null"]
-    """cells that read as missing; in a column of texts that is a level of its own"""
+    values: Annotated[list[str], Field(min_length=1)] = list(MISSING)
+    """cells that count as missing; in a column of texts, missing is a level of its own. A list
+    here replaces the default, which is what pandas reads as missing"""
 
 
 class CategoriesConfig(Section):
@@ -172,16 +177,22 @@ class CategoriesConfig(Section):
 
 class DataConfig(Section):
     path: Name
-    """the table: CSV, TSV, text between runs of white space, Parquet, Arrow or JSON lines; gzip or
-    zstd; a file, a folder or a glob; relative to the working directory"""
-    format: Literal["csv", "tsv", "white_space", "parquet", "arrow", "jsonl"] | None = None
-    """null: by suffix, else by the first line"""
+    """the table: CSV, TSV, text between runs of white space, Parquet, Arrow, JSON or Excel, also
+    packed with gzip, zstd, bzip2, xz or zip; a file, a folder or a glob; relative to the working
+    directory"""
+    format: Literal["csv", "tsv", "white_space", "parquet", "arrow", "jsonl", "json"] | None = None
+    """null: by suffix, else by the content"""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """one character between values; null: by suffix, else the one of , ; tab | in the first line"""
+    """one character between values; null: by suffix, else the one of , ; tab | that divides the
+    first lines evenly"""
+    encoding: Name | None = None
+    """of text, as in gbk, cp1252 or utf-16; null: UTF-8, or UTF-16 where the file shows it"""
+    sheet: Name | None = None
+    """of an Excel file; null: the only one that is not empty"""
     comment: Name | None = None
-    """lines that start with this text are left out"""
+    """skip lines that start with this text"""
     decimal_comma: bool = False
-    """whether 1,5 is one and a half"""
+    """numbers use a decimal comma: 1,5 means 1.5, and 1.011 means 1011"""
     columns: Annotated[list[Name], Field(min_length=2)] | None = None
     """column names of a table without a header line; null: the first line is the header"""
     memory_limit: Annotated[int, Field(ge=0)] = 256
@@ -202,6 +213,17 @@ class DataConfig(Section):
     categories: CategoriesConfig = CategoriesConfig()
     split: SplitConfig = SplitConfig()
     scale: ScaleConfig = ScaleConfig()
+
+    @field_validator("encoding")
+    @classmethod
+    def check_encoding(cls, name: str | None) -> str | None:
+        try:
+            "".encode(name or "utf-8")
+        except LookupError:
+            raise ValueError(
+                "expected an encoding that Python knows, as in gbk or cp1252"
+            ) from None
+        return name
 
     @field_validator("columns", "exclude")
     @classmethod

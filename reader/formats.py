@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError
+from reader.decode import Plain
 
-WHITE_SPACE = " "
-SEPARATORS = {"text": None, "csv": None, "tsv": "\t", "white_space": WHITE_SPACE}
-SUFFIXES = {
+MOST_DIGITS = 38
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+FORMATS_BY_SUFFIX = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -25,20 +26,74 @@ SUFFIXES = {
     ".feather": "arrow",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".xlsx": "excel",
 }
-MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b'{"': "jsonl"}
-COMPRESSED = {".gz", ".zst"}
+BINARY = {
+    b"PAR1": "parquet",
+    b"ARROW1": "arrow",
+    b"PK\x03\x04": "excel",
+    b"\xd0\xcf\x11\xe0": "excel",  # of before 2007
+}
+JSON = {rb"\[\s*(\{|\]$)": "json", rb"\{\s*\"": "jsonl"}
+OTHERS = {
+    b"\x89HDF": "an HDF5 file",
+    b"\x80\x02": "a file of Python objects",
+    b"\x80\x03": "a file of Python objects",
+    b"\x80\x04": "a file of Python objects",
+    b"\x80\x05": "a file of Python objects",
+    b"SQLite format 3": "an SQLite database",
+    b"$FL2": "an SPSS file",
+    b"$FL3": "an SPSS file",
+    b"<stata_dta>": "a Stata file",
+    b"\x93NUMPY": "an array of NumPy",
+    b"RDX": "a file of R objects",
+    b"X\n\x00\x00": "a file of R objects",
+    b"FEA1": "a Feather file of version 1",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x00" * 12 + b"\xc2\xea\x81\x60": "a SAS file",
+    b"<!DOCTYPE": "a web page",
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<HTML": "a web page",
+    b"<table": "a web page",
+    b"<?xml": "an XML file",
+    b"version https://git-lfs": "a pointer of Git LFS (git lfs pull fetches the file itself)",
+}
+OTHER_SUFFIXES = {
+    ".pkl": "a file of Python objects",
+    ".h5": "an HDF5 file",
+    ".hdf5": "an HDF5 file",
+    ".sas7bdat": "a SAS file",
+    ".sav": "an SPSS file",
+    ".dta": "a Stata file",
+    ".rds": "a file of R objects",
+    ".rdata": "a file of R objects",
+    ".npy": "an array of NumPy",
+    ".npz": "arrays of NumPy",
+    ".sqlite": "an SQLite database",
+    ".mdb": "an Access database",
+    ".accdb": "an Access database",
+}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a file; what is None is told by its suffix, or else by its first line."""
+    """How to read a file; what is None is told by its suffix, or else by its first lines."""
 
     format: str | None = None
     separator: str | None = None
     comment: str | None = None
     decimal_comma: bool = False
     missing: Sequence[str] = ("",)
+    encoding: str | None = None
+    sheet: str | None = None
 
 
 class TableFile(Protocol):
@@ -79,7 +134,7 @@ class TableFile(Protocol):
 
 
 @dataclass(frozen=True)
-class _OnDisk:
+class OnDisk:
     """What a file on disk is known by."""
 
     path: Path
@@ -114,94 +169,15 @@ class Survey:
 EVEN = Survey(np.array([], dtype=np.int64), {}, None)  # of rows that cannot be blank or ragged
 
 
-class Record(NamedTuple):
-    """A row as a text file has it, from line `line` to line `end`; a blank line has no cells."""
-
-    line: int
-    end: int
-    cells: list[str]
-
-
 @dataclass(frozen=True)
-class TextFile(_OnDisk):
-    """Cells between separators, or between runs of white space; perhaps compressed."""
-
-    columns: tuple[str, ...]
-    separator: str
-    reading: Reading
-    header_lines: int
-
-    def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
-        if self.separator == WHITE_SPACE or self.reading.decimal_comma:
-            return None
-        positions = [str(self.columns.index(name)) for name in columns]
-        numbers = {str(self.columns.index(name)) for name in columns if name not in texts}
-        missing = [text for text in self.reading.missing if text]
-        frame = self._scan(numbers, null_values=missing or None)
-        suspect = pl.col(str(len(self.columns) - 1)).is_null()
-        return frame.select(
-            *(pl.col(position).alias(str(index)) for index, position in enumerate(positions)),
-            suspect=suspect,
-        )
-
-    def _scan(self, numbers: Collection[str] = (), **options: Any) -> pl.LazyFrame:
-        """Columns named by position, as text, except those that are `numbers`."""
-        names = [str(position) for position in range(len(self.columns))]
-        return pl.scan_csv(
-            self.path,
-            schema={name: pl.Float32 if name in numbers else pl.String for name in names},
-            has_header=False,
-            separator=self.separator,
-            skip_lines=self.header_lines,
-            comment_prefix=self.reading.comment,
-            glob=False,
-            **options,
-        )
-
-    def cells(
-        self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
-    ) -> pl.LazyFrame:
-        positions = [self.columns.index(name) for name in columns]
-        width = len(self.columns)
-        if self.separator != WHITE_SPACE:
-            frame = self._scan(truncate_ragged_lines=ragged)
-            cells = [pl.col(str(position)) for position in positions]
-            suspect = pl.col(str(width - 1)).is_null()  # how Polars fills up a short row
-        else:
-            lines = pl.scan_lines(self.path, glob=False).slice(self.header_lines)
-            if self.reading.comment:
-                lines = lines.filter(~pl.col("line").str.starts_with(self.reading.comment))
-            frame = lines.select(pl.col("line").str.extract_all(r"[^\s\ufeff]+"))
-            cells = [pl.col("line").list.get(i, null_on_oob=True) for i in positions]
-            suspect = pl.col("line").list.len() != width
-        named = {str(index): cell for index, cell in enumerate(cells)}
-        return frame.select(**named, suspect=suspect)
-
-    def survey(self) -> Survey:
-        blank, ragged, lines = [], {}, []
-        for index, record in enumerate(self._rows()):
-            lines.append(record.line)
-            if not record.cells:
-                blank.append(index)
-            elif len(record.cells) != len(self.columns):
-                ragged[index] = (
-                    f"found {len(record.cells)} values, expected "
-                    f"{len(self.columns)} ({', '.join(self.columns)}); mend the line"
-                )
-        return Survey(np.array(blank, dtype=np.int64), ragged, np.array(lines, dtype=np.int64))
-
-    def _rows(self) -> Iterator[Record]:
-        every = records(self.path, self.separator, self.reading.comment)
-        return (record for record in every if record.line > self.header_lines)
-
-
-@dataclass(frozen=True)
-class TypedFile(_OnDisk):
+class TypedFile(OnDisk):
     """Parquet, Arrow or JSON lines: columns that have names and types of their own."""
 
     columns: tuple[str, ...]
     frame: pl.LazyFrame
     reading: Reading
+    keep: Any = None
+    """holds a temporary copy in place"""
 
     def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
         return typed_numbers(self.frame, columns, texts)
@@ -220,10 +196,15 @@ def typed_numbers(
 ) -> pl.LazyFrame | None:
     """`TableFile.numbers` of a frame that has types: where they are all those of numbers."""
     schema = frame.collect_schema()
-    if texts or not all(schema[name].is_numeric() for name in columns):
+    if texts or not all(_is_number(schema[name]) for name in columns):
         return None
     cells = {str(index): pl.col(name).cast(pl.Float32) for index, name in enumerate(columns)}
     return frame.select(**cells, suspect=pl.lit(False))
+
+
+def _is_number(kind: pl.DataType) -> bool:
+    """Whether Polars reads it as a number: of Arrow's decimals, those of up to 38 digits."""
+    return kind.is_numeric() and (getattr(kind, "precision", None) or 0) <= MOST_DIGITS
 
 
 def typed_cells(
@@ -235,7 +216,8 @@ def typed_cells(
     cells = {}
     for index, name in enumerate(columns):
         kind = schema[name]
-        if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
+        wide = kind.is_decimal() and not _is_number(kind)
+        if wide or kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
             raise TableError(
                 f"{path}, column {name}: found {kind}, expected numbers, texts or times; "
                 "train without the column (data.exclude)"
@@ -245,113 +227,54 @@ def typed_cells(
     return frame.select(**cells, suspect=pl.lit(False))
 
 
-class _Lines:
-    """The lines of a text file, decompressed, comments left out; `number` is that of the last."""
-
-    def __init__(self, path: Path, comment: str | None) -> None:
-        self.path = path
-        self.comment = comment
-        self.number = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for batch in self._batches():
-            for text in batch["line"]:
-                self.number += 1
-                if not (self.comment and text.startswith(self.comment)):
-                    yield text.removeprefix("\ufeff") if self.number == 1 else text
-
-    def _batches(self) -> Iterator[pl.DataFrame]:
-        try:
-            yield from pl.scan_lines(self.path, glob=False).collect_batches()
-        except pl.exceptions.NoDataError:
-            return
-        except pl.exceptions.ComputeError as error:
-            raise TableError(f"{self.path}: not UTF-8 text; save it as UTF-8 ({error})") from None
-
-
-def records(path: Path, separator: str, comment: str | None = None) -> Iterator[Record]:
-    """Every record of a text file, comments left out, lines counted from 1."""
-    lines = _Lines(path, comment)
+def scan_typed(plain: Plain, format_name: str, reading: Reading) -> TypedFile:
+    """Open a Parquet or an Arrow file. Raises TableError where it is none."""
+    scan = pl.scan_parquet if format_name == "parquet" else pl.scan_ipc
     try:
-        if separator == WHITE_SPACE:
-            for text in lines:
-                yield Record(lines.number, lines.number, text.split())
-            return
-        reader, read = csv.reader(lines, delimiter=separator, strict=True), 0
-        for cells in reader:
-            start, read = lines.number - (reader.line_num - read) + 1, reader.line_num
-            blank = not cells or (len(cells) == 1 and not cells[0].strip())
-            yield Record(start, lines.number, [] if blank else cells)
-    except csv.Error as error:
-        raise TableError(f"{path}, line {lines.number}: {error}") from None
+        frame = scan(plain.path, glob=False)
+        columns = tuple(frame.collect_schema().names())
+    except POLARS_ERRORS:
+        raise TableError(
+            f"{plain.original}: cannot be read as {format_name}: damaged, or not all of it is there"
+        ) from None
+    return TypedFile(plain.original, columns, frame, reading, plain.keep)
 
 
-def find_files(path: Path) -> list[Path]:
-    """The files of a table: a file, all in a folder, or all that match a glob; in order of name."""
-    if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.is_file()]
-        files = [file for file in files if not file.name.startswith((".", "_"))]
-    elif any(sign in path.name for sign in "*?[") and not path.exists():
-        files = sorted(path.parent.glob(path.name))
-    else:
-        return [path]
-    if not files:
-        raise TableError(f"{path}: no files; expected at least one")
-    return files
+def binary_format(plain: Plain) -> str | None:
+    """parquet, arrow or excel, by the first bytes; None for what may be text.
 
-
-def format_of(path: Path, reading: Reading) -> str:
-    """csv, tsv, white_space, parquet, arrow or jsonl; text where the first line must tell.
-
-    What was asked for; else what the suffix says; else what the first bytes say.
+    Raises TableError for a file that is known to be something else.
     """
-    if reading.format:
-        return reading.format
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
-    if suffixes and suffixes[-1] in SUFFIXES:
-        return SUFFIXES[suffixes[-1]]
-    with path.open("rb") as file:
-        start = file.read(6)
-    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), "text")
+    if found := next((f for magic, f in BINARY.items() if plain.start.startswith(magic)), None):
+        return found
+    told = FORMATS_BY_SUFFIX.get(plain.suffix, "text")
+    if told in BINARY.values():
+        raise TableError(f"{plain.original}: cannot be read as {told}: it does not start as one")
+    if other := _other(plain):
+        raise TableError(
+            f"{plain.original}: is {other}, expected a table of text, Parquet, Arrow, JSON or "
+            "Excel; export it as CSV or Parquet"
+        )
+    return None
 
 
-def scan_typed(path: Path, format_name: str, reading: Reading) -> TypedFile:
-    """Open a Parquet, Arrow or JSON lines file. Raises TableError where it is none."""
-    try:
-        if format_name == "parquet":
-            frame = pl.scan_parquet(path, glob=False)
-        elif format_name == "arrow":
-            frame = pl.scan_ipc(path, glob=False)
-        else:
-            frame = pl.scan_ndjson(path)
-        return TypedFile(path, tuple(frame.collect_schema().names()), frame, reading)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise TableError(f"{path}: cannot be read as {format_name}: {reason}") from None
+def format_of(plain: Plain, reading: Reading) -> str:
+    """csv, tsv, white_space, jsonl or json; text where lines must tell.
 
-
-def sniff(path: Path, reading: Reading) -> tuple[str, Record]:
-    """The separator of a text file, and its first record that is not blank.
-
-    The one that was asked for, if the line has it; else that of the suffix; else the most
-    frequent of , ; tab and | in the line; else white space.
+    What was asked for; else what the suffix says; else JSON by its first characters.
     """
-    text = next((text for text in _Lines(path, reading.comment) if text.strip()), None)
-    empty = TableError(f"{path}: the file is empty; expected a table")
-    if text is None:
-        raise empty
-    format_name = format_of(path, reading)
-    separator = SEPARATORS[format_name]
-    if reading.separator and reading.separator in text:
-        separator = reading.separator
-    elif separator is None:
-        candidates = ";\t|" if reading.decimal_comma else ",;\t|"
-        separator = max(candidates, key=text.count)
-        if separator not in text:
-            separator = "," if format_name == "csv" else WHITE_SPACE
-    rows = records(path, separator, reading.comment)
-    if (first := next((record for record in rows if record.cells), None)) is None:
-        raise empty  # a pair of quotes is a line, and no cell
-    return separator, first
+    start = plain.start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    told = reading.format or FORMATS_BY_SUFFIX.get(plain.suffix)
+    if told in (None, "jsonl"):
+        told = next((name for look, name in JSON.items() if re.match(look, start)), told)
+    return told or "text"
+
+
+def _other(plain: Plain) -> str | None:
+    """What a file is that is no table, told by its first bytes, or else by its suffix."""
+    for magic, name in OTHERS.items():
+        if plain.start.startswith(magic):
+            return name
+    if plain.start[257:262] == b"ustar":
+        return "a tar archive"
+    return OTHER_SUFFIXES.get(plain.suffix)

@@ -13,6 +13,7 @@ import polars as pl
 
 from errors import TableError
 from reader.formats import Reading
+from reader.numbers import with_points
 from reader.schema import Column, is_number
 from reader.written import Form, read
 
@@ -119,12 +120,21 @@ class Levels:
 
 
 class Encoder:
-    """Turns the cells of one column into numbers, and counts what is missing or unknown."""
+    """Turns the cells of one column into numbers, and counts what is missing or unknown.
+
+    `may_be_wrong`: a cell that is no number is NaN and counts as unknown, as suits the target of a
+    table to predict.
+    """
 
     def __init__(
-        self, column: Column, may_be_empty: bool = False, levels: Levels | None = None
+        self,
+        column: Column,
+        may_be_empty: bool = False,
+        levels: Levels | None = None,
+        may_be_wrong: bool = False,
     ) -> None:
         self.column = column
+        self.may_be_wrong = may_be_wrong
         self.may_be_empty = may_be_empty or column.kind == "categorical"
         self.levels = levels or Levels(column.levels, closed=True)
         self.missing = self.unknown = 0
@@ -165,6 +175,15 @@ class Encoder:
         self.missing += cells.null_count()
         if self.column.kind == "categorical":
             self.unknown += int(((encoded == 0) & cells.is_not_null()).sum())
+        elif self.may_be_wrong:
+            self.unknown += int((~_finite(encoded) & cells.is_not_null()).sum())
+
+    def wrong(self, cells: pl.Series, encoded: pl.Series) -> pl.Series:
+        """Where a cell is not what it should be, or is missing and may not be."""
+        wrong = pl.repeat(False, len(cells), eager=True)
+        if not self.may_be_wrong:
+            wrong = ~_finite(encoded) & cells.is_not_null()
+        return wrong if self.may_be_empty else wrong | cells.is_null()
 
     def expected(self, cell: str) -> str:
         """What a wrong cell should have been."""
@@ -240,6 +259,10 @@ def _of_utc(moments: pl.Series) -> pl.Series:
     return moments
 
 
+def _finite(numbers: pl.Series) -> pl.Series:
+    return numbers.is_finite().fill_null(False)
+
+
 def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
     """The cells with null wherever one is missing; texts, unless they are moments or `numeric`."""
     if cells.dtype in (pl.Date, pl.Datetime):
@@ -251,8 +274,6 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
         cells = cells.set(cells.is_in(list(reading.missing)), None)
     if not numeric:
         return cells
-    if cells.dtype == pl.String and reading.decimal_comma:
-        cells = cells.str.replace(",", ".", literal=True)
     if {"nan", "NaN"} & set(reading.missing):
         if cells.dtype == pl.String:
             cells = cells.set(cells.str.contains(NAN), None)
@@ -260,7 +281,7 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
             cells = cells.fill_nan(None)
     if not (marks := finite_marks(reading)):
         return cells
-    numbers = cells.cast(pl.Float32, strict=False)
+    numbers = with_points(cells, reading).cast(pl.Float32, strict=False)
     marked = numbers.is_in(pl.Series(marks, dtype=pl.Float32).implode())
     return cells.set(marked, None) if marked.any() else cells
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from errors import TableError
 from files import drafted
-from reader.formats import COMPRESSED, TextFile
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
 from reader.schema import Schema
 from reader.table import Table
+from reader.text import TextFile
 
 Matrix = NDArray[np.float32]
 CACHE_FORMAT = 4
@@ -151,15 +151,8 @@ def pack(
 
 
 def _rows_by_size(table: Table) -> float:
-    """About how many rows there are: by the size of text and the length of its first lines; 0 for
-    what is no plain text. It spares a large table the way through memory."""
-    rows = 0.0
-    for source in table.files:
-        if isinstance(source, TextFile) and source.path.suffix not in COMPRESSED:
-            with open(source.path, "rb") as file:
-                start = file.read(1 << 20)
-            rows += source.size() * start.count(b"\n") / max(1, len(start))
-    return rows
+    """About how many rows of text there are. It spares a large table the way through memory."""
+    return sum(file.rows_by_size() for file in table.files if isinstance(file, TextFile))
 
 
 def _told(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from errors import TableError
 from reader.findings import as_kind
-from reader.formats import Reading, Survey, TableFile
+from reader.formats import POLARS_ERRORS, Reading, Survey, TableFile
 from reader.kinds import Encoder, finite_marks
+from reader.numbers import with_points
 from reader.schema import is_number
+from reader.text import TextFile
 from reader.written import read, survey
 
 ROWS_PER_BATCH = 65_536
@@ -61,9 +63,24 @@ def read_batches(file: TableFile, layout: Layout) -> Iterator[Batch]:
         yield from _by_cells(file, layout, read)
 
 
-def unreadable(file: TableFile, error: Exception) -> TableError:
-    reason = str(error).splitlines()[0]
-    return TableError(f"{file.path}: cannot be read as a table: {reason}")
+def first_cells(file: TableFile, columns: Sequence[str], rows: int) -> pl.DataFrame:
+    """The first rows at most, as `TableFile.cells` has them, of whatever length they are."""
+    frame = file.cells(columns, times=columns, ragged=True)
+    try:
+        return frame.head(rows).collect()
+    except POLARS_ERRORS:
+        if not isinstance(file, TextFile):
+            raise unreadable(file) from None
+    return next(file.by_record(columns, 0, rows), frame.clear().collect())
+
+
+def unreadable(file: TableFile) -> TableError:
+    if isinstance(file, TextFile):
+        return file.unreadable()
+    return TableError(
+        f"{file.path}: cannot be read: damaged, or with types unknown here; export it again, or as "
+        "CSV"
+    )
 
 
 def _by_numbers(file: TableFile, layout: Layout) -> Generator[Batch, None, int | None]:
@@ -89,7 +106,7 @@ def _by_numbers(file: TableFile, layout: Layout) -> Generator[Batch, None, int |
                 return read
             read += len(cells)
             yield decoded.batch()
-    except pl.exceptions.PolarsError:
+    except POLARS_ERRORS:
         return read
     return None
 
@@ -98,8 +115,7 @@ def _by_cells(file: TableFile, layout: Layout, first: int) -> Iterator[Batch]:
     """From row `first` on, by the text of each cell."""
     survey: Survey | None = None
     try:
-        frame = file.cells(layout.names, layout.times, layout.flag).slice(first)
-        for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
+        for cells in _cells(file, layout, first):
             index = np.arange(first, first + len(cells))
             first += len(cells)
             decoded = _Decoded.of(cells, layout, file.reading)
@@ -114,7 +130,7 @@ def _by_cells(file: TableFile, layout: Layout, first: int) -> Iterator[Batch]:
                 for row, at in enumerate(index.tolist())
                 if at in survey.ragged
             }
-            for row, message in decoded.wrong_cells(file.reading):
+            for row, message in decoded.wrong_cells(file):
                 errors.setdefault(row, message)
                 if not layout.flag:
                     break
@@ -122,9 +138,21 @@ def _by_cells(file: TableFile, layout: Layout, first: int) -> Iterator[Batch]:
             if errors and not layout.flag:
                 raise TableError(f"{file.path}, {next(iter(errors.values()))}")
             yield decoded.batch(errors)
-    except pl.exceptions.PolarsError as error:
-        _survey(file, layout)
-        raise unreadable(file, error) from None
+    except POLARS_ERRORS:
+        raise unreadable(file) from None
+
+
+def _cells(file: TableFile, layout: Layout, first: int) -> Iterator[pl.DataFrame]:
+    """The cells from row `first` on; of text, record by record from where Polars gives up."""
+    try:
+        frame = file.cells(layout.names, layout.times, layout.flag).slice(first)
+        for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
+            first += len(cells)
+            yield cells
+    except POLARS_ERRORS:
+        if not isinstance(file, TextFile):
+            raise
+        yield from file.by_record(layout.names, first, ROWS_PER_BATCH)
 
 
 def _survey(file: TableFile, layout: Layout) -> Survey:
@@ -151,7 +179,10 @@ class _Decoded(NamedTuple):
             encoder.clean(frame[str(index)], reading)
             for index, encoder in enumerate(layout.encoders)
         ]
-        encoded = [e.encode(column) for e, column in zip(layout.encoders, cells, strict=True)]
+        encoded = [
+            encoder.encode(_plain(encoder, column, reading))
+            for encoder, column in zip(layout.encoders, cells, strict=True)
+        ]
         parts = [part for parts in encoded for part in parts]
         passed = frame[:, len(cells) : len(cells) + len(layout.ids)]
         ids = passed.select(pl.all().cast(pl.String).str.strip_chars())
@@ -167,16 +198,15 @@ class _Decoded(NamedTuple):
         for encoder, cells, parts in zip(
             self.layout.encoders, self.cells, self.encoded, strict=True
         ):
-            wrong = ~parts[0].is_finite().fill_null(False) & cells.is_not_null()
-            yield (wrong if encoder.may_be_empty else wrong | cells.is_null()).to_numpy()
+            yield encoder.wrong(cells, parts[0]).to_numpy()
 
-    def wrong_cells(self, reading: Reading) -> Iterator[tuple[int, str]]:
+    def wrong_cells(self, file: TableFile) -> Iterator[tuple[int, str]]:
         """The row, and what is wrong, of each cell that is; row by row."""
         if not self.layout.encoders:
             return
         for row, column in np.argwhere(np.column_stack(list(self._wrong()))):
             encoder, cell = self.layout.encoders[column], self.cells[column][int(row)]
-            yield int(row), _explain(encoder, "" if cell is None else str(cell))
+            yield int(row), _explain(encoder, "" if cell is None else str(cell), file)
 
     def batch(self, errors: dict[int, str] | None = None) -> Batch:
         for encoder, cells, parts in zip(
@@ -190,21 +220,39 @@ class _Decoded(NamedTuple):
         return Batch(rows, self.ids, errors or {})
 
 
-def _explain(encoder: Encoder, cell: str) -> str:
-    name, kind = encoder.column.name, encoder.column.kind
+def _plain(encoder: Encoder, cells: pl.Series, reading: Reading) -> pl.Series:
+    """The cells, numbers among them with decimal points; a form does that by itself."""
+    reads = encoder.reads_numbers and not encoder.form
+    return with_points(cells, reading) if reads else cells
+
+
+def _explain(encoder: Encoder, cell: str, file: TableFile) -> str:
+    name = encoder.column.name
     found = repr(cell[:40]) if cell else "an empty cell"
-    advice = "mend the cell, or train without the column (data.exclude)"
+    expected, advice = encoder.expected(cell), _advice(encoder, cell, file)
+    if is_number(cell) and _plain(encoder, pl.Series([cell]), file.reading).null_count():
+        expected = "a number with a decimal comma (data.decimal_comma)"
+        advice = "a point only goes between thousands, as in 1.234,5"
+    return f"column {name}: found {found}, expected {expected}; {advice}"
+
+
+def _advice(encoder: Encoder, cell: str, file: TableFile) -> str:
+    """What helps where a cell is wrong."""
+    name, kind = encoder.column.name, encoder.column.kind
+    if cell == name:
+        if isinstance(file, TextFile) and not file.has_header:
+            return "the line is a header: leave data.columns out, and it will be read"
+        return "the line repeats the header: delete it"
+    advice = "fix the cell, or train without the column (data.exclude)"
     if kind == "target":
-        advice = "mend the cell, or leave the row out of the table"
+        advice = "fix the cell, or leave the row out of the table"
     elif not cell:
-        advice += "; holes in features are filled in where data.missing.numeric says how"
+        advice += "; data.missing.numeric says how missing numbers are filled"
     elif kind == "numeric":
         advice += f", or treat it as text (data.kinds: {{{name}: categorical}})"
     if cell and encoder.reads_numbers and not is_number(cell):
         advice = f"{_other_reading(encoder, cell)}; or {advice}"
-    if cell == name:
-        advice = "the line is a header: leave data.columns out, and it will be read"
-    return f"column {name}: found {found}, expected {encoder.expected(cell)}; {advice}"
+    return advice
 
 
 def _other_reading(encoder: Encoder, cell: str) -> str:

@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from errors import TableError
+from reader.decode import as_utf8, is_utf8, unpacked, whole
+from reader.dialect import Names, extent, sniff
+from reader.folder import find_files
 from reader.formats import (
-    SEPARATORS,
-    SUFFIXES,
+    FORMATS_BY_SUFFIX,
     Reading,
-    Record,
     TableFile,
-    TextFile,
-    find_files,
+    TypedFile,
+    binary_format,
     format_of,
     scan_typed,
-    sniff,
 )
+from reader.header import Header, typed_header
+from reader.json_lines import read_array, scan_lines
 from reader.kinds import as_text, clean
-from reader.rows import Batch, Layout, read_batches, unreadable
+from reader.numbers import plain_or_as_is
+from reader.rows import Batch, Layout, first_cells, read_batches
 from reader.schema import Schema, did_you_mean, is_number
+from reader.text import TextFile
+from reader.workbook import as_csv
 
+JSON_FORMATS = {"json": read_array, "jsonl": scan_lines}
 SAMPLE = 10_000  # rows that tell the kinds of columns
-Names = Callable[[Path, Record], Sequence[str] | None]
 
 
 @dataclass(frozen=True)
 class Table:
     """The rows of one file after the other; `columns` are those of the first, in its order.
-    `path` says in messages which table it is."""
+    `path` says in messages which table it is; `header`: what is to be known of its names; `notes`:
+    what was left out of the files, a line each."""
 
     path: Path | str
     columns: tuple[str, ...]
     files: tuple[TableFile, ...]
+    header: Header = field(default_factory=lambda: Header(()))
+    notes: tuple[str, ...] = ()
 
     def batches(self, layout: Layout) -> Iterator[Batch]:
         """Stream the rows in order, n <= ROWS_PER_BATCH at a time. Raises TableError at the first
@@ -55,14 +65,20 @@ class Table:
         """Cells of the first rows by column, null where one is missing, as numbers or else as the
         texts of the file; wrong rows are passed on to whoever reads them all."""
         file = self.files[0]
-        try:
-            frame = file.cells(columns, times=columns, ragged=True).head(rows).collect()
-        except pl.exceptions.PolarsError as error:
-            raise unreadable(file, error) from None
-        return {
-            name: clean(as_text(frame[str(index)]), file.reading, numeric)
-            for index, name in enumerate(columns)
-        }
+        frame = first_cells(file, columns, rows)
+        cells = {name: frame[str(index)] for index, name in enumerate(columns)}
+        cells = {name: clean(as_text(each), file.reading, numeric) for name, each in cells.items()}
+        if not numeric:
+            return cells
+        return {name: plain_or_as_is(each, file.reading) for name, each in cells.items()}
+
+
+class _Opened(NamedTuple):
+    """A file, what is to be known of its columns' names, and how many lines are above them."""
+
+    file: TableFile
+    header: Header
+    above: int = 0
 
 
 def open_table(
@@ -73,7 +89,7 @@ def open_table(
     The first line of a text file is its header, unless `columns` names the columns.
     Raises TableError for a file that is missing, empty or unreadable, and for unusable names.
     """
-    return _open(Path(path), reading or Reading(), lambda file, header: columns)
+    return _open(Path(path), reading or Reading(), lambda file: lambda cells: columns)
 
 
 def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) -> Table:
@@ -82,76 +98,117 @@ def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) 
     A table without a header has either all columns of the training table, or all but the
     target, or the features alone. Raises TableError where neither fits.
     """
+    asked = reading or Reading()
+    # The suffix of the table at hand counts more than the format of the one trained on.
+    if asked.format and Path(path).suffix in FORMATS_BY_SUFFIX:
+        asked = replace(asked, format=None)
+    table = _open(Path(path), asked, partial(_like, schema), lenient=True)
+    features = {column.name for column in schema.features}
+    for name, others in table.header.doubles.items():
+        if name in features and not set(others) <= set(schema.names):
+            raise TableError(table.header.doubled(path, name))
+    return table
 
+
+def _like(schema: Schema, file: Path) -> Names:
+    """What gives the columns of a table to predict, from the cells of its first line."""
     features = tuple(column.name for column in schema.features)
     without_target = tuple(name for name in schema.names if name != schema.target)
     layouts = (schema.names, without_target, features)
 
-    def names(file: Path, header: Record) -> Sequence[str] | None:
-        cells = [cell.strip() for cell in header.cells]
+    def names(cells: Sequence[str]) -> Sequence[str] | None:
         missing = [name for name in features if name not in cells]
         if not missing:
             return None
-        numbers = all(is_number(cell) for cell in cells if cell)
+        numbers = all(is_number(cell.replace(",", ".")) for cell in cells if cell)
         by_position = not schema.has_header and not set(cells) & set(schema.names)
-        fits = len(cells) in map(len, layouts)
-        if not numbers and not (by_position and fits):
+        widths = (len(cells), extent(cells))  # with and without separators at the end of a row
+        found = next((each for width in widths for each in layouts if len(each) == width), None)
+        if found and (numbers or by_position):
+            return found
+        if not numbers:
             hint = did_you_mean(missing[0], cells)
             raise TableError(
                 f"{file}: no column {', '.join(missing)}{hint}; found {', '.join(cells)}"
             )
-        for columns in layouts:
-            if len(columns) == len(cells):
-                return columns
         raise TableError(
-            f"{file}, line {header.line}: found {len(cells)} values and no header; expected "
+            f"{file}: found {len(cells)} values in the first line and no header; expected "
             f"{len(features)} ({', '.join(features)}), or a line with their names"
         )
 
-    asked = reading or Reading()
-    # The suffix of the table at hand counts more than the format of the one trained on.
-    by_suffix = asked.format and Path(path).suffix in SUFFIXES
-    return _open(Path(path), replace(asked, format=None) if by_suffix else asked, names)
+    return names
 
 
-def _open(path: Path, reading: Reading, names: Names) -> Table:
-    """Open each file; `names` gives the columns of one whose first line is not a header."""
-    files: list[TableFile] = []
-    for file in find_files(path):
+def _open(
+    path: Path, reading: Reading, names: Callable[[Path], Names], lenient: bool = False
+) -> Table:
+    """Open each file; `names` gives the columns of one whose first line is not a header. `lenient`:
+    text in UTF-8 is read as that, whatever encoding the table trained on had."""
+    found, beside = find_files(path)
+    opened: list[_Opened] = []
+    for file in found:
         try:
-            files.append(_open_file(file, reading, names))
+            opened.append(_open_file(file, reading, names(file), lenient))
         except OSError as error:
             raise TableError(f"{file}: {error.strerror or error}") from None
-        if set(files[-1].columns) != set(files[0].columns):
+        first, columns = opened[0].file, opened[-1].file.columns
+        if set(columns) != set(first.columns):
             raise TableError(
-                f"{file}: columns {', '.join(files[-1].columns)}, expected those of "
-                f"{files[0].path}: {', '.join(files[0].columns)}"
+                f"{file}: columns {', '.join(columns)}, expected those of "
+                f"{first.path}: {', '.join(first.columns)}; to read only some of the files, give "
+                "a glob, as in data.path=folder/*.csv"
             )
-    return Table(path, files[0].columns, tuple(files))
+    files, header = tuple(each.file for each in opened), opened[0].header
+    return Table(path, files[0].columns, files, header, tuple(_notes(opened, beside)))
 
 
-def _open_file(file: Path, reading: Reading, names: Names) -> TableFile:
-    format_name = format_of(file, reading)
-    if format_name not in SEPARATORS:
-        typed = scan_typed(file, format_name, reading)
-        if names(file, Record(0, 0, list(typed.columns))) is not None:
-            raise TableError(
-                f"{file}: its columns have names of their own ({', '.join(typed.columns)}); "
-                "data.columns is for text without a header"
-            )
-        return typed
-    separator, header = sniff(file, reading)
-    columns = names(file, header)
-    if columns is None:
-        return TextFile(file, _names(file, header.cells), separator, reading, header.end)
-    return TextFile(file, tuple(columns), separator, reading, header_lines=0)
+def _notes(opened: Sequence[_Opened], beside: Sequence[Path]) -> Iterator[str]:
+    if beside:
+        yield f"left out, no tables: {', '.join(file.name for file in beside)}"
+    for file, _, above in opened:
+        if above:
+            lines = "line 1 is" if above == 1 else f"lines 1 to {above} are"
+            yield f"{file.path}: {lines} above the header, and left out"
+    if rows := opened[0].header.row_names:
+        yield (
+            f"{', '.join(rows)}: names the rows, and is not used; to use it, give its kind, as in "
+            f"data.kinds: {{{rows[0]}: numeric}}"
+        )
 
 
-def _names(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(cell.strip() for cell in cells)
-    for position, name in enumerate(names, start=1):
-        if not name:
-            raise TableError(f"{path}: column {position} has no name; add one to the header")
-        if names.count(name) > 1:
-            raise TableError(f"{path}: the header names {name!r} more than once; rename one")
-    return names
+def _open_file(path: Path, reading: Reading, names: Names, lenient: bool) -> _Opened:
+    plain = unpacked(path)
+    binary = binary_format(plain)
+    if binary in ("parquet", "arrow"):
+        plain = whole(plain)
+        file = scan_typed(plain, binary, reading)
+        return _typed(file, names, plain.path if binary == "parquet" else None)
+    if binary == "excel":
+        plain, reading = as_csv(whole(plain), reading)
+    encoding = None if lenient and is_utf8(plain.start) else reading.encoding
+    plain = as_utf8(plain, encoding)
+    format_name = format_of(plain, reading)
+    if format_name in JSON_FORMATS:
+        return _typed(JSON_FORMATS[format_name](plain, reading), names)
+    found = sniff(plain, format_name, reading, names)
+    text = TextFile(
+        path,
+        found.header.names,
+        found.separator,
+        reading,
+        found.header_lines,
+        plain,
+        found.tail,
+        found.has_header,
+    )
+    return _Opened(text, found.header, found.above)
+
+
+def _typed(file: TypedFile, names: Names, parquet: Path | None = None) -> _Opened:
+    columns = file.columns
+    if names(columns) is not None:
+        raise TableError(
+            f"{file.path}: its columns have names of their own ({', '.join(columns)}); "
+            "data.columns is for text without a header"
+        )
+    return _Opened(file, typed_header(columns, parquet))

@@ -227,7 +227,8 @@ def read(
         tables = [open_table(n, options.columns, options.reading) if n else None for n in names]
         table = _joined([part for part in tables if part])
     by_split = options.split.column
-    known = roles(path, table.columns, options.target, options.exclude, by_split, options.kinds)
+    exclude = [*options.exclude, *_set_aside(table, options)]
+    known = roles(path, table.columns, options.target, exclude, by_split, options.kinds)
     has_header = options.columns is None
     schema, coarse = infer_schema(table, known, options.time_format, has_header)
     schema = with_forms(table, schema, options)
@@ -242,6 +243,13 @@ def read(
     texts = table.texts(column) if column else ()
     parts = split(len(packed), replace(options.split, column=column), texts, file_rows)
     return SplitTable(table, packed, parts, column, coarse)
+
+
+def _set_aside(table: Table, options: TableOptions) -> list[str]:
+    """Row names that the recipe does not name, and the like: see reader.header."""
+    named = {options.target, options.split.column or "", *options.exclude, *options.kinds}
+    ignored = {name for name, kind in options.kinds.items() if kind == "ignored"}
+    return table.header.set_aside(options.path, {*options.exclude, *ignored}, named)
 
 
 def infer_schema(

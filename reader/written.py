@@ -54,7 +54,7 @@ def _pattern(comma: bool, before: str, after: str) -> str:
     """A written number: groups of three digits, all between the same sign, or none."""
     point, group = (",", r"\.") if comma else (r"\.", ",")
     signs = (group, f"[{SPACES}]", f"[{APOSTROPHES}]")
-    grouped = "|".join(rf"\d{{1,3}}(?:{sign}\d{{3}})+" for sign in signs)
+    grouped = "|".join(rf"[1-9]\d{{0,2}}(?:{sign}\d{{3}})+" for sign in signs)
     space = f"[{SPACES}]?"
     return (
         rf"^(?P<open>\()?(?P<sign>[+\-−])?{space}(?P<before>{before})?{space}(?P<inner>[+\-−])?"

@@ -175,7 +175,13 @@ def table_options(data: DataConfig) -> TableOptions:
         path=data.path,
         target=data.target,
         reading=Reading(
-            data.format, data.separator, data.comment, data.decimal_comma, data.missing.values
+            format=data.format,
+            separator=data.separator,
+            comment=data.comment,
+            decimal_comma=data.decimal_comma,
+            missing=data.missing.values,
+            encoding=data.encoding,
+            sheet=data.sheet,
         ),
         columns=data.columns,
         exclude=data.exclude,

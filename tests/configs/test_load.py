@@ -144,6 +144,7 @@ def test_shares_left_out_divide_the_rest(
         ("model.zzz=1", "model.zzz: no such key; train.py --help-keys model lists the keys"),
         ("model.layers=3", "did you mean model.hidden (with model.name=mlp)?"),
         ("loss.name=rmse", "loss.name: found rmse, expected mse, mae or huber; did you mean mse?"),
+        ("data.encoding=gbkk", "data.encoding: expected an encoding that Python knows"),
         ("data.target=", "data.target: found null, expected text"),
         ("data.scale.features=minmax", "did you mean min_max?"),
         (

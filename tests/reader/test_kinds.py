@@ -110,8 +110,8 @@ def test_clean() -> None:
     reading = Reading(missing=["", "NA", "nan", "-9"], decimal_comma=True)
     texts = clean(pl.Series([" a ", "NA", "", None, "-9", "1,5"]), reading, numeric=False)
     assert texts.to_list() == ["a", None, None, None, None, "1,5"]
-    numbers = clean(pl.Series(["1,5", "-9.0", "2"]), reading, numeric=True)
-    assert numbers.to_list() == ["1.5", None, "2"]
+    numbers = clean(pl.Series(["1,5", "-9,0", "2"]), reading, numeric=True)
+    assert numbers.to_list() == ["1,5", None, "2"]  # as the file has them
     assert clean(pl.Series([1.0, np.nan, -9]), reading, numeric=True).to_list() == [1, None, None]
 
 

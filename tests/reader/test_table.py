@@ -79,10 +79,8 @@ def test_order_of_many_batches(tmp_path: Path) -> None:
         ("a,b,c\n1,1e39,3\n", "column b: found '1e39', expected a finite number (float32)"),
         ("a,b,c\n1,1_0,3\n", "column b: found '1_0'"),
         ('a,b,c\n"1\n",x,3\n', "line 2, column b: found 'x'"),
-        ('a,b,c\n1,"2,3\n', "line 2: unexpected end of data"),
+        ('a,b,c\n1,"2,3\n', "line 2: a quote opens a cell, and none closes it"),
         (b"a,b,c\n1,2,\xff\n", "not UTF-8"),
-        ("a,b,b\n1,2,3\n", "names 'b' more than once"),
-        ("a,,c\n1,2,3\n", "column 2 has no name"),
         ("a b c\n1 2 3\n4 5\n", "line 3: found 2 values"),
         ("a b c\n1 2 3\n4 5 6 7\n", "line 3: found 4 values"),
         ("a b c\n1 2 3\n\n4 x 6\n", "line 4, column b: found 'x'"),
@@ -158,7 +156,7 @@ def test_columns_of_a_table_to_predict(
     ("content", "words"),
     [
         ("A,b\n1,2\n", "no column a; did you mean 'A'?"),
-        ("1,2,3,4,5\n", "line 1: found 5 values and no header; expected 2 (a, b)"),
+        ("1,2,3,4,5\n", "found 5 values in the first line and no header; expected 2 (a, b)"),
         ("", "empty"),
     ],
 )

@@ -1,0 +1,37 @@
+"""Which files make a table: one, those of a folder, or those that match a glob."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from errors import TableError
+
+HIDDEN = (".", "_", "~$")
+BESIDE = re.compile(  # what stands beside tables, and is none
+    r"(readme|licen[cs]e|copying|changelog|notice|citation)(\.\w+)?"
+    r"|thumbs\.db|desktop\.ini|ehthumbs\.db"
+    r"|.*\.(md|rst|pdf|docx?|html?|png|jpe?g|gif|svg|ini|log|py|r|ipynb|ya?ml|toml|lock|bak|tmp"
+    r"|crc|md5|sha1|sha256|names|lnk|url)",
+    re.IGNORECASE,
+)
+
+
+def find_files(path: Path) -> tuple[list[Path], list[Path]]:
+    """The files of a table, in order of name; and those of its folder that are left out.
+
+    Of a folder, hidden files do not count, and those that are empty or known to be no table, such
+    as a README, are left out. Raises TableError where none is left.
+    """
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.is_file()]
+        files = [file for file in files if not file.name.startswith(HIDDEN)]
+        beside = [f for f in files if BESIDE.fullmatch(f.name) or not f.stat().st_size]
+        files = [file for file in files if file not in beside]
+    elif any(sign in path.name for sign in "*?[") and not path.exists():
+        files, beside = sorted(path.parent.glob(path.name)), []
+    else:
+        return [path], []
+    if not files:
+        raise TableError(f"{path}: no files; expected at least one table")
+    return files, beside

@@ -1,0 +1,105 @@
+"""What the header of a table calls its columns, and which of them have no name of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from errors import TableError
+
+ROW_NAMES = "row names"
+INDEX = "__index_level_"  # what pandas calls an index without a name
+
+
+@dataclass(frozen=True)
+class Header:
+    """`names`: of the columns, each once. `row_names`: columns that number or name the rows;
+    `nameless`: those that have no name; `doubles`: by name, the further columns of that name."""
+
+    names: tuple[str, ...]
+    row_names: tuple[str, ...] = ()
+    nameless: tuple[str, ...] = ()
+    doubles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def set_aside(
+        self, source: object, excluded: Collection[str], named: Collection[str]
+    ) -> list[str]:
+        """Columns that are not used beside those `excluded`, where a recipe names `named`: row
+        names, and all of a name that is excluded. Raises TableError where a column that is to be
+        used has no name, or the name of another."""
+        aside = [name for name in self.row_names if name not in named]
+        for name in self.nameless:
+            if name not in named:
+                raise TableError(
+                    f"{source}: {name} has no name; add one to the header, or leave it out "
+                    f"(data.exclude: [{name}])"
+                )
+        for name, others in self.doubles.items():
+            left = [other for other in others if other not in excluded]
+            if name in excluded:
+                aside += left
+            elif left:
+                raise TableError(self.doubled(source, name))
+        return aside
+
+    def doubled(self, source: object, name: str) -> str:
+        """What is wrong with a name that several columns have."""
+        places = [self.names.index(each) + 1 for each in (name, *self.doubles[name])]
+        return (
+            f"{source}: the header names {name!r} more than once (columns "
+            f"{' and '.join(map(str, places))}); rename one, or leave one out: "
+            f"data.exclude: [{self.doubles[name][-1]!r}], or [{name!r}] for all of them"
+        )
+
+
+def header_of(cells: Sequence[str], names_rows: bool = False) -> Header:
+    """The header whose cells these are. `names_rows`: the first column, which names the rows, has
+    no cell in it.
+
+    A first column without a name holds row names, as pandas and R write them. Another one without
+    a name is called `column 3` by its position, and a second `b` is called `b (column 3)`.
+
+    >>> header_of(["", "a", "b", "b"]).names
+    ('row names', 'a', 'b', 'b (column 4)')
+    """
+    texts = [*[""] * names_rows, *(cell.strip() for cell in cells)]
+    names, row_names, nameless = list[str](), list[str](), list[str]()
+    doubles: dict[str, tuple[str, ...]] = {}
+    for position, text in enumerate(texts, start=1):
+        name = text
+        if not text:
+            name = _free(ROW_NAMES if position == 1 else f"column {position}", texts)
+            (row_names if position == 1 else nameless).append(name)
+        elif text in names:
+            name = _free(f"{text} (column {position})", texts)
+            doubles[text] = (*doubles.get(text, ()), name)
+        names.append(name)
+    return Header(tuple(names), tuple(row_names), tuple(nameless), doubles)
+
+
+def typed_header(names: Sequence[str], path: Path | None = None) -> Header:
+    """The header of a file that has names of its own; `path`: of Parquet, which may say which of
+    them are the index of a data frame."""
+    index = [name for name in names if name.startswith(INDEX)]
+    if path is not None:
+        told = pl.read_parquet_metadata(path).get("pandas")
+        index += [name for name in _index_of(told) if name in names and name not in index]
+    return Header(tuple(names), tuple(index))
+
+
+def _index_of(told: str | None) -> list[str]:
+    try:
+        columns = json.loads(told or "{}")["index_columns"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [name for name in columns if isinstance(name, str)]
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,85 @@
+"""Tables of JSON: an object a line, or one array of objects."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import polars as pl
+
+from errors import TableError
+from reader.decode import Plain, as_utf8, copied, whole
+from reader.formats import POLARS_ERRORS, Reading, TypedFile
+
+EXPECTED = (
+    "expected one object per line, or one array of objects, as pandas writes with orient='records'"
+)
+
+
+def scan_lines(plain: Plain, reading: Reading) -> TypedFile:
+    """Open a file with an object a line; its columns and their types are those of all lines.
+
+    Raises TableError for a line that is not an object.
+    """
+    plain = as_utf8(plain, None, without_mark=True)
+    try:
+        return _scan(plain, reading)
+    except POLARS_ERRORS:
+        # Python's own json module copes with more: NaN, and nested values of several shapes.
+        return _scan(copied(plain, _written(_objects(whole(plain)))), reading)
+
+
+def read_array(plain: Plain, reading: Reading) -> TypedFile:
+    """Open a file that is one array of objects; all of it is read into memory."""
+    plain = whole(as_utf8(plain, None, without_mark=True))
+    try:
+        found = json.loads(plain.path.read_bytes(), parse_constant=str)
+    except ValueError as error:
+        raise TableError(f"{plain.original}: not valid JSON ({error}); {EXPECTED}") from None
+    if not found:
+        raise TableError(f"{plain.original}: the array is empty; expected at least one row")
+    objects = (_checked(plain, f"row {row}", value) for row, value in enumerate(found, start=1))
+    return _scan(copied(plain, _written(objects)), reading)
+
+
+def _scan(plain: Plain, reading: Reading) -> TypedFile:
+    # Polars takes a path for a pattern.
+    frame = pl.scan_ndjson(glob.escape(str(plain.path)), infer_schema_length=None)
+    columns = tuple(frame.collect_schema().names())
+    return TypedFile(plain.original, columns, frame, reading, plain.keep)
+
+
+def _objects(plain: Plain) -> Iterator[dict[str, Any]]:
+    with plain.path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield _object(plain, number, line)
+
+
+def _object(plain: Plain, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line, parse_constant=str)
+    except ValueError as error:
+        raise TableError(
+            f"{plain.original}, line {number}: not valid JSON ({error}); {EXPECTED}"
+        ) from None
+    return _checked(plain, f"line {number}", value)
+
+
+def _checked(plain: Plain, place: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    found = json.dumps(value)[:40]
+    raise TableError(f"{plain.original}, {place}: found {found}; {EXPECTED}")
+
+
+def _written(objects: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """A line an object; nested values as text."""
+    for value in objects:
+        cells = {
+            key: json.dumps(cell) if isinstance(cell, dict | list) else cell
+            for key, cell in value.items()
+        }
+        yield json.dumps(cells).encode() + b"\n"

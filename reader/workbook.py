@@ -1,0 +1,73 @@
+"""Excel and other workbooks: one sheet of them, as text."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from errors import TableError
+from reader.decode import START, Plain
+from reader.formats import Reading
+from reader.schema import did_you_mean
+
+
+def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
+    """The sheet that was asked for, or the only one that is not empty, as a CSV file; and how to
+    read that. Numbers keep their value, dates become ISO.
+
+    Raises TableError where the file cannot be read, and where several sheets are not empty.
+    """
+    try:
+        sheets = pl.read_excel(
+            plain.path,
+            sheet_id=0,  # all of them
+            has_header=False,
+            infer_schema_length=None,
+            drop_empty_rows=False,
+            drop_empty_cols=False,
+            raise_if_empty=False,
+        )
+    except ModuleNotFoundError:
+        raise TableError(
+            f"{plain.original}: an Excel file needs one more package: .venv/bin/pip install "
+            "fastexcel; or save the sheet as CSV"
+        ) from None
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("fastexcel", "_fastexcel", "polars"):
+            raise
+        raise TableError(
+            f"{plain.original}: cannot be read as Excel (damaged, or protected by a password); "
+            "save the sheet as CSV"
+        ) from None
+    frame = sheets[_chosen(plain, sheets, reading.sheet)]
+    copy = tempfile.NamedTemporaryFile(prefix="table-", suffix=".csv")  # noqa: SIM115
+    frame.write_csv(copy.name, include_header=False)
+    path = Path(copy.name)
+    with path.open("rb") as file:
+        start = file.read(START)
+    text = replace(plain, path=path, name=f"{plain.name}.csv", start=start, keep=copy)
+    asked = replace(reading, format="csv", separator=",", comment=None, decimal_comma=False)
+    return text, asked
+
+
+def _chosen(plain: Plain, sheets: dict[str, pl.DataFrame], asked: str | None) -> str:
+    listed = ", ".join(map(repr, sheets))
+    filled = [name for name, frame in sheets.items() if frame.height]
+    if asked is not None and asked not in sheets and len(filled) != 1:
+        hint = did_you_mean(asked, list(sheets))
+        raise TableError(
+            f"{plain.original}: data.sheet names {asked!r}, which is not a sheet{hint}; "
+            f"the sheets are {listed}"
+        )
+    if asked in sheets:
+        return str(asked)
+    if len(filled) > 1:
+        raise TableError(
+            f"{plain.original}: found {len(filled)} sheets ({listed}); say which in data.sheet"
+        )
+    if not filled:
+        raise TableError(f"{plain.original}: all sheets are empty; expected a table")
+    return filled[0]
