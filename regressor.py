@@ -187,9 +187,9 @@ def train_into(
         progress.say(f"fold {len(folds)}/{experiment.folds}  {metrics}")
     state, evaluations = train_session(fit, folder.path, checkpoint, signals, progress, best_line)
     if coverage := experiment.coverage:
-        known = evaluations["validation"]
-        margin = calibrate(fit.target, known.target, known.prediction, coverage)
-        fit.regressor.objective.margin = margin
+        training, validation = evaluations["train"], evaluations["validation"]
+        margins = calibrate(training, validation, coverage, fit.target.log)
+        fit.regressor.calibrate(margins)
     progress.phase("exporting")
     parity = publish(fit, experiment.table, versions(), folder.path / "export")
     run = Finished(

@@ -385,8 +385,9 @@ class CheckpointConfig(Section):
 
 class IntervalsConfig(Section):
     coverage: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """share of true values that intervals `lower` to `upper` are to hold, as in 0.9; they are
-    calibrated on the validation part (split conformal) and exported; null: none"""
+    """share of the true values that the intervals `lower` to `upper` should cover, as in 0.9; their
+    width follows the prediction, is calibrated on the validation part (split conformal), and is
+    part of the export; null: no intervals"""
 
 
 class CardConfig(Section):

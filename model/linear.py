@@ -15,6 +15,7 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
+from model.intervals import Ends, Margins
 from model.network import Columns, Network, split_columns
 
 Vector = NDArray[np.float64]
@@ -138,9 +139,9 @@ class FusedLinear(nn.Layer):
     """Raw features float32 [N, P] -> float32 [N, 1] in the target's unit, by one product.
 
     `encode` makes encoded columns [N, D], of which `weights` [D] and `bias` are, and codes behind
-    them, each level of which adds its number of `tables`; with `log` they give log(1 + y). With a
-    `margin`, in the same unit, -> [N, 3]: the prediction and both ends. In float64: a column far
-    from zero would cost float32 the digits that its scaling had saved.
+    them, each level of which adds its number of `tables`; with `log` they give log(1 + y). With
+    `margins` -> [N, 3]: the prediction and both ends. In float64: a column far from zero would cost
+    float32 the digits that its scaling had saved.
     """
 
     def __init__(
@@ -148,27 +149,32 @@ class FusedLinear(nn.Layer):
         encode: nn.Layer,
         weights: Vector,
         bias: float,
-        margin: float | None = None,
+        margins: Margins | None = None,
         log: bool = False,
         tables: Sequence[Vector] = (),
     ) -> None:
         super().__init__()
-        offsets = np.array([0.0] if margin is None else [0.0, -margin, margin])
         self.encode, self.log = encode, log
         self.numbers, self.codes = len(weights), len(tables)
-        columns = np.repeat(weights[:, None], len(offsets), axis=1)
         if self.numbers:
-            self.register_buffer("weights", paddle.to_tensor(columns))
-        self.register_buffer("bias", paddle.to_tensor(bias + offsets))
+            self.register_buffer("weights", paddle.to_tensor(weights[:, None]))
+        self.register_buffer("bias", paddle.to_tensor(np.array([bias])))
         for index, table in enumerate(tables):
             self.register_buffer(f"table{index}", paddle.to_tensor(table[:, None]))
+        # Ends have an offset anyway: where they add the bias, a row needs one kernel less.
+        self.adds_bias = not (margins and self.numbers)
+        center = 0.0 if self.adds_bias else bias
+        self.ends = Ends(margins, center, scale=1.0) if margins else None
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         encoded, result = self.encode(features), self.bias
         if self.numbers:
             numbers = encoded[:, : self.numbers] if self.codes else encoded
-            result = F.linear(numbers.astype("float64"), self.weights, self.bias)
+            bias = self.bias if self.adds_bias else None
+            result = F.linear(numbers.astype("float64"), self.weights, bias)
         for index in range(self.codes):
             code = encoded[:, self.numbers + index].astype("int64")
             result = result + F.embedding(code, getattr(self, f"table{index}"))
+        if self.ends is not None:
+            return self.ends(result).astype("float32")
         return (paddle.expm1(result) if self.log else result).astype("float32")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import paddle
 
     from model.input_layers import TargetScale
+    from model.intervals import Ends, Margins
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -25,8 +26,8 @@ class Objective:
     members, if it has several, so many.
 
     `watched`: the metric, of reader.metrics.Metrics, whose best epoch is exported, and whether a
-    smaller one is better; "loss" is what `measure` says. `margin`: half the width of an interval on
-    the scaled target; None: no intervals.
+    smaller one is better; "loss" is what `measure` says. `margins`: of intervals; None: there are
+    none, until `calibrate` sets them.
     """
 
     watched: ClassVar[str]
@@ -34,11 +35,20 @@ class Objective:
     quadratic: ClassVar[bool] = False
     """whether the loss of a line is a parabola, whose curvature its moments tell"""
 
-    def __init__(self, target: TargetScale, margin: float | None = None) -> None:
+    def __init__(self, target: TargetScale) -> None:
         from paddle.nn import functional
 
-        self.target, self.margin, self.functional = target, margin, functional
+        self.target, self.functional = target, functional
+        self.margins: Margins | None = None
+        self.ends: Ends | None = None
         self.width = self.width_of()
+
+    def calibrate(self, margins: Margins) -> None:
+        """Give each prediction an interval."""
+        from model.intervals import Ends
+
+        center, scale = self.target.center.item(), self.target.scale.item()
+        self.margins, self.ends = margins, Ends(margins, center, scale)
 
     @classmethod
     def width_of(cls, **options: Any) -> int:
@@ -48,7 +58,7 @@ class Objective:
     @property
     def outputs(self) -> list[str]:
         """The columns of a prediction."""
-        return ["prediction"] if self.margin is None else ["prediction", "lower", "upper"]
+        return ["prediction"] if self.margins is None else ["prediction", "lower", "upper"]
 
     def is_better(self, value: float, best: float | None) -> bool:
         """Whether a watched value is better than the best so far, None before the first."""
@@ -72,10 +82,8 @@ class Objective:
         the target's unit, float64."""
         if output.ndim == 3:
             output = output.mean(axis=1)
-        if self.margin is not None:
-            import paddle
-
-            output = paddle.concat([output, output - self.margin, output + self.margin], axis=1)
+        if self.ends is not None:
+            return self.ends(output)
         return self.target.inverse(output)
 
     def check_shapes(self, output: paddle.Tensor, target: paddle.Tensor) -> None:
@@ -134,10 +142,8 @@ class Huber(Objective):
 
     watched = "loss"
 
-    def __init__(
-        self, target: TargetScale, margin: float | None = None, delta: float = 1.0
-    ) -> None:
-        super().__init__(target, margin)
+    def __init__(self, target: TargetScale, delta: float = 1.0) -> None:
+        super().__init__(target)
         self.delta = delta
 
     def mean_loss(self, output: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:

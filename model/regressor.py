@@ -9,6 +9,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
+from model.intervals import Margins
 from model.network import Network
 from model.objective import Objective
 
@@ -25,6 +26,12 @@ class Regressor(nn.Layer):
         self.network = network
         self.objective = objective
         self.target = objective.target  # a layer of ours, whose buffers are exported
+        self.ends = objective.ends
+
+    def calibrate(self, margins: Margins) -> None:
+        """Give each prediction an interval."""
+        self.objective.calibrate(margins)
+        self.ends = self.objective.ends
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         return self.objective.finish(self.network(self.inputs(features))).astype("float32")

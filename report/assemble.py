@@ -18,7 +18,7 @@ from reader.metrics import METRICS, Metrics
 from reader.split import evenly
 from reader.training_data import SplitTable, TrainingData
 from report import diagnostics
-from report.intervals import measure
+from report.intervals import Measured
 from report.report import (
     PARTS,
     Best,
@@ -125,7 +125,7 @@ def assemble(run: Finished) -> Report:
         best_line=None if is_line or not best else best_lines(fit, best, metrics),
         coefficients=coefficients(fit, metrics) if is_line else None,
         importance=None if is_line else importance(part, fit, rows, last),
-        intervals=intervals(fit, run.evaluations) if settings.coverage else None,
+        intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
         warning=warning(metrics["train"].r2),
     )
@@ -271,19 +271,27 @@ def coefficients(fit: Fit, metrics: Mapping[str, Metrics]) -> Coefficients:
     return Coefficients(line.bias, weights)
 
 
-def intervals(fit: Fit, evaluations: Mapping[str, Evaluation]) -> Intervals:
-    """What share of the test part's true values the intervals hold, and how wide they are."""
-    part = "test" if "test" in evaluations else "validation"
-    evaluation, margin = evaluations[part], fit.regressor.objective.margin
-    assert margin is not None
-    measured, width = measure(fit.target, evaluation.target, evaluation.prediction, margin)
+def intervals(part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evaluation) -> Intervals:
+    """What share of a part's true values the intervals hold, and how wide they are: in all, by
+    prediction and by category; `rows` are the packed ones evaluated."""
+    margins = fit.regressor.objective.margins
+    assert margins is not None
+    measured = Measured.of(margins, evaluation)
+    columns = [c for c in fit.data.schema.features if c.kind == "categorical"]
+    codes = {c.name: rows[:, fit.data.packed.columns.index(c.name)] for c in columns}
     return Intervals(
         coverage=float(fit.settings.coverage or 0.0),
         part=part,
         rows=len(evaluation.rows),
-        measured=measured,
-        mean_width=width,
+        measured=float(measured.held.mean()),
+        mean_width=float(measured.width.mean()),
         calibration_rows=len(fit.data.parts.validation),
+        by_prediction=measured.by_prediction(),
+        by_category=[
+            band
+            for c in columns
+            for band in measured.by_level(c.name, c.levels, codes[c.name].astype(np.int64))
+        ],
     )
 
 

@@ -14,6 +14,7 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Predict = Callable[[Matrix], NDArray[np.float32]]
 MOST_LEVELS = 40
+OTHER = "(other)"
 
 
 def bootstrap(
@@ -97,7 +98,7 @@ def by_level(
 
     `codes` [N] count the levels from 1, and 0 is an unknown one; `residual`: float64 [N].
     """
-    names = ["(other)", *levels]
+    names = [OTHER, *levels]
     rows = np.bincount(codes, minlength=len(names))
     total = np.bincount(codes, weights=residual, minlength=len(names))
     squared = np.bincount(codes, weights=residual**2, minlength=len(names))

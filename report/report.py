@@ -15,6 +15,7 @@ from reader.metrics import METRICS, Metrics
 PARTS = ("train", "validation", "test")
 
 FILE = "report.json"
+ENDS = {"low": "from", "high": "to"}  # fields of a Band, and how report.json calls them
 Interval = tuple[float, float]
 
 
@@ -162,9 +163,32 @@ class Importance:
 
 
 @dataclass(frozen=True)
+class Band:
+    """The rows with predictions from `low` to `high`: the share of their true values that the
+    intervals hold, and the mean width."""
+
+    low: float
+    high: float
+    rows: int
+    covered: float
+    width: float
+
+
+@dataclass(frozen=True)
+class LevelBand:
+    """The same of the rows with one level of a category; None is an empty cell."""
+
+    column: str
+    level: str | None
+    rows: int
+    covered: float
+    width: float
+
+
+@dataclass(frozen=True)
 class Intervals:
     """The share of true values that intervals are to hold, what they held on `part`, and their
-    mean width in the target's unit."""
+    mean width in the target's unit; the same by tenth of the prediction and by category."""
 
     coverage: float
     part: str
@@ -172,6 +196,8 @@ class Intervals:
     measured: float
     mean_width: float
     calibration_rows: int
+    by_prediction: list[Band] = field(default_factory=list)
+    by_category: list[LevelBand] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -276,6 +302,9 @@ class Report:
                 del values["optimum"]["weight_decay"]
         if self.best_line:
             values["best_line"] = {p: _keyed(v) for p, v in values["best_line"].items()}
+        if self.intervals:
+            bands = values["intervals"]["by_prediction"]
+            values["intervals"]["by_prediction"] = [_renamed(band, ENDS) for band in bands]
         values["metrics"] = {part: metrics.describe() for part, metrics in self.metrics.items()}
         if self.folds:
             values["folds"]["each"] = [metrics.describe() for metrics in self.folds.each]
@@ -312,15 +341,20 @@ def _keyed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {f"{prefix}{values['metric']}": values["value"], **rest}
 
 
+def _renamed(values: Any, names: Mapping[str, str]) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {names.get(key, key): value for key, value in values.items()}
+
+
 def _unkeyed(values: Any) -> Any:
-    """The inverse of `_keyed`, in a whole report; what has another form is left to validation."""
+    """The inverse of `to_json`, in a whole report; what has another form is left to validation."""
 
     def named(section: Any, prefix: str = "") -> Any:
         if not isinstance(section, dict):
             return section
         metrics = [name for name in METRICS if f"{prefix}{name}" in section]
-        renamed = {f"{prefix}{name}": "value" for name in metrics}
-        rest = {renamed.get(key, key): value for key, value in section.items()}
+        rest = _renamed(section, {f"{prefix}{name}": "value" for name in metrics})
         return rest | ({"metric": metrics[0]} if metrics else {})
 
     if isinstance(values, dict):
@@ -328,4 +362,9 @@ def _unkeyed(values: Any) -> Any:
             values["optimum"] = named(values["optimum"], "train_")
         if isinstance(lines := values.get("best_line"), dict):
             values["best_line"] = {part: named(line) for part, line in lines.items()}
+        intervals = values.get("intervals")
+        if isinstance(intervals, dict) and isinstance(intervals.get("by_prediction"), list):
+            fields = {name: field for field, name in ENDS.items()}
+            bands = [_renamed(band, fields) for band in intervals["by_prediction"]]
+            intervals["by_prediction"] = bands
     return values

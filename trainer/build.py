@@ -55,12 +55,10 @@ class Fit:
         """The regressor as one product on encoded columns, where its network is a line."""
         if not self.settings.is_line:
             return None
-        margin, log = self.regressor.objective.margin, self.target.log
-        if margin is not None:
-            margin *= self.target.scale
+        margins, log = self.regressor.objective.margins, self.target.log
         encode = nn.Sequential(*map(layer_of, self.data.encoding.steps))
         line = self.line()
-        return FusedLinear(encode, line.weights, line.bias, margin, log, line.tables)
+        return FusedLinear(encode, line.weights, line.bias, margins, log, line.tables)
 
     def line(self) -> Line:
         """The network, where it is a line, in raw units."""

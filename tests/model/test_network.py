@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.average import Average
 from model.input_layers import Fill, Indicate, OneHot, Scale, Select, TargetScale, Whiten
+from model.intervals import Margins
 from model.linear import FusedLinear, Linear
 from model.network import Network
 from model.networks import NETWORKS, build_network
@@ -198,10 +199,13 @@ def test_fused_line_predicts_what_its_layers_predict() -> None:
     assert isinstance(network, Linear)
     target = TargetScale(1.0, 0.1, log=True)
     inputs = paddle.nn.Sequential(encode, Whiten(center, matrix))
-    regressor = Regressor(inputs, network, SquaredError(target, margin=0.5))
+    regressor = Regressor(inputs, network, SquaredError(target))
+    margins = Margins(np.array([0.9, 1.1]), np.array([0.05, 0.2]), np.array([0.1, 0.02]), log=True)
+    regressor.calibrate(margins.within(0.8, np.inf))
     weights, bias = network.line()
     raw = matrix @ weights * 0.1
-    fused = FusedLinear(encode, raw, float(1 + 0.1 * bias - center @ raw), margin=0.05, log=True)
+    bias = float(1 + 0.1 * bias - center @ raw)
+    fused = FusedLinear(encode, raw, bias, regressor.objective.margins, log=True)
     rows = np.array([[1, 0, 2], [np.nan, 1, 3], [4, 2, np.nan]], dtype=np.float32)
     fused.eval()
     predictions = fused(paddle.to_tensor(rows)).numpy()

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.input_layers import TargetScale
+from model.intervals import Margins
 from model.objective import OBJECTIVES, Objective, SquaredError
 from reader.metrics import METRICS
 
@@ -17,7 +18,11 @@ OPTIONS: dict[str, dict[str, Any]] = {"mse": {}, "mae": {}, "huber": {"delta": 1
 
 
 def objective(name: str, margin: float | None = None) -> Objective:
-    return OBJECTIVES[name](TargetScale(5.0, 2.0), margin, **OPTIONS[name])
+    """With `margin`: of intervals, in the target's unit."""
+    made = OBJECTIVES[name](TargetScale(5.0, 2.0), **OPTIONS[name])
+    if margin is not None:
+        made.calibrate(Margins(np.zeros(1), np.full(1, margin), np.full(1, margin)))
+    return made
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -66,7 +71,7 @@ def test_what_is_watched_is_a_metric(name: str) -> None:
     assert not objective(name).is_better(2.0, 2.0)
 
 
-@pytest.mark.parametrize("margin", [None, 0.5])
+@pytest.mark.parametrize("margin", [None, 1.0])
 def test_a_prediction_is_in_the_targets_unit(margin: float | None) -> None:
     squared = objective("mse", margin)
     rows = squared.finish(paddle.to_tensor([[0.0], [1.0]])).numpy().tolist()

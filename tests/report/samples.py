@@ -7,6 +7,7 @@ import numpy as np
 from reader.findings import KINDS, Finding
 from reader.metrics import Metrics
 from report.report import (
+    Band,
     Best,
     BestLine,
     Choice,
@@ -19,6 +20,7 @@ from report.report import (
     Importance,
     Intervals,
     Level,
+    LevelBand,
     MeanAndDeviation,
     Model,
     Optimum,
@@ -110,6 +112,11 @@ def full(columns: int = 12) -> Report:
             measured=0.913,
             mean_width=99512.3,
             calibration_rows=300,
+            by_prediction=[Band(1e5 * i, 1e5 * i + 9e4, 60, 0.9, 4e4 + i) for i in range(1, 11)],
+            by_category=[
+                LevelBand("region", level, rows=120, covered=0.85, width=9e4)
+                for level in ("north", "south", None)
+            ],
         ),
         folds=_folds(),
     )
