@@ -1,21 +1,22 @@
-"""Predict a table with an exported model.
+"""Predict with an exported model: one output line per input row, in the same order.
 
-python infer.py --model runs/boston --input table.csv --output predictions.csv
-python infer.py --model runs/boston --verify
+python infer.py --model runs/houses --input new.csv --output predictions.csv
+python infer.py --model runs/houses --verify
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -34,6 +35,8 @@ from reader.schema import Schema
 from reader.table import Table, open_like
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
+HELD = 1 << 26  # bytes of output that wait in memory; more wait on disk
+SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}  # of an output, by its suffix
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,44 +46,54 @@ def main(arguments: Sequence[str]) -> int:
             verify(load(options))
         if options.input is None:
             return 0
+        separator = separator_of(options.output)
         with input_file(options.input) as source, output_file(options.output, source) as output:
-            predict(options, source, output)
+            predict(options, source, Writer(output, separator))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
         return 130
     return 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        usage="infer.py --model FOLDER (--input TABLE [--output FILE] | --verify) [options]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--model", required=True, help="a run folder or an export folder")
-    parser.add_argument("--input", help="a table like the one trained on; - for stdin")
-    parser.add_argument("--output", default="-", help="a CSV file; - for stdout, the default")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--model", metavar="FOLDER", help="a run folder, or its export folder")
+    add("--input", metavar="TABLE", help="a table like the one trained on; - for standard input")
+    add(
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="a .csv or .tsv file, or either with .gz; - for standard output (default)",
+    )
+    add(
         "--on-error",
         choices=("fail", "flag"),
         default="fail",
-        help="at a wrong row: stop, and write nothing (fail, the default); or leave its prediction "
-        "empty, and give the reason in a column `error` (flag)",
+        help="on a bad row: stop and write nothing (fail, default), or leave its prediction empty "
+        "and explain in column `error` (flag)",
     )
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, gpu or gpu:N")
-    parser.add_argument(
-        "--verify",
-        action="store_true",
-        help="check every file, and predict the golden rows of the contract again",
-    )
+    add("--device", metavar="NAME", default="auto", help="auto (default), cpu, gpu or gpu:N")
+    add("--verify", action="store_true", help="check the model's files and its golden rows")
     options = parser.parse_args(arguments)
+    if options.model is None:
+        parser.error("expected --model FOLDER, as in --model runs/houses")
     if options.input is None and not options.verify:
-        parser.error("expected --input, --verify, or both")
+        parser.error("expected --input TABLE, --verify, or both")
     return options
 
 
@@ -115,24 +128,58 @@ def input_file(name: str) -> Iterator[Path]:
             raise TableError(str(error).replace(spool.name, "standard input")) from None
 
 
+def separator_of(name: str) -> str:
+    """What stands between the values of an output of this name. Raises TableError for a kind of
+    file that is not written."""
+    path = Path(name)
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if suffix.lower() not in SEPARATORS:
+        raise TableError(
+            f"--output {name}: {suffix} files are not written; expected .csv, .tsv, .csv.gz or "
+            ".tsv.gz"
+        )
+    return SEPARATORS[suffix.lower()]
+
+
 @contextmanager
 def output_file(name: str, source: Path) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that gets its name only when everything is written."""
-    if name == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
+    """A file that gets its name, or reaches standard output, only when everything is written."""
     path = Path(name)
+    if path.is_dir():
+        raise TableError(f"--output {name}: is a folder; expected a file")
+    if name == "-" or (path.exists() and not path.is_file()):  # a device, a pipe
+        with tempfile.SpooledTemporaryFile(HELD, prefix="stdout-") as spool:
+            yield cast(IO[bytes], spool)
+            spool.seek(0)
+            with nullcontext(sys.stdout.buffer) if name == "-" else path.open("wb") as output:
+                shutil.copyfileobj(spool, output)
+                output.flush()
+        return
     if path.exists() and path.samefile(source):
         raise TableError(f"{path}: is the input; choose another --output")
     try:
         with drafted(path) as file:
-            yield file
+            if path.suffix == ".gz":
+                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                    yield cast(IO[bytes], packed)
+            else:
+                yield file
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from None
 
 
-def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> None:
+class Writer(NamedTuple):
+    """Lines of text of this separator, into a file."""
+
+    file: IO[bytes]
+    separator: str
+
+    def write(self, lines: pl.DataFrame, header: bool = False) -> None:
+        text = lines.write_csv(include_header=header, separator=self.separator)
+        self.file.write(text.encode())
+
+
+def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
     """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
     what is unlike training, and print metrics, where the target is known."""
     contract = read_contract(find_export(options.model))
@@ -148,15 +195,14 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
     with read_ahead(table.batches(layout), most) as batches:
         predictor = load(options)
         header = [*ids, *predictor.outputs, *["error"] * flag]
-        output.write(pl.DataFrame(schema=header).write_csv().encode())
+        output.write(pl.DataFrame(schema=header), header=True)
         for batch in batches:
             rows, _, errors = batch
             features = np.ascontiguousarray(rows[:, :-1]) if known else rows
             features[list(errors)] = 0
             predictions = predictor.predict_outputs(features)
-            output.write(
-                as_csv(dict(zip(predictor.outputs, predictions.T, strict=True)), batch, flag)
-            )
+            named = dict(zip(predictor.outputs, predictions.T, strict=True))
+            output.write(lines_of(named, batch, flag))
             right = np.delete(features, list(errors), axis=0) if errors else features
             monitor.add(right, wrong=len(errors))
             wrong += len(errors)
@@ -173,7 +219,7 @@ def predict(options: argparse.Namespace, source: Path, output: IO[bytes]) -> Non
         )
 
 
-def as_csv(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> bytes:
+def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> pl.DataFrame:
     """The lines of a batch; with `flag`, a wrong row without prediction, but with the reason."""
     lines = {name: batch.ids[name] for name in batch.ids.columns}
     lines |= {name: pl.Series(values) for name, values in predictions.items()}
@@ -182,13 +228,14 @@ def as_csv(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool
         empty = pl.repeat(None, len(batch.rows), dtype=pl.String, eager=True)
         lines["error"] = empty.scatter(wrong, reasons) if wrong else empty
         lines |= {name: lines[name].scatter(wrong, None) for name in predictions if wrong}
-    return pl.DataFrame(lines).write_csv(include_header=False).encode()
+    return pl.DataFrame(lines)
 
 
 def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: int) -> None:
     """Say on stderr what a reader of the predictions should know."""
     if not monitor.rows:
-        raise TableError(f"{table.path}: no rows; expected at least one")
+        print(f"note: {table.path} has no rows, so there are no predictions", file=sys.stderr)
+        return
     notes = [f"note: {note}" for note in table.notes]
     if ignored := [
         name for name in table.columns if name not in (*schema.names, *table.header.row_names)

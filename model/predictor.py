@@ -6,6 +6,7 @@ Needs numpy, paddle, errors.py and files.py; `Predictor.encode` needs polars and
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -39,9 +40,7 @@ def read_contract(folder: Path) -> dict[str, Any]:
     try:
         contract = unseal(path.read_bytes())
     except OSError as error:
-        raise ExportError(
-            f"{path}: {error.strerror}; expected a run folder or its export folder"
-        ) from None
+        raise ExportError(f"{path}: {error.strerror}; {_expected(folder)}") from None
     except AlteredError as error:
         raise _altered(path, error) from None
     except (ValueError, KeyError, TypeError):
@@ -58,6 +57,14 @@ def read_contract(folder: Path) -> dict[str, Any]:
         except AlteredError as error:
             raise _altered(folder / name, error) from None
     return contract
+
+
+def _expected(folder: Path) -> str:
+    """What helps where there is no contract."""
+    if (folder / "config.yaml").exists():
+        return "this run has not been exported yet; finish it with train.py --resume"
+    place = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
+    return f"expected a run folder or its export folder{place}"
 
 
 def _altered(path: Path, error: AlteredError) -> ExportError:
@@ -183,6 +190,9 @@ def resolve_device(name: str) -> str:
 
     Raises DeviceError for a GPU that this machine, or this build of Paddle, does not have.
     """
+    if not re.fullmatch(r"auto|cpu|gpu|gpu:\d+", name):
+        hint = "; a CUDA GPU is called gpu here" if name.startswith("cuda") else ""
+        raise DeviceError(f"device {name}: expected auto, cpu, gpu or gpu:N{hint}")
     import paddle
 
     count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
@@ -190,8 +200,10 @@ def resolve_device(name: str) -> str:
         return "cpu"
     number = int(name.partition(":")[2] or 0)
     if number >= count:
-        build = "this build of Paddle is for CPU only" if not count else f"found {count} of them"
-        raise DeviceError(f"device {name}: no such GPU, {build}; use --device cpu or auto")
+        found = f"found {count} GPU{'s' * (count != 1)}"
+        cpu_only = "this build of Paddle is for CPU only (README, section GPU)"
+        why = found if paddle.is_compiled_with_cuda() else cpu_only
+        raise DeviceError(f"device {name}: no such GPU, {why}; use --device cpu or auto")
     return f"gpu:{number}"
 
 

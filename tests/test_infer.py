@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import os
 import shutil
@@ -143,7 +145,11 @@ def test_nothing_is_written_where_a_cell_is_wrong(
         (["--device", "tpu"], "tpu"),
         (["--output", "none/out.csv"], "none/out.csv: No such file or directory"),
         (["--output", "/proc/out.csv"], "/proc/out.csv"),
-        (["--output", "data/boston/housing.data"], "is the input"),
+        (["--output", "data/boston/housing.data"], ".data files are not written; expected .csv"),
+        (["--output", "out.parquet"], "--output out.parquet: .parquet files are not written"),
+        (["--output", "out.xlsx.gz"], ".xlsx files are not written; expected .csv, .tsv"),
+        (["--output", "docs"], "--output docs: is a folder"),
+        (["--device", "cuda"], "a CUDA GPU is called gpu here"),
     ],
 )
 def test_wrong_option(
@@ -155,6 +161,62 @@ def test_wrong_option(
     assert captured.err.startswith("error: ")
     assert words in captured.err
     assert captured.out == ""
+
+
+def test_the_input_is_not_written_over(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    shutil.copy("data/boston/housing.data", table)
+    assert run(boston_run, table, "--output", str(table)) == 2
+    assert "is the input; choose another --output" in capsys.readouterr().err
+
+
+def test_nothing_reaches_standard_output_where_a_late_cell_is_wrong(
+    boston_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.tile(TABLE[:, :-1], (150, 1)).astype(str)
+    rows[70_000, 5] = "six"
+    (tmp_path / "t.txt").write_text("\n".join(" ".join(row) for row in rows))
+    assert run(boston_run, tmp_path / "t.txt") == 2
+    said = capfd.readouterr()
+    assert "line 70001, column RM: found 'six'" in said.err
+    assert said.out == ""
+
+
+def test_no_rows_give_no_predictions(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text(",".join(COLUMNS[:-1]) + "\n")
+    output = tmp_path / "out.csv"
+    assert run(boston_run, tmp_path / "t.csv", "--output", str(output)) == 0
+    assert output.read_text() == "prediction\n"
+    assert capsys.readouterr().err.endswith("has no rows, so there are no predictions\n")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.csv.gz", "out.TSV.gz", "out"])
+def test_an_output_is_what_its_name_says(boston_run: Path, tmp_path: Path, name: str) -> None:
+    lines = [",".join(["a", *COLUMNS[:-1]])]
+    lines += [",".join(["x", *(repr(float(v)) for v in row[:-1])]) for row in TABLE[:5]]
+    lines[2] = lines[2].replace("0.02731", "?!")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    options = ["--output", str(tmp_path / name), "--on-error", "flag"]
+    assert run(boston_run, tmp_path / "t.csv", *options) == 0
+    content = (tmp_path / name).read_bytes()
+    text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
+    rows = list(csv.reader(text.splitlines(), delimiter="\t" if "tsv" in name.lower() else ","))
+    assert rows[0] == ["prediction", "error"]
+    assert len(rows) == 6
+    assert rows[2][0] == ""
+    assert "line 3, column CRIM" in rows[2][1]
+
+
+def test_an_unfinished_run_is_named(boston_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    shutil.copy(boston_run / "config.yaml", tmp_path / "run")
+    done = command("infer.py", "--model", str(tmp_path / "run"), "--verify")
+    assert done.returncode == 2
+    assert "has not been exported yet; finish it with train.py --resume" in done.stderr
 
 
 def test_empty_standard_input(
