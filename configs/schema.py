@@ -77,26 +77,27 @@ def in_our_spelling(value: Any, names: tuple[str, ...]) -> Any:
 
 class SplitConfig(Section):
     method: Literal["sequential", "random", "column", "group", "time", "files"] = "random"
-    """sequential: in file order; random: seeded, a row keeps its part when rows are appended, by
-    its id if it has one; column: a column says train, validation or test; group: rows of a group
-    stay together; time: the earliest rows train, the latest test; files: each part is a table"""
+    """how rows are split. random: seeded; a row keeps its part when rows are appended, by its id if
+    it has one. sequential: in file order. column: a column says train, validation or test. group:
+    rows of a group stay together. time: the earliest rows train, the latest test. files: one file
+    per part"""
     column: Name | None = None
     """the column of parts, groups or times (numbers or ISO dates); it is no feature"""
     train: Share = 0.8
-    """share of the rows that training uses; shares left out divide what remains like 8 : 1 : 1"""
+    """share of the rows to train on; shares that are not given divide the rest 8 : 1 : 1"""
     validation: Share = 0.1
-    """share that picks the best epoch and stops early; 0 for none"""
+    """share that picks the best epoch and stops training early; 0: none"""
     test: Share = 0.1
-    """share that only the final figures see; 0 for none"""
+    """test share, used only for the final metrics; 0: none"""
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of the random split"""
     validation_path: Name | None = None
-    """the table of the validation part, for method files; data.path is then that of training"""
+    """the validation table, for method files; data.path is then the training table"""
     test_path: Name | None = None
-    """the table of the test part, for method files"""
+    """the test table, for method files"""
     folds: Annotated[int, Field(ge=0)] = 0
-    """cross-validation: train on all but one of so many folds of the training rows, measure on that
-    one, in turn; then train on all of them. With time, only on what comes before the fold. 0: no"""
+    """cross-validation on the training rows: each of this many folds is held out in turn, and then
+    a model is trained on all of them. With method time, only earlier rows predict a fold. 0: off"""
 
     @model_validator(mode="before")
     @classmethod
@@ -115,8 +116,11 @@ class SplitConfig(Section):
     @model_validator(mode="after")
     def check_column(self) -> SplitConfig:
         if (self.method in ("column", "group", "time")) != (self.column is not None):
+            if self.column is None:
+                raise ValueError(f"method {self.method} needs data.split.column, which is not set")
             raise ValueError(
-                "column goes with method column, group or time, and each of these needs it"
+                f"column is set, but method is {self.method}; column goes with method column, "
+                "group or time"
             )
         return self
 
@@ -124,9 +128,11 @@ class SplitConfig(Section):
     def check_paths(self) -> SplitConfig:
         given = self.validation_path is not None or self.test_path is not None
         if given != (self.method == "files"):
-            raise ValueError(
-                "validation_path and test_path go with method files, which needs one of them"
-            )
+            if given:
+                raise ValueError(
+                    f"validation_path and test_path go with method files, found {self.method}"
+                )
+            raise ValueError("method files needs validation_path, test_path or both")
         return self
 
     @model_validator(mode="after")
@@ -139,30 +145,30 @@ class SplitConfig(Section):
     def check_shares(self) -> SplitConfig:
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-9:
-            raise ValueError(f"train + validation + test make {total:g}, expected 1")
+            raise ValueError(f"train + validation + test add up to {total:g}, expected 1")
         if self.train == 0:
-            raise ValueError("train is 0: there would be nothing to train on")
+            raise ValueError("train is 0, so there would be no rows to train on")
         return self
 
 
 class ScaleConfig(Section):
     features: Scaling | Literal["auto", "whiten"] = "auto"
-    """min_max: (x - min) / (max - min); mean_range: (x - mean) / (max - min);
-    standard: (x - mean) / deviation; whiten: standard, then decorrelated by the covariance of the
-    training rows; none. auto: whiten for a linear model without weight decay, else standard"""
+    """how to scale features. min_max: (x - min) / (max - min); mean_range: (x - mean) /
+    (max - min); standard: (x - mean) / deviation; whiten: standard, then decorrelated; none. auto:
+    whiten for a linear model without weight decay, else standard"""
     target: Scaling | Literal["log1p"] = "standard"
-    """how to scale the target, by itself: as above, or log1p: standard scaling of log(1 + y), for a
-    target whose errors count in per cent; predictions come back in its own unit"""
+    """how to scale the target: as features, or log1p (standard scaling of log(1 + y)) where errors
+    in per cent matter; predictions are in the target's own unit"""
 
 
 class MissingConfig(Section):
     numeric: Literal["error", "mean", "median", "constant"] = "mean"
-    """what stands in for a missing number: the training rows' mean or median, or a constant, filled
-    in by the exported graph; or nothing (error)"""
+    """how to fill missing numbers, in the exported graph: with the training mean, the training
+    median or a constant; error: refuse them"""
     constant: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    """the number for missing.numeric=constant"""
+    """the number that missing.numeric=constant fills in"""
     indicator: bool = False
-    """whether each column with holes in training gets another that says where they were"""
+    """add a missing-value indicator for each column that has missing cells in training"""
     values: Annotated[list[str], Field(min_length=1)] = list(MISSING)
     """cells that count as missing; in a column of texts, missing is a level of its own. A list
     here replaces the default, which is what pandas reads as missing"""
@@ -170,9 +176,9 @@ class MissingConfig(Section):
 
 class CategoriesConfig(Section):
     one_hot: Annotated[int, Field(ge=0)] = 32
-    """most levels of a category to get a 0/1 column each; above, a learned embedding"""
+    """one-hot encode categories with up to this many levels; above, learn an embedding"""
     min_count: PositiveInt = 2
-    """training rows that a level needs; rarer ones, and those never seen, count as unknown"""
+    """training rows that a level needs; rarer and unseen levels count as unknown"""
 
 
 class DataConfig(Section):
@@ -194,15 +200,15 @@ class DataConfig(Section):
     decimal_comma: bool = False
     """numbers use a decimal comma: 1,5 means 1.5, and 1.011 means 1011"""
     columns: Annotated[list[Name], Field(min_length=2)] | None = None
-    """column names of a table without a header line; null: the first line is the header"""
+    """column names, for a table without a header line; null: the first line is the header"""
     memory_limit: Annotated[int, Field(ge=0)] = 256
-    """MB of packed rows (4 bytes a cell) to hold in memory; a larger table goes to data.cache"""
+    """MB of packed rows (4 bytes per cell) to keep in memory; a larger table goes to data.cache"""
     cache: Name = ".cache"
-    """folder of packed tables, mapped into memory; used again while the table is the same"""
+    """folder for packed tables (memory-mapped); one is reused while its table is unchanged"""
     target: Name
     """the column to predict"""
     exclude: list[Name] = []
-    """columns that are no features"""
+    """columns not used as features"""
     kinds: dict[Name, Literal["numeric", "categorical", "boolean", "time", "id", "ignored"]] = {}
     """overrides the inferred type of a column, as in {zip: categorical, note: ignored}. numeric
     (which the target may be) also reads numbers with a currency, a unit or thousands separators:
@@ -230,7 +236,7 @@ class DataConfig(Section):
     def check_repeats(cls, names: list[str] | None) -> list[str] | None:
         repeated = sorted({name for name in names or [] if (names or []).count(name) > 1})
         if repeated:
-            raise ValueError(f"{', '.join(repeated)} more than once")
+            raise ValueError(f"names {', '.join(repeated)} more than once")
         return names
 
     @model_validator(mode="after")
@@ -244,8 +250,7 @@ class DataConfig(Section):
 
 class LinearConfig(Section):
     name: Literal["linear"] = "linear"
-    """linear: one paddle.nn.Linear; mlp: hidden layers with an activation; resnet: blocks that each
-    add to what the one before gives"""
+    """linear: one linear layer; mlp: hidden layers with an activation; resnet: residual blocks"""
 
 
 class MLPConfig(Section):
@@ -263,28 +268,28 @@ class MLPConfig(Section):
 class ResNetConfig(Section):
     name: Literal["resnet"]
     width: PositiveInt = 128
-    """numbers that go from block to block; inside a block there are twice as many"""
+    """width between the blocks; inside a block it is twice that"""
     blocks: PositiveInt = 2
-    """how many blocks"""
+    """number of residual blocks"""
     normalization: Literal["batch", "layer"] = "batch"
-    """what each block begins with: batch, by the mean and deviation of a mini-batch, and of all
-    training so far when it predicts; layer, by those of the row's own numbers"""
+    """what each block begins with: batch (statistics of the mini-batch; running ones to predict) or
+    layer (statistics of the row)"""
     dropout: Fraction = 0.1
     """share of a block's values set to zero in training"""
 
 
 class LossConfig(Section):
     name: Literal["mse", "mae"] = "mse"
-    """what training minimises, on the scaled target: mse, the mean squared error; mae, the mean
-    absolute error; huber, squared near the target and absolute far from it. Its best epoch is
-    exported"""
+    """what training minimises, on the scaled target: mse (mean squared error), mae (mean absolute
+    error) or huber (squared for small errors, absolute for large ones); it also picks the best
+    epoch"""
 
 
 class HuberConfig(Section):
     name: Literal["huber"]
     delta: PositiveFloat = 1.0
-    """errors up to this, in deviations of the target, count squared; larger ones only as they are
-    long"""
+    """errors up to this many standard deviations of the target count squared, larger ones
+    linearly"""
 
 
 class SGDConfig(Section):
@@ -300,7 +305,7 @@ class SGDConfig(Section):
 class MomentumConfig(SGDConfig):
     name: Literal["momentum"]  # type: ignore[assignment]
     momentum: Fraction = 0.9
-    """share of the last step that the next one keeps"""
+    """share of the last step that carries over to the next one"""
 
 
 class AdamConfig(SGDConfig):
@@ -308,9 +313,9 @@ class AdamConfig(SGDConfig):
     learning_rate: PositiveFloat = 0.001
     """step size on scaled features and target"""
     beta1: Fraction = 0.9
-    """decay of the running mean of the gradient"""
+    """decay rate of the running mean of the gradient"""
     beta2: Fraction = 0.999
-    """decay of the running mean of its square"""
+    """decay rate of the running mean of the squared gradient"""
 
 
 class ConstantConfig(Section):
@@ -319,9 +324,10 @@ class ConstantConfig(Section):
 
 class AutoConfig(Section):
     name: Literal["auto"] = "auto"
-    """constant; cosine: falls to 0 over the run; step: times gamma every so many epochs; inverse:
-    falls like 1 / step in each epoch, which averages over its rows where features are whitened;
-    auto: inverse for a linear model on whitened features with all else on auto, otherwise cosine"""
+    """how the learning rate changes. constant; cosine: falls to 0 over the run; step: is multiplied
+    by gamma from time to time; inverse: falls as 1 / step within each epoch, which averages over
+    its rows where features are whitened; auto: inverse for a linear model on whitened features with
+    all else on auto, otherwise cosine"""
 
 
 class CosineConfig(Section):
@@ -335,9 +341,9 @@ class InverseConfig(Section):
 class StepConfig(Section):
     name: Literal["step"]
     every: PositiveInt = 30
-    """epochs between two steps"""
+    """epochs between two drops of the learning rate"""
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """factor of each step"""
+    """factor of each drop"""
 
 
 class TrainConfig(Section):
@@ -348,17 +354,17 @@ class TrainConfig(Section):
     """rows of a mini-batch; auto: 64 to 1,024 by the number of rows; for a linear model with all
     else on auto all rows, or of more than 65,536 as many as even out what single rows say"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """seed of the first weights, the order of rows and dropout"""
+    """seed of the initial weights, the order of rows and dropout"""
     device: str = "auto"
-    """auto, cpu, gpu or gpu:N; --device wins"""
+    """auto (a GPU where there is one), cpu, gpu or gpu:N; also --device"""
     average: bool = False
-    """whether each epoch ends at the mean of the weights after each of its steps, and goes on from
-    there: less noise at a constant learning rate"""
+    """end each epoch at the mean of the weights of all its steps, and continue from there: less
+    noise at a constant learning rate"""
     patience: Annotated[int, Field(ge=0)] = 0
     """stop after this many epochs without a better one, by the validation part; 0: never"""
     export: Literal["best", "last"] = "best"
-    """whose weights to export: the best epoch's (by what the loss watches on the validation part,
-    or the training part if there is none) or the last one's"""
+    """which weights to export: those of the best epoch (by the loss's metric on the validation
+    part, or on the training part if there is none) or of the last"""
     log_every: PositiveInt | Literal["auto"] = "auto"
     """steps between two points of the curve of training loss; auto: about 200 points per curve"""
 
@@ -374,13 +380,13 @@ class TrainConfig(Section):
 
 class CheckpointConfig(Section):
     seconds: NonNegativeFloat = 60.0
-    """seconds between two checkpoints; 0: do not count them"""
+    """seconds between checkpoints; 0: off"""
     steps: Annotated[int, Field(ge=0)] = 0
-    """steps between two checkpoints, rounded up to whole blocks of rows; 0: do not count them"""
+    """steps between checkpoints, rounded up to whole blocks of rows; 0: off"""
     epochs: Annotated[int, Field(ge=0)] = 0
-    """epochs between two checkpoints; 0: do not count them. One at the end is always written"""
+    """epochs between checkpoints; 0: off. One is always written at the end"""
     keep: PositiveInt = 3
-    """how many of the last checkpoints to keep"""
+    """how many of the latest checkpoints to keep"""
 
 
 class IntervalsConfig(Section):
@@ -392,16 +398,16 @@ class IntervalsConfig(Section):
 
 class CardConfig(Section):
     intended_use: str = ""
-    """what the model is for, and what not; stands in report.html"""
+    """what the model is for, and what not; shown in report.html"""
     data: str = ""
     """where the rows come from"""
     known_bias: str = ""
-    """what is known to be unfair or one-sided in them"""
+    """what is known to be unfair or one-sided in the rows"""
 
 
 class RunConfig(Section):
     dir: Name
-    """run folder; default: runs/ and the name of the recipe"""
+    """run folder"""
 
 
 def name_or(default: str) -> Discriminator:
@@ -445,7 +451,7 @@ ScheduleConfig = Annotated[
 
 
 class Config(Section):
-    """A whole recipe; `data.path` and `data.target` are all it must say."""
+    """A whole recipe; `data.path` and `data.target` are required, the rest has defaults."""
 
     data: DataConfig
     model: ModelConfig = LinearConfig()

@@ -59,7 +59,7 @@ def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
             ["-o", "data.split.method=group", "-o", "data.split.column=TOWN"],
             "data.split.column names 'TOWN', which is no column",
         ),
-        (["-o", "data.split.method=time"], "each of these needs it"),
+        (["-o", "data.split.method=time"], "data.split: method time needs data.split.column"),
         (["--device", "gpu:99"], "no such GPU"),
         (["--device", "tpu"], "train.device: found tpu"),
         (

@@ -251,7 +251,7 @@ class _Resolving:
         )
         epochs = self.choose("train.epochs", config.train.epochs, partial(self.epochs, name))
         steps = -(-len(self.data.parts.train) // batch_size) * epochs
-        points = Choice(max(1, steps // POINTS), f"some {POINTS} points of a curve")
+        points = Choice(max(1, steps // POINTS), f"about {POINTS} points per curve")
         log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
         return Settings(
             model=Named.of(config.model),
@@ -298,38 +298,38 @@ class _Resolving:
     def scaling(self) -> Choice:
         columns = len(self.data.encoding.names)
         if not self.is_line:
-            return Choice("standard", "the model is not a line on the columns themselves")
+            return Choice("standard", "the model is not purely linear")
         if self.config.optimizer.weight_decay:
-            return Choice("standard", "weight decay pulls at each column alike")
+            return Choice("standard", "weight decay then treats all columns alike")
         if columns > WIDEST:
             why = f"whitening more than {WIDEST} columns costs more than it saves"
             return Choice("standard", why)
-        return Choice("whiten", "one step then serves all directions of a line")
+        return Choice("whiten", "so one step size fits all columns")
 
     def schedule(self) -> Choice:
         if self.averages:
-            return Choice("inverse", "the average over an epoch's rows")
-        return Choice("cosine", "falls to 0, and the noise of mini-batches with it")
+            return Choice("inverse", "averages over the rows of an epoch")
+        return Choice("cosine", "falls to 0, and with it the noise of mini-batches")
 
     def batch_size(self) -> Choice:
         rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
         if not self.averages:
             size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
-            return Choice(size, f"some 256 steps an epoch of {rows:,} rows")
+            return Choice(size, f"about 256 steps per epoch of {rows:,} rows")
         most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_NUMBERS // columns))
         if self.data.encoding.codes:
             most = max(most, MOST_CODED // columns)
         if rows <= most:
-            return Choice(rows, "all rows: the step is then exact")
+            return Choice(rows, "all rows, so each step is exact")
         problem = self.problem("whiten")
         level = self.noise(problem, "whiten", most)
         size = min(most, max(FEWEST_ROWS, 1 << int(level).bit_length()))
         self.chosen["optimizer.learning_rate"] = _rate(problem.curvature(), level / size)
-        return Choice(size, f"of single rows, the curvature is up to {level:,.0f}")
+        return Choice(size, f"single rows have a curvature of up to {level:,.0f}")
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
         if not self.is_line:
-            return Choice(0.02, "the loss is no parabola")
+            return Choice(0.02, "default for non-linear models")
         # No loss here curves more than the squared error, for which the step is made.
         problem = self.problem(scaling)
         every = batch_size >= len(self.data.parts.train)
@@ -339,8 +339,8 @@ class _Resolving:
 
     def epochs(self, schedule: str) -> Choice:
         if self.stops_at_optimum:
-            return Choice(50, f"at most, or until within {GAP:.2%} of least squares")
-        return Choice(10 if schedule == "inverse" else 50, "in all")
+            return Choice(50, f"at most; stops within {GAP:.2%} of the optimum")
+        return Choice(10 if schedule == "inverse" else 50, "default")
 
     def problem(self, scaling: str) -> LinearProblem:
         return linear_problem(self.data, scaling, self.by_level)

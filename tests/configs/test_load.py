@@ -158,7 +158,7 @@ def test_shares_left_out_divide_the_rest(
         ("optimizer.learning_rate=-1", "expected more than 0"),
         ("data.split.train=0.9", "train + validation + test"),
         ("train.patience=3", "needs a validation part"),
-        ("data.columns=[a, a]", "a more than once"),
+        ("data.columns=[a, a]", "names a more than once"),
         ("nonsense", "expected key=value"),
         ("a..b=1", "expected key=value"),
         ("data.exclude=[", "not valid YAML"),
