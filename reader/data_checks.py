@@ -143,6 +143,7 @@ def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Fin
         return
     about = "" if share == 1 else "about "
     message = f"{about}{round(copies / share):,} of {len(packed):,} rows are copies of another row"
+    also = []
     part = np.zeros(len(packed), dtype=np.int8)
     part[parts.validation], part[parts.test] = 1, 2
     trained = np.zeros(len(counts), dtype=bool)
@@ -150,7 +151,9 @@ def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Fin
     for index, name in ((1, "validation"), (2, "test")):
         held = inverse[part[kept] == index]
         if leaked := int(trained[held].sum()):
-            message += f"; {leaked / len(held):.1%} of the {name} rows are also training rows"
+            also.append(f"{leaked / len(held):.1%} of the {name} rows")
+    if also:
+        message += f"; {' and '.join(also)} are also training rows"
     yield Finding("copied_rows", (), f"{message}; remove the copies from the table")
 
 
@@ -163,9 +166,11 @@ def row_hashes(packed: PackedTable) -> tuple[NDArray[np.int64], NDArray[np.uint6
     limit = np.uint64(min(1.0, HASHES * step / len(packed)) * (2**64 - 2**12))
     kept, hashes = [], []
     for start in range(0, len(packed), step * NEIGHBOURS):
-        block = np.ascontiguousarray(packed.matrix[start : start + NEIGHBOURS]).view(np.uint32)
+        block = packed.matrix[start : start + NEIGHBOURS]
+        if block.shape[1] % 2:
+            block = np.column_stack([block, np.zeros(len(block), dtype=np.float32)])
         each = np.zeros(len(block), dtype=np.uint64)
-        for column in block.T:
+        for column in np.ascontiguousarray(block).view(np.uint64).T:
             each = (each ^ column) * np.uint64(0x9E3779B97F4A7C15)
             each ^= each >> np.uint64(29)
         small = np.flatnonzero(each <= limit)
@@ -206,24 +211,31 @@ def nearly_empty_columns(missing: Mapping[str, int], rows: int) -> Iterator[Find
 def copied_columns(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     """Columns that are another one's multiple, up to a constant; no constant columns."""
     names = [c.name for c in packed.schema.features if not c.parts]
-    rows = rows[:, [packed.columns.index(name) for name in names]]
+    at = {name: position for position, name in enumerate(packed.columns)}
+    rows = rows[:, [at[name] for name in names]]
     mean = np.nanmean(np.vstack([rows, np.zeros((1, rows.shape[1]))]), axis=0)
     centred = np.where(np.isnan(rows), mean, rows)
     centred -= centred.mean(axis=0)
     length = np.sqrt((centred**2).sum(axis=0))
     varies = np.flatnonzero(length > 0)
+    if not len(varies):
+        return
     unit = centred[:, varies] / length[varies]
     # Copies have the same product with any vector: only neighbours in its order are compared.
     mark = np.abs(np.random.default_rng(0).normal(size=len(rows)) @ unit)
-    order, original = np.argsort(mark, kind="stable"), dict[int, int]()
-    for one, other in pairwise(map(int, order)):
+    order = [int(at) for at in np.argsort(mark, kind="stable")]
+    alike = [order[:1]]
+    for one, other in pairwise(order):
         near = abs(mark[one] - mark[other]) < 1e-6 * mark[one]
         if near and abs(unit[:, one] @ unit[:, other]) > 1 - 1e-9:
-            original[other] = original.get(one, one)
-    for copy, of in sorted((max(pair), min(pair)) for pair in original.items()):
-        name, first = names[varies[copy]], names[varies[of]]
-        message = f"a copy of {first}, perhaps in another unit (correlation 1):"
-        yield Finding.of_column("copied_column", name, message, exclude(name))
+            alike[-1].append(other)
+        else:
+            alike.append([other])
+    for first, *copies in sorted(map(sorted, alike)):
+        for name in (names[varies[copy]] for copy in copies):
+            of = names[varies[first]]
+            message = f"a copy of {of}, perhaps in another unit (correlation 1):"
+            yield Finding.of_column("copied_column", name, message, exclude(name))
 
 
 def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
@@ -231,10 +243,13 @@ def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
     if len(rows) < 50:
         return
     statistics = data.statistics
-    numeric = [column.name for column in data.schema.features if column.kind == "numeric"]
-    for name in (name for name in numeric if name in statistics.columns):
-        cells, at = rows[:, data.packed.columns.index(name)], statistics.columns.index(name)
-        low, high = statistics.minimum[at], statistics.maximum[at]
+    low_of = dict(zip(statistics.columns, statistics.minimum, strict=True))
+    high_of = dict(zip(statistics.columns, statistics.maximum, strict=True))
+    numeric = {column.name for column in data.schema.features if column.kind == "numeric"}
+    for at, name in enumerate(data.packed.columns):
+        if name not in numeric or name not in low_of:
+            continue
+        cells, low, high = rows[:, at], low_of[name], high_of[name]
         values, counts = np.unique(cells[~np.isnan(cells)], return_counts=True)
         whole = len(values) == len(cells) and bool((values == np.round(values)).all())
         if whole and 0.9 < (high - low + 1) / len(data.packed) < 1.1:

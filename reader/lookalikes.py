@@ -16,6 +16,7 @@ from reader.table import Table
 from reader.written import CURRENCIES, PERCENT, Seen, survey
 
 SAMPLE = 2_000  # rows
+FIRST_LOOK = 20  # cells
 FEWEST = 10  # cells that tell of dates and codes
 MOSTLY = 0.95
 
@@ -35,6 +36,7 @@ QUARTER = r"^(\d{4}[-/ ]?Q[1-4]|Q[1-4][-/ ]?\d{4})$"
 WITH_CENTURY = r"\d{4}"
 DOTTED = r"^[1-9]\d{0,2}\.\d{3}$"
 DOTTED_OR_SHORT = rf"{DOTTED}|^[1-9]\d{{0,2}}$|^0$"
+WHOLE_OR_DOTTED = re.compile(r"\d+(\.0|\.\d{3})?")
 UNIX = r"^1\d{9}$"
 PHONE = r"^\+?\(?\d([\s()\-/]*\d){8,14}$"
 
@@ -142,7 +144,8 @@ def _time_format(name: str, text: str) -> str:
 def of_numbers(name: str, cells: pl.Series) -> Finding | None:
     """What a column of numbers looks like: numbers with dots for thousands, dates without
     separators, Unix times, or codes."""
-    if not len(cells):
+    first = cells.head(FIRST_LOOK).to_list()
+    if 2 * sum(bool(WHOLE_OR_DOTTED.fullmatch(cell)) for cell in first) <= len(first):
         return None
     dotted = cells.filter(cells.str.contains(DOTTED))
     if FEWEST <= len(dotted) < len(cells) and _share(cells, DOTTED_OR_SHORT) == 1:

@@ -1,0 +1,132 @@
+"""What is found in the values of a table, and what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reader.data_checks import find
+from reader.findings import KINDS, Finding, listed
+from reader.fitting import InputOptions
+from reader.frame import table_of
+from reader.split import SplitOptions
+from reader.training_data import TableOptions, fit, read
+
+ROWS = 400
+
+
+def plain(seed: int = 0) -> dict[str, Any]:
+    """A table of which nothing need be said."""
+    random = np.random.default_rng(seed)
+    a, b, noise = random.normal(size=(3, ROWS))
+    town = random.choice(["north", "south", "west"], ROWS)
+    return {"a": a, "b": b, "town": town, "y": 2 * a - b + 3 * (town == "north") + 0.5 * noise}
+
+
+def found(frame: dict[str, Any], skew_counts: bool = True, **options: Any) -> list[Finding]:
+    split = SplitOptions(**options)
+    table = TableOptions("frame", "y", split=split)
+    source = read(table, table=table_of(frame))
+    return list(find(source, fit(source, source.parts, InputOptions()), table, skew_counts))
+
+
+def one(frame: dict[str, Any], kind: str, **options: Any) -> Finding:
+    (finding,) = found(frame, **options)
+    assert finding.kind == kind
+    assert finding.kind in KINDS
+    assert finding.key in finding.message
+    return finding
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_found_in_a_plain_table(seed: int) -> None:
+    assert found(plain(seed)) == []
+
+
+def test_constant_columns_are_named_together() -> None:
+    frame = plain() | {"one": np.ones(ROWS), "level": ["x"] * ROWS}
+    finding = one(frame, "constant")
+    assert finding.columns == ("one", "level")
+    assert "one and level have one value in all training rows" in finding.message
+    assert finding.key == "data.exclude: [one, level]"
+
+
+def test_a_column_in_another_unit_is_a_copy() -> None:
+    frame = plain() | {"a_in_cm": 100 * plain()["a"] + 7, "minus": -plain()["a"]}
+    copies = found(frame)
+    assert [finding.columns for finding in copies] == [("a_in_cm",), ("minus",)]
+    assert all("a copy of a" in finding.message for finding in copies)
+    assert found(plain() | {"near": plain()["a"] + 0.001 * plain()["b"]}) == []
+
+
+def test_holes_make_a_column_nearly_empty() -> None:
+    some = [b if i % 40 == 0 else None for i, b in enumerate(plain()["b"] ** 2)]
+    assert "missing in 97" in one(plain() | {"rare": some}, "missing").message
+    half = [b if i % 2 else None for i, b in enumerate(plain()["b"] ** 2)]
+    assert found(plain() | {"half": half}) == []
+
+
+def test_row_numbers_in_any_order() -> None:
+    mixed = np.random.default_rng(1).permutation(ROWS) + 1
+    assert one(plain() | {"n": mixed}, "row_number").key == "data.exclude: [n]"
+    assert found(plain() | {"n": np.random.default_rng(1).integers(0, ROWS, ROWS)}) == []
+    assert found(plain() | {"n": 100 * mixed}) == []
+
+
+def test_a_number_that_stands_for_a_missing_one() -> None:
+    area = np.random.default_rng(1).uniform(20, 300, ROWS)
+    frame = plain() | {"area": np.where(np.arange(ROWS) % 9 == 0, -999, area)}
+    finding = one(frame, "marks")
+    assert finding.message.startswith("column area: -999 is far from its other values")
+    assert finding.key == "data.missing.values"
+    low = plain() | {"area": np.where(np.arange(ROWS) % 9 == 0, -9, area)}
+    assert found(low) == []
+
+
+def test_a_target_of_two_values_is_a_class() -> None:
+    frame = plain() | {"y": (plain()["y"] > 0).astype(int)}
+    assert "two values, 0 and 1, as in a classification" in one(frame, "target").message
+
+
+def test_a_skewed_target() -> None:
+    frame = plain() | {"y": np.exp(plain()["y"])}
+    assert one(frame, "target").key == "data.scale.target: log1p"
+    assert found(frame, skew_counts=False) == []
+    gamma = np.random.default_rng(0).gamma(3, 1, ROWS)
+    assert found(plain() | {"y": gamma}) == []
+
+
+def test_copies_of_rows_and_how_many_are_both_trained_on_and_tested() -> None:
+    frame = {name: np.concatenate([cells, cells[:40]]) for name, cells in plain().items()}
+    finding = one(frame, "copied_rows", method="sequential")
+    assert finding.message.startswith("40 of 440 rows are copies of another row")
+    assert "90.9% of the test rows are also training rows" in finding.message
+
+
+def test_rows_of_few_values_are_equal_by_chance() -> None:
+    random = np.random.default_rng(0)
+    frame = {name: random.integers(0, 4, ROWS) for name in ("a", "b", "c", "y")}
+    assert found(frame) == []
+
+
+def test_a_leak_comes_first_and_names_the_key() -> None:
+    frame = plain() | {"one": np.ones(ROWS), "tax": np.exp(plain()["y"])}
+    leak, constant = found(frame)
+    assert (leak.kind, constant.kind) == ("leak", "constant")
+    assert leak.message.startswith("likely leak: tax alone gives y")
+    assert leak.key == "data.exclude: [tax]"
+    parts = plain() | {"c": plain()["y"] - plain()["a"]}
+    assert "a and c (times constants) add up to y" in one(parts, "leak").message
+
+
+def test_texts_that_are_numbers_are_not_also_called_constant() -> None:
+    price = [f"${1000 + i:,}" for i in range(ROWS)]
+    assert one(plain() | {"price": price}, "numbers").key == "data.kinds: {price: numeric}"
+
+
+def test_names_are_listed() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed([str(i) for i in range(9)]) == "0, 1, 2, 3, 4, 5 and 3 more"
