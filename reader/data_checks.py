@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
@@ -256,17 +257,18 @@ def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
             message = f"it numbers the rows, from {low:.0f} to {high:.0f}; if that means nothing:"
             yield Finding.of_column("row_number", name, message, exclude(name))
         elif mark := missing_mark(values, counts):
-            message = f"{mark} is far from its other values; if that means missing, add it to"
+            message = f"{mark} is unlike its other values; if it means missing, add it to"
             yield Finding.of_column("marks", name, message, "data.missing.values")
 
 
 def missing_mark(values: NDArray[np.float64], counts: NDArray[np.int64]) -> str:
-    """A number such as -999 that many cells have, and that is far from all others; else ""."""
+    """A number such as -999 that some cells have, and that is far from all others, or the only one
+    below zero; else ""."""
     if len(values) < 10:
         return ""
     for at, others in ((0, values[1:]), (-1, values[:-1])):
         far = np.abs(values[at] - others).min() > 2 * (others[-1] - others[0])
-        text = f"{values[at]:g}"
-        if far and counts[at] > 2 and len(set(text.strip("-"))) == 1 and text[-1] in "19":
-            return text
+        only = values[at] < 0 <= others[0]
+        if counts[at] > 2 and (far or only) and re.fullmatch("-1|-?9+", f"{values[at]:g}"):
+            return f"{values[at]:g}"
     return ""

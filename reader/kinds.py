@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import date
 from itertools import product
 
@@ -156,12 +155,6 @@ class Encoder:
     def needs_texts(self) -> bool:
         """Whether a file should give the cells as texts: they are, or they carry a unit."""
         return not self.reads_numbers or bool(self.form and self.form.unit)
-
-    def clean(self, cells: pl.Series, reading: Reading) -> pl.Series:
-        """The cells with null wherever one is missing; see `clean`."""
-        if self.form:
-            reading = replace(reading, decimal_comma=False)  # the form reads it, with its groups
-        return clean(cells, reading, self.reads_numbers)
 
     def encode(self, cells: pl.Series) -> list[pl.Series]:
         """Float32 columns named as `column.packed`; null or NaN where a cell is null or wrong."""

@@ -13,7 +13,7 @@ import polars as pl
 from reader.findings import Finding, as_kind, exclude, in_yaml, listed
 from reader.schema import Schema
 from reader.table import Table
-from reader.written import CURRENCIES, PERCENT, Seen, survey
+from reader.written import CURRENCIES, PERCENT, QUANTITIES, Seen, survey
 
 SAMPLE = 2_000  # rows
 FIRST_LOOK = 20  # cells
@@ -83,7 +83,13 @@ def of_texts(name: str, cells: pl.Series, decimal_comma: bool = False) -> Findin
     other = survey(cells, comma=True)
     if not decimal_comma and other.share >= MOSTLY and other.example:
         message = f"its texts look like numbers with a decimal comma ({other.example!r}); set"
-        return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
+        found = Finding.of_column("numbers", name, message, "data.decimal_comma: true")
+        alone = f", or for this column alone {as_kind(name, 'numeric')}"
+        return replace(found, message=found.message + alone)
+    if not seen.share and len(seen.units) > 1 and {*seen.units} <= {*CURRENCIES, *QUANTITIES}:
+        shown = " and ".join(repr(text) for text in list(seen.units.values())[:2])
+        message = f"its texts look like numbers in several units ({shown}); convert them to one"
+        return Finding.of_column("numbers", name, message)
     if len(cells) >= FEWEST and _share(cells, PHONE) > MOSTLY:
         message = f"its texts look like phone numbers ({cells[0]!r}); leave them out with"
         return Finding.of_column("codes", name, message, exclude(name))
@@ -98,7 +104,9 @@ def _written(seen: Seen) -> str:
         return "with a percent sign"
     if unit:
         return f"with the unit {unit}"
-    return "in brackets" if "(" in example else "with thousands separators"
+    if "(" in example:
+        return "in brackets"
+    return "with a long minus sign" if "−" in example else "with thousands separators"
 
 
 def date_formats(cells: pl.Series) -> list[str]:

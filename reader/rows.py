@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from errors import TableError
 from reader.findings import as_kind
 from reader.formats import POLARS_ERRORS, Reading, Survey, TableFile
-from reader.kinds import Encoder, finite_marks
+from reader.kinds import Encoder, clean, finite_marks
 from reader.numbers import with_points
 from reader.schema import is_number
 from reader.text import TextFile
@@ -176,7 +176,7 @@ class _Decoded(NamedTuple):
     @classmethod
     def of(cls, frame: pl.DataFrame, layout: Layout, reading: Reading) -> _Decoded:
         cells = [
-            encoder.clean(frame[str(index)], reading)
+            clean(frame[str(index)], reading, encoder.reads_numbers)
             for index, encoder in enumerate(layout.encoders)
         ]
         encoded = [

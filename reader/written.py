@@ -18,10 +18,18 @@ CURRENCIES = (
     *("MXN", "ZAR", "TRY", "THB", "RUB", "ILS", "AED", "SAR"),
 )
 PERCENT = ("%", "％")
+QUANTITIES = (
+    *("mg", "g", "kg", "t", "lb", "lbs", "oz", "mm", "cm", "m", "km", "in", "ft", "mi", "ml", "l"),
+    *("L", "ms", "s", "sec", "min", "h", "hr", "hrs", "d", "days", "W", "kW", "MW", "KB", "MB"),
+    *("GB", "TB", "k", "K", "M", "B", "bn", "万", "亿", "克", "公斤", "千克", "米", "公里"),
+)
+"""Units that are often mixed in one column."""
 SPACES = " \u00a0\u2009\u202f"
 APOSTROPHES = "'’"
 UNIT = r"[^\d\s.,;:()+\-−'’/_][^\d;,()\s]{0,11}(?: ?[^\d;,()\s]{1,11})?"
-MOSTLY = 0.95  # of the cells with a unit
+MOSTLY = 0.95  # of the cells, or of those with a unit
+RARELY = 0.2  # of the cells with a comma
+FEW = 4  # units of a column
 
 
 class Form(NamedTuple):
@@ -100,7 +108,8 @@ def _with_point(cells: pl.Series) -> pl.Series:
 
 class Seen(NamedTuple):
     """What a column of texts has of written numbers: the share of its known cells that are one, in
-    one form, and an `example` of one that is no plain number, "" where there is none."""
+    one form, and an `example` of one that is no plain number, "" where there is none. `units`: an
+    example of each, where most cells are numbers with one of a few."""
 
     form: Form
     share: float
@@ -123,7 +132,9 @@ def survey(cells: pl.Series, comma: bool = False) -> Seen:
     plain = known.cast(pl.Float64, strict=False).is_not_null()
     dressed = known.filter(numbers.is_not_null() & ~plain)
     share = 1 - numbers.null_count() / len(known) if len(known) else 0.0
-    units = {u: known.filter(written & (unit == u))[0] for u, _ in counts.most_common(4)}
+    units = {u: known.filter(written & (unit == u))[0] for u, _ in counts.most_common(FEW + 1)}
+    if len(units) > FEW or written.sum() < MOSTLY * len(known):
+        units = {}
     if counts and counts[main] < MOSTLY * counts.total():
         share = 0.0
     return Seen(form, share, dressed[0] if len(dressed) else "", units)
@@ -132,9 +143,15 @@ def survey(cells: pl.Series, comma: bool = False) -> Seen:
 def form_of(name: str, cells: pl.Series, comma: bool) -> Form:
     """The form of a column whose texts are to be read as numbers.
 
-    Raises TableError where they have several units, of which none stands for most.
+    A column may have decimal commas of its own, where few of its commas could be ones between
+    thousands. Raises TableError where they have several units, of which none stands for most.
     """
     seen = survey(cells, comma)
+    if not comma and seen.share < MOSTLY:
+        with_comma = cells.drop_nulls().filter(cells.drop_nulls().str.contains(",", literal=True))
+        other = survey(cells, comma=True)
+        if other.share >= MOSTLY and survey(with_comma).share < RARELY:
+            return other.form
     if seen.share or len(seen.units) < 2:
         return seen.form
     shown = " and ".join(repr(example) for example in list(seen.units.values())[:2])

@@ -44,6 +44,9 @@ def written(form: Callable[[random.Random], object]) -> list[str]:
         (written(lambda r: f"{r.randrange(100)} kg"), "the unit kg", "numeric"),
         (written(lambda r: f"{r.randrange(1000, 10**6):,}"), "thousands separators", "numeric"),
         (written(lambda r: f"({r.randrange(1, 999)})"), "in brackets", "numeric"),
+        (written(lambda r: f"−{r.randrange(1, 999)}"), "a long minus sign", "numeric"),
+        (written(lambda r: f"{r.random():.3f} {r.choice(['g', 'kg'])}"), "several units", ""),
+        (written(lambda r: f"{r.choice('$€')}{r.random():.3f}"), "several units", ""),
         (written(lambda r: f"{r.random():.2f}".replace(".", ",")), "decimal comma", "comma: true"),
         (written(lambda r: f"{r.randrange(10**5):05}"), "zeros in front", "categorical"),
         (
@@ -129,6 +132,7 @@ def test_times_and_codes_that_a_name_tells_of() -> None:
         written(lambda r: f"10.0.0.{r.randrange(30)}"),
         written(lambda r: r.choice(["5+", "10+", "0-4"])),
         written(lambda r: f"#{r.randrange(30)}"),
+        written(lambda r: f"{r.randrange(9)}{r.choice('abc')}"),
         written(lambda r: r.choice(["yes", "no"])),
         written(lambda r: f"{r.randrange(24)}:00"),
         [f"2024-01-{day % 28 + 1:02}" for day in range(ROWS)],

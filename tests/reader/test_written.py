@@ -87,6 +87,13 @@ def test_codes_and_times_are_no_numbers(cells: list[str]) -> None:
     assert survey(pl.Series(cells)).share == 0
 
 
+def test_a_column_may_have_decimal_commas_of_its_own() -> None:
+    assert str(form_of("a", pl.Series(["1.660,21", "3,5", "7"]), False)) == "1,5"
+    assert str(form_of("a", pl.Series(["12,345", "1,000"]), False)) == "1.5"  # not 12 and a bit
+    assert str(form_of("a", pl.Series(["12,345", "1.5"]), False)) == "1.5"
+    assert str(form_of("a", pl.Series(["12,345", "12,34", "7"]), False)) == "1.5"
+
+
 def test_two_units_are_not_mixed() -> None:
     with pytest.raises(TableError, match="found '€1' and '\\$2', expected numbers of one unit"):
         form_of("price", pl.Series(["€1", "$2"]), False)
@@ -113,9 +120,8 @@ def test_typed_numbers_need_no_sign() -> None:
 def test_a_text_that_is_no_such_number_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('price,y\n"$1,234",1\n$5,2\n"$12,34",3\n')
-    options = TableOptions(str(path), "y", kinds={"price": "numeric"})
     with pytest.raises(TableError, match=r"t\.csv, line 4, column price: found '\$12,34', exp"):
-        read_table(options)
+        packed(path, "y", "price")
 
 
 def packed(path: Path, target: str, *numeric: str, comma: bool = False) -> PackedTable:
