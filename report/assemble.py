@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,18 +17,18 @@ from numpy.typing import NDArray
 
 from model.line import epochs_to_gap
 from reader.findings import Finding
-from reader.fitting import level_names
 from reader.metrics import METRICS, Metrics
 from reader.split import evenly
-from reader.training_data import SplitTable, TrainingData
+from reader.training_data import SplitTable
 from report import diagnostics
+from report.coefficients import coefficients
+from report.figures import worse_than_mean
 from report.intervals import Measured
 from report.report import (
     PARTS,
     Best,
     BestLine,
     Choice,
-    Coefficients,
     Data,
     Examples,
     Folds,
@@ -35,23 +39,22 @@ from report.report import (
     Model,
     Optimum,
     Parity,
+    Pattern,
     Report,
     Residuals,
     Timing,
-    Weight,
-    Worst,
-    WorstRow,
+    Training,
 )
+from report.worst import worst_rows
 from trainer.build import Fit
 from trainer.evaluation import Evaluation, metrics_of
 from trainer.optimum import Optimum as LineOptimum
 from trainer.optimum import line_metrics
-from trainer.settings import Experiment
+from trainer.settings import Experiment, Named, Settings
 from trainer.trainer import State
 
 EXAMPLES = 2_000
 SHUFFLED = 5_000
-WORSE = -1e-4  # an R2 that is below 0 by more than rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,10 @@ def assemble(run: Finished) -> Report:
     parameters = sum(p.size for p in fit.network.parameters() if p.trainable)
     watched, best = fit.regressor.objective.watched, run.best_line
     is_line = settings.optimum_is_known
+    warning = worse_than_mean(watched, metrics["train"].r2)
     return Report(
+        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=command(),
         metrics=metrics,
         confidence={
             name: diagnostics.bootstrap(*_floats(evaluation))
@@ -114,9 +120,10 @@ def assemble(run: Finished) -> Report:
         },
         config=settings.recipe,
         examples=examples(part, last),
-        residuals=residuals(part, data, rows, last),
+        residuals=residuals(part, fit, rows, run.evaluations),
         worst=worst_rows(part, run.source, last),
-        model=Model(settings.model.name, int(parameters)),
+        training=training(settings, state),
+        model=Model(settings.model.name, int(parameters), layers(fit)),
         parity=Parity(**run.parity),
         versions=dict(run.versions),
         findings=list(run.findings),
@@ -127,17 +134,7 @@ def assemble(run: Finished) -> Report:
         importance=None if is_line else importance(part, fit, rows, last),
         intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
-        warning=warning(metrics["train"].r2),
-    )
-
-
-def warning(r2: float | None) -> str | None:
-    """Of a model that is worse on its own training rows than their mean."""
-    if r2 is None or r2 > WORSE:
-        return None
-    return (
-        f"on its own training rows this model is worse than their mean (R2 {r2:.3g}); do not use "
-        "it. Try a smaller optimizer.learning_rate, more train.epochs or another model"
+        warning=warning.plain if warning else None,
     )
 
 
@@ -188,51 +185,70 @@ def examples(part: str, evaluation: Evaluation) -> Examples:
 
 
 def residuals(
-    part: str, data: TrainingData, rows: NDArray[np.float32], evaluation: Evaluation
+    part: str, fit: Fit, rows: NDArray[np.float32], evaluations: Mapping[str, Evaluation]
 ) -> Residuals:
-    """The distribution of the errors, and by category; `rows` are the packed ones evaluated."""
-    target, prediction = _floats(evaluation)
-    residual = prediction - target
+    """The distribution of the errors, by category, and what they follow on the training rows;
+    `rows` are the packed ones of the part."""
+    target, prediction = _floats(evaluations[part])
+    residual, columns = prediction - target, fit.data.packed.columns
     counts, edges = diagnostics.histogram(residual)
     by_category: dict[str, list[Level]] = {}
-    for column in data.schema.features:
+    for column in fit.data.schema.features:
         if column.kind == "categorical":
-            codes = rows[:, data.packed.columns.index(column.name)].astype(np.int64)
+            codes = rows[:, columns.index(column.name)].astype(np.int64)
             by_category[column.name] = diagnostics.by_level(column.levels, codes, residual)
-    return Residuals(part, counts, edges, by_category)
+    return Residuals(part, counts, edges, by_category, patterns(fit, evaluations["train"]))
 
 
-def worst_rows(part: str, source: SplitTable, evaluation: Evaluation) -> Worst:
-    """The rows with the largest errors, and their identifiers."""
+def patterns(fit: Fit, evaluation: Evaluation) -> list[Pattern]:
+    """The numeric features that the residuals of the training rows still follow."""
+    some = evenly(len(evaluation.rows), SHUFFLED)
     target, prediction = _floats(evaluation)
-    places = diagnostics.worst(target, prediction)
-    ids = ids_of(source, evaluation.rows[places])
-    return Worst(
-        part,
-        [
-            WorstRow(
-                row=int(evaluation.rows[place]) + 1,
-                ids=cells,
-                actual=float(target[place]),
-                predicted=float(prediction[place]),
-                error=float(prediction[place] - target[place]),
-            )
-            for place, cells in zip(places, ids, strict=True)
-        ],
+    rows = fit.data.packed.take(evaluation.rows[some])
+    features = [column for column in fit.data.schema.features for _ in column.packed]
+    numbers = {
+        name: rows[:, at]
+        for at, (name, column) in enumerate(zip(fit.data.schema.packed, features, strict=True))
+        if column.kind in ("numeric", "time")
+    }
+    return diagnostics.patterns(numbers, (prediction - target)[some])
+
+
+def training(settings: Settings, state: State) -> Training:
+    """What the recipe and `auto` settled, and how long training was."""
+    return Training(
+        loss=_with_options(settings.loss),
+        optimizer=_with_options(settings.optimizer),
+        learning_rate=settings.learning_rate,
+        schedule=_with_options(settings.schedule),
+        weight_decay=settings.weight_decay,
+        batch_size=settings.batch_size,
+        epochs=state.epoch,
+        planned=settings.epochs,
     )
 
 
-def ids_of(source: SplitTable, rows: NDArray[Any]) -> list[dict[str, str]]:
-    """The identifiers of the table's rows at these indices, by column."""
-    ids: list[dict[str, str]] = [{} for _ in rows]
-    for name in source.packed.schema.ids:
-        start = 0
-        for cells in source.texts(name):
-            for place, row in enumerate(rows):
-                if start <= row < start + len(cells):
-                    ids[place][name] = str(cells[int(row) - start])
-            start += len(cells)
-    return ids
+def _with_options(named: Named) -> str:
+    """A name, and the options that are its own: huber (delta 1)."""
+    options = ", ".join(f"{key} {value:g}" for key, value in named.options.items())
+    return f"{named.name} ({options})" if options else named.name
+
+
+def layers(fit: Fit) -> list[str]:
+    """The layers without layers of their own, in order, with the shapes of their weights."""
+    shown = []
+    for layer in fit.network.sublayers():
+        if not layer.sublayers():
+            shapes = [p.shape for name, p in layer.named_parameters() if p.ndim > 1]
+            sizes = "".join(" × ".join(map(str, shape)) for shape in shapes)
+            shown.append(f"{type(layer).__name__} {sizes}".strip())
+    return shown
+
+
+def command() -> str:
+    """What was typed to train; nothing in a program or a notebook."""
+    script = Path(sys.argv[0])
+    return shlex.join(["python", *sys.argv]) if script.name == "train.py" else ""
 
 
 def importance(
@@ -252,23 +268,6 @@ def importance(
         positions,
     )
     return Importance(part, len(some), columns)
-
-
-def coefficients(fit: Fit, metrics: Mapping[str, Metrics]) -> Coefficients:
-    """The line in raw units, and how far each weight of least squares may be off by chance."""
-    line = fit.line()
-    errors = np.full(len(line.weights), np.nan)
-    if fit.regressor.objective.quadratic:
-        errors = fit.problem.standard_errors(metrics["train"].mse)
-    weights = [
-        Weight(name, float(weight), float(error) if np.isfinite(error) else None)
-        for name, weight, error in zip(fit.data.encoding.names, line.weights, errors, strict=True)
-    ]
-    columns = {column.name: column for column in fit.data.schema.features}
-    for code, table in zip(fit.data.encoding.codes, line.tables, strict=True):
-        names = level_names(columns[code.name])
-        weights += [Weight(n, float(w), None) for n, w in zip(names, table, strict=True)]
-    return Coefficients(line.bias, weights)
 
 
 def intervals(part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evaluation) -> Intervals:

@@ -11,9 +11,12 @@ from unicodedata import east_asian_width
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from report.texts import Text
+
 WIDTH, HEIGHT = 400.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 30.0, 238.0
 NAME_WIDTH, BAR = 22, 22.0
+NOTHING = Text("")
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -53,12 +56,12 @@ class Axis:
 
 
 def curve(
-    series: Mapping[str, Sequence[tuple[float, float]]],
+    series: Mapping[Text, Sequence[tuple[float, float]]],
     line: float | None = None,
     *,
-    title: str,
-    names: tuple[str, str],
-    line_name: str = "",
+    title: Text,
+    names: tuple[Text, Text],
+    line_name: Text = NOTHING,
 ) -> str:
     """Up to three named curves, the y axis logarithmic where all is above zero; `line`: a level
     to compare them with, and its name."""
@@ -88,8 +91,8 @@ def scatter(
     x: Sequence[float],
     y: Sequence[float],
     *,
-    title: str,
-    names: tuple[str, str],
+    title: Text,
+    names: tuple[Text, Text],
     diagonal: bool = False,
 ) -> str:
     """A point a pair, with the line y = x (both axes then span the same values) or y = 0."""
@@ -106,7 +109,7 @@ def scatter(
 
 
 def histogram(
-    counts: Sequence[int], edges: Sequence[float], *, title: str, names: tuple[str, str]
+    counts: Sequence[int], edges: Sequence[float], *, title: Text, names: tuple[Text, Text]
 ) -> str:
     """Bars between the edges, and a line at zero."""
     x = axis_over(edges, LEFT, RIGHT)
@@ -127,15 +130,15 @@ def bars(
     values: Sequence[float],
     spread: Sequence[float],
     *,
-    title: str,
-    axis: str,
+    title: Text,
+    axis: Text,
 ) -> str:
     """A horizontal bar a name, from zero, with a whisker of one `spread` to either side."""
     size, reach = np.nan_to_num(
         [np.asarray(values, float), np.asarray(spread, float)], posinf=0, neginf=0
     )
-    shown = [_clip(name) for name in names]
-    left = 16 + 6.4 * max((_width(name) for name in shown), default=0)
+    shown = [clip(name) for name in names]
+    left = 16 + 6.4 * max((width(name) for name in shown), default=0)
     bottom = 8 + BAR * len(names)
     x = axis_over([0.0, *(size - reach), *(size + reach)], left, RIGHT)
     zero, marks = x.at(0)[0], []
@@ -171,38 +174,48 @@ def _finite(pairs: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     return points[np.isfinite(points).all(axis=1)]
 
 
-def _frame(x: Axis, y: Axis, names: tuple[str, str], marks: Iterable[str], title: str) -> str:
+def _frame(x: Axis, y: Axis, names: tuple[Text, Text], marks: Iterable[str], title: Text) -> str:
     """The marks on a grid, with ticks and the names of both axes."""
     ticks = y.ticks()
-    grid = [f'<text x="4" y="14">{escape(names[1])}</text>']
+    grid = [_words(4, 14, names[1])]
     for label, at in zip(labels_of(ticks, y.log), y.at(ticks), strict=True):
         grid.append(_line(LEFT, at, RIGHT, at, "grid"))
         grid.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
     return _svg(title, HEIGHT, [*grid, *_across(x, names[0], TOP, BOTTOM), *marks])
 
 
-def _across(x: Axis, name: str, top: float, bottom: float) -> list[str]:
+def _across(x: Axis, name: Text, top: float, bottom: float) -> list[str]:
     """The ticks of a horizontal axis, and its name below them."""
     ticks = x.ticks()
-    parts = [
-        f'<text x="{(x.start + x.end) / 2:.1f}" y="{bottom + 36}" text-anchor="middle">'
-        f"{escape(name)}</text>"
-    ]
+    parts = [_words((x.start + x.end) / 2, bottom + 36, name, "middle")]
     for label, at in zip(labels_of(ticks), x.at(ticks), strict=True):
         parts.append(_line(at, top, at, bottom, "grid"))
         parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{label}</text>')
     return parts
 
 
-def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
-    """Names beside samples of their lines, flush right above the chart."""
-    parts, x = [], RIGHT
-    for name, line in reversed(entries):
-        x -= 6.4 * _width(name)
-        parts.append(f'<text x="{x:.1f}" y="14">{escape(name)}</text>')
-        parts.append(_line(x - 22, 10, x - 5, 10, line))
-        x -= 36
-    return parts
+def _words(x: float, y: float, text: Text, anchor: str = "start") -> str:
+    """A text in each of its languages, of which page.css shows one."""
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return "".join(
+        f'<text class="{language}" lang="{language}" {place}>{escape(words)}</text>'
+        for language, words in text.by_language().items()
+    ) or (f"<text {place}>{escape(text.en)}</text>")
+
+
+def _legend(entries: Sequence[tuple[Text, str]]) -> list[str]:
+    """Names beside samples of their lines, flush right above the chart, in each language."""
+    groups = []
+    for language in ("en", "zh"):
+        parts, x = [], RIGHT
+        for text, line in reversed(entries):
+            name = text.by_language().get(language, text.en)
+            x -= 6.4 * width(name)
+            parts.append(f'<text x="{x:.1f}" y="14">{escape(name)}</text>')
+            parts.append(_line(x - 22, 10, x - 5, 10, line))
+            x -= 36
+        groups.append(f'<g class="{language}" lang="{language}">{"".join(parts)}</g>')
+    return groups
 
 
 def labels_of(ticks: Sequence[float], each: bool = False) -> list[str]:
@@ -216,23 +229,25 @@ def labels_of(ticks: Sequence[float], each: bool = False) -> list[str]:
     return texts
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "guide") -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _svg(title: str, height: float, parts: Iterable[str]) -> str:
-    box = f"0 0 {WIDTH:.0f} {height:.0f}"
-    return f'<svg role="img" aria-label="{escape(title)}" viewBox="{box}">{"".join(parts)}</svg>'
-
-
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """In columns of a terminal: a Chinese character takes two."""
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _clip(text: str) -> str:
-    """At most NAME_WIDTH columns of the text."""
+def clip(text: str, most: int = NAME_WIDTH) -> str:
+    """At most so many columns of the text."""
     short = text
-    while _width(short) > NAME_WIDTH:
+    while width(short) > most:
         short = short[:-1]
     return text if short == text else f"{short[:-1]}…"
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "guide") -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _svg(title: Text, height: float, parts: Iterable[str]) -> str:
+    box = f"0 0 {WIDTH:.0f} {height:.0f}"
+    return (
+        f'<svg role="img" aria-label="{escape(title.both)}" viewBox="{box}">{"".join(parts)}</svg>'
+    )

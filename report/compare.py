@@ -1,26 +1,35 @@
-"""What two runs differ in, and what came of it: python -m report.compare runs/a runs/b."""
+"""What two runs differ in, and how their metrics moved: python -m report.compare runs/a runs/b.
+
+"no difference": other rows might have shown as large a difference by chance (95 %).
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from configs.flatten import leaves
 from errors import RunError
-from reader.metrics import Metrics, title
-from report.report import PARTS, Report
+from reader.metrics import title
+from report import figures
+from report.report import FILE, PARTS, Report
 from run.folder import DONE
 
 COMPARED = ("rmse", "mae", "r2")
 SAME = 5e-5  # a move smaller than what is printed
+NEWEST = 50  # runs that are looked at for the one to compare with
+MOST_KEYS = 8
 
 
-def previous_run(folder: Path) -> Path | None:
-    """The run beside `folder` that was finished last."""
+def previous_run(folder: Path, report: Report) -> Path | None:
+    """The run beside `folder` that was finished last, of those on the same table and target."""
     beside = [
         path.parent
         for path in folder.absolute().parent.glob(f"*/{DONE}")
@@ -28,8 +37,15 @@ def previous_run(folder: Path) -> Path | None:
         and not path.parent.name.endswith(".previous")
         and not path.parent.name.startswith(".")
     ]
-    newest = max(beside, key=lambda path: (path / DONE).stat().st_mtime_ns, default=None)
-    return folder.parent / newest.name if newest else None
+    beside.sort(key=lambda path: -(path / DONE).stat().st_mtime_ns)
+    for path in beside[:NEWEST]:
+        try:
+            data = json.loads((path / FILE).read_bytes())["data"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # an old run that is broken does not make this one fail
+        if (data.get("sha256"), data.get("target")) == (report.data.sha256, report.data.target):
+            return folder.parent / path.name
+    return None
 
 
 def compare(before: Path, after: Path) -> list[str]:
@@ -40,28 +56,36 @@ def compare(before: Path, after: Path) -> list[str]:
 
 def differences(old: Report, new: Report, names: tuple[str, str]) -> list[str]:
     """A line for each key of the recipe that changed, and for each metric of each part; `names`:
-    what the two runs are called."""
-    lines = list(_keys(old.config, new.config)) or ["no key differs"]
+    what the two runs are called. Figures of other tables or targets are not compared."""
+    lines = list(_keys(old.config, new.config)) or ["same recipe"]
+    if old.data.target != new.data.target:
+        return [*lines, f"different targets: {old.data.target}, {new.data.target}"]
     if old.data.sha256 != new.data.sha256:
-        lines.append("the tables differ")
+        return [*lines, "different tables: their figures cannot be compared"]
     for part in PARTS:
         one, other = old.metrics.get(part), new.metrics.get(part)
         if one and other:
-            lines += _moves(part, one, other)
+            lines += _moves(part, old, new)
         elif one or other:
-            lines.append(f"{part:<11}only in {names[0] if one else names[1]}")
+            lines.append(f"{part:<11} only in {names[0] if one else names[1]}")
     return lines
 
 
 def against_previous(report: Report, folder: Path) -> list[str]:
-    """What the run in `folder` changed against the one before; nothing where it is the first."""
-    if (before := previous_run(folder)) is None:
+    """What the run in `folder` changed against the one before on the same table, in its last part;
+    nothing where it is the first."""
+    if (before := previous_run(folder, report)) is None:
         return []
     try:
-        names = str(before), str(folder)
-        return [f"against {before}:", *differences(Report.read(before), report, names), ""]
-    except RunError as error:  # an old run that is broken does not make this one fail
-        return [f"not compared with the run before: {error}", ""]
+        old = Report.read(before)
+    except RunError:
+        return []
+    keys = list(_keys(old.config, report.config)) or ["same recipe"]
+    if len(keys) > MOST_KEYS:
+        keys[MOST_KEYS:] = [f"and {len(keys) - MOST_KEYS} more keys"]
+    part = report.last_part
+    moves = list(_moves(part, old, report)) if part in old.metrics else []
+    return [f"compared with {before}:", *(f"  {line}" for line in [*keys, *moves])]
 
 
 def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -72,24 +96,52 @@ def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {values[0]} -> {values[1]}"
 
 
-def _moves(part: str, old: Metrics, new: Metrics) -> Iterator[str]:
-    if old.rows != new.rows:
-        yield f"{part:<11}rows  {old.rows:,} -> {new.rows:,}"
-    losses = ["loss"] if old.loss is not None and new.loss is not None else []
+def _moves(part: str, old: Report, new: Report) -> Iterator[str]:
+    one, other = old.metrics[part], new.metrics[part]
+    if one.rows != other.rows:
+        yield f"{part:<11} rows  {one.rows:,} -> {other.rows:,}"
+    losses = ["loss"] if one.loss is not None and other.loss is not None else []
     for name in [*COMPARED, *losses]:
-        move = _move(name, getattr(old, name), getattr(new, name))
-        yield f"{part:<11}{title(name):<4}  {move}"
+        before, after = getattr(one, name), getattr(other, name)
+        shown = f"{_figure(before):>10} -> {_figure(after):<10}"
+        if before is not None and after is not None:
+            is_noise = name != "loss" and _is_noise(part, name, old, new)
+            shown += f"  {_move(name, before, after, is_noise)}"
+        yield f"{part:<11} {title(name):<4}  {shown.rstrip()}"
 
 
-def _move(name: str, old: float | None, new: float | None) -> str:
-    """For errors in per cent, for R2, of which more is better, by how much."""
-    if old is None or new is None:
-        return f"{_figure(old)} -> {_figure(new)}"
+def _move(name: str, old: float, new: float, is_noise: bool) -> str:
+    """By how much, and whether that is better: of R2 more is, of errors less."""
     move = new - old if name == "r2" else (new / old - 1 if old else float(new != old))
-    shown = f"{move:+.4f}" if name == "r2" else f"{move:+.1%}"
+    shown = f"{move:+.4f}" if name == "r2" else figures.change(1 + move).replace("−", "-")
     better = move > 0 if name == "r2" else move < 0
-    verdict = "same" if abs(move) < SAME else ("better" if better else "worse")
-    return f"{_figure(old):>10} -> {_figure(new):<10}  {shown:>8}  {verdict}"
+    if abs(move) < SAME:
+        return f"{shown:>8}  same"
+    return f"{shown:>8}  {'no difference' if is_noise else 'better' if better else 'worse'}"
+
+
+def _is_noise(part: str, name: str, old: Report, new: Report) -> bool:
+    """Whether other rows might have shown as large a difference by chance.
+
+    Of the same rows: where the mean difference of the rows' squared (or absolute) errors is within
+    1.96 of its standard errors, which are estimated on the examples in the reports. Otherwise:
+    where each value is in the other's 95 % interval.
+    """
+    one, other = old.examples, new.examples
+    before, after = old.metrics[part], new.metrics[part]
+    same_rows = one.part == other.part == part and one.actual == other.actual
+    if same_rows and before.rows == after.rows and len(one.actual) > 1:
+        actual = np.array(one.actual)
+        errors = [np.abs(np.array(side.predicted) - actual) for side in (one, other)]
+        power = 1 if name == "mae" else 2
+        differences = errors[1] ** power - errors[0] ** power
+        move = after.mae - before.mae if name == "mae" else after.mse - before.mse
+        return abs(move) <= 1.96 * float(differences.std(ddof=1)) / math.sqrt(after.rows)
+    if part not in old.confidence or part not in new.confidence:
+        return False
+    ranges = [getattr(side.confidence[part], name) for side in (old, new)]
+    values = [getattr(side, name) for side in (after, before)]
+    return all(r is not None and r[0] <= v <= r[1] for r, v in zip(ranges, values, strict=True))
 
 
 def _figure(value: float | None) -> str:
@@ -97,7 +149,9 @@ def _figure(value: float | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("before", type=Path, help="the folder of a finished run")
     parser.add_argument("after", type=Path, help="that of another one")
     options = parser.parse_args(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
@@ -13,8 +13,11 @@ from reader.data_checks import overview
 from reader.findings import Finding
 from reader.metrics import title
 from reader.training_data import TrainingData
+from report.advice import advice
 from report.compare import against_previous
+from report.figures import apart, baseline, distance, percent
 from report.report import PARTS, BestLine, Intervals, Optimum, Report
+from report.texts import texts
 from run.signals import Stopped
 from trainer.settings import Settings
 
@@ -75,13 +78,19 @@ def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
 
 
 def closing(report: Report, folder: Path, brief: bool = False) -> list[str]:
-    """The lines printed after training: metrics, what moved since the run before, and summary; a
-    `brief` one is the metrics of the last part alone."""
-    warning = [_line("warning", report.warning)] if report.warning else []
+    """The lines printed after training: what must be known first, metrics, what these can be held
+    against, and what to do next; a `brief` one is the first and the metrics of the last part."""
+    first = [f"warning: {report.warning}"] if report.warning else []
     if brief:
-        return [*warning, f"{folder}: {report.last_part} {report.metrics[report.last_part]}"]
+        return [*first, f"{folder}: {report.last_part} {report.metrics[report.last_part]}"]
     metrics = [_line(part, str(report.metrics[part])) for part in PARTS if part in report.metrics]
-    return [*warning, *metrics, *against_previous(report, folder), summary(report, folder)]
+    return [
+        *first,
+        *metrics,
+        *summary(report),
+        *against_previous(report, folder),
+        *after(report, folder),
+    ]
 
 
 def versions() -> dict[str, str]:
@@ -91,69 +100,67 @@ def versions() -> dict[str, str]:
     }
 
 
-def summary(report: Report, folder: Path) -> str:
-    """The lines printed after training: proofs, and the commands to type next."""
-    python, visualdl = _beside_python("python"), _beside_python("visualdl")
-    lines = [
-        *_comparisons(report),
+def summary(report: Report) -> list[str]:
+    """What the metrics can be held against, the check of the export, and the time."""
+    folds, parity, timing, lines = report.folds, report.parity, report.timing, []
+    if folds:
+        deviation = f"standard deviation {folds.rmse.deviation:.2g}"
+        lines.append(_line(f"{folds.count} folds", f"RMSE {folds.rmse.mean:.5g}, {deviation}"))
+    if report.optimum:
+        lines.append(_line("optimum", _optimum(report, report.optimum)))
+    if report.best_line:
+        lines.append(
+            _line("baseline", _baseline(report.best_line[report.last_part], report.last_part))
+        )
+    if report.intervals:
+        lines.append(_line("intervals", _intervals(report.intervals)))
+    return [
+        *lines,
         _line(
-            "parity",
-            f"exported = trained within {report.parity.max_abs_difference:.1e} "
-            f"(tolerance {report.parity.tolerance:.1e}, {report.parity.rows:,} rows)",
+            "export",
+            f"check passed: differs from the trained network by at most "
+            f"{parity.max_abs_difference:.1e} (allowed {parity.tolerance:.1e}; "
+            f"{parity.rows:,} rows)",
         ),
         _line(
             "time",
-            f"{report.timing.total_s:.1f} s, {report.timing.train_s:.2f} s of it in the loop "
-            f"({report.timing.rows_per_second:,.0f} rows/s)",
+            f"{timing.total_s:.1f} s (training loop {timing.train_s:.2f} s, "
+            f"{timing.rows_per_second:,.0f} rows/s)",
         ),
-        "",
+    ]
+
+
+def after(report: Report, folder: Path) -> list[str]:
+    """The step that would help most, and the commands to type next."""
+    python, visualdl = _beside_python("python"), _beside_python("visualdl")
+    next_step = advice(report)
+    return [
+        *([_line("next", next_step.plain)] if next_step else []),
+        _line("predict", f"{python} infer.py --model {quote(str(folder))} --input new.csv"),
+        _line("report", quote(str(folder / "report.html"))),
         _line(
-            "predict:",
-            f"{python} infer.py --model {quote(str(folder))} --input {quote(report.data.path)}",
-        ),
-        _line("report:", quote(str(folder / "report.html"))),
-        _line(
-            "see curves:",
+            "curves",
             f"{visualdl} --logdir {quote(str(folder.parent))} --host 127.0.0.1 --language en",
         ),
     ]
-    return "\n".join(lines)
 
 
-def _comparisons(report: Report) -> Iterator[str]:
-    """What the metrics of the run can be held against, as far as it is known."""
-    if folds := report.folds:
-        yield _line(
-            f"{folds.count} folds",
-            f"RMSE {folds.rmse.mean:.5g}, standard deviation {folds.rmse.deviation:.2g} "
-            "over the folds",
-        )
-    if report.optimum:
-        yield _line("optimum", _optimum(report.optimum))
-    if report.best_line:
-        yield _line("best line", _best_line(report.best_line[report.last_part], report.last_part))
-    if report.intervals:
-        yield _line("intervals", _intervals(report.intervals))
+def _optimum(report: Report, optimum: Optimum) -> str:
+    solution = texts().curves.least_squares if optimum.metric == "mse" else texts().curves.best_line
+    value = f"{title(optimum.metric)} {optimum.value:.6g} ({solution.en} on train)"
+    return f"{value}; {distance(report, optimum).plain}"
 
 
-def _optimum(optimum: Optimum) -> str:
-    solution = "exact least squares" if optimum.metric == "mse" else "the best line"
-    value = f"{title(optimum.metric)} {optimum.value:.6g} on train by {solution}"
-    if optimum.gap is None:
-        return f"{value}; the fit is exact"
-    side = "below" if optimum.gap < 0 else "above"
-    return f"{value}; this run is {abs(optimum.gap):.2%} {side} it"
-
-
-def _best_line(line: BestLine, part: str) -> str:
-    share, side = abs(line.improvement), "above" if line.improvement < 0 else "below"
-    return f"{title(line.metric)} {line.value:.6g} on {part}; this model is {share:.1%} {side} it"
+def _baseline(line: BestLine, part: str) -> str:
+    metric, value, ratio = baseline(line)
+    model = f"this model: {apart(ratio).plain}"
+    return f"{title(metric)} {value:.5g} of the best line on {part}; {model}"
 
 
 def _intervals(intervals: Intervals) -> str:
     return (
-        f"{intervals.measured:.1%} of {intervals.rows:,} {intervals.part} rows lie in theirs "
-        f"({intervals.coverage:.0%} asked for); mean width {intervals.mean_width:.5g}"
+        f"cover {percent(intervals.measured)} of {intervals.rows:,} {intervals.part} rows "
+        f"(target {percent(intervals.coverage, 0)}); mean width {intervals.mean_width:.5g}"
     )
 
 

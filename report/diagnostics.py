@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from report.report import ColumnImportance, Confidence, Interval, Level
+from report.report import ColumnImportance, Confidence, Interval, Level, Pattern
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Predict = Callable[[Matrix], NDArray[np.float32]]
 MOST_LEVELS = 40
 OTHER = "(other)"
+BINS = 10
+LEAST_SHARE = 0.03  # of the variance of residuals: below it a curve is not worth another model
 
 
 def bootstrap(
@@ -57,7 +60,7 @@ def permutation_importance(
     columns: Mapping[str, Sequence[int]],
     repeats: int = 5,
 ) -> list[ColumnImportance]:
-    """How much the MSE rises when the values of one feature are shuffled, the largest rise first.
+    """How much the RMSE rises when the values of one feature are shuffled, the largest rise first.
 
     `predict`: float32 [n, D] -> [n]; `rows`: float32 [N, D], with `target` and `prediction` float32
     [N]; `columns`: the positions of each feature among the D. Breiman, "Random forests" (2001);
@@ -65,20 +68,20 @@ def permutation_importance(
     """
     random = np.random.default_rng(0)
 
-    def mse(predicted: NDArray[np.float32]) -> float:
-        return float(np.mean((predicted.astype(np.float64) - target) ** 2))
+    def rmse(predicted: NDArray[np.float32]) -> float:
+        return math.sqrt(float(np.mean((predicted.astype(np.float64) - target) ** 2)))
 
-    before, importances = mse(prediction), []
+    before, importances = rmse(prediction), []
     for name, positions in columns.items():
         rises = []
         for _ in range(repeats):
             shuffled = rows.copy()
             order = random.permutation(len(rows))
             shuffled[:, positions] = rows[order][:, positions]
-            rises.append(mse(predict(shuffled)) - before)
+            rises.append(rmse(predict(shuffled)) - before)
         rise, deviation = float(np.mean(rises)), float(np.std(rises, ddof=1))
         importances.append(ColumnImportance(name, rise, deviation))
-    return sorted(importances, key=lambda column: -column.mse_increase)
+    return sorted(importances, key=lambda column: -column.rmse_increase)
 
 
 def histogram(residual: Vector, bins: int = 40) -> tuple[list[int], list[float]]:
@@ -113,6 +116,34 @@ def by_level(
         for code in often
         if rows[code]
     ]
+
+
+def patterns(columns: Mapping[str, Matrix], residual: Vector) -> list[Pattern]:
+    """The columns, float32 [N] each, by whose value the residuals float64 [N] still follow a curve.
+
+    Of each column, the share of their variance that the means of ten bins of equally many rows
+    explain, adjusted for the number of bins (a one-way analysis of variance: Fisher, "Statistical
+    Methods for Research Workers", 1925). Named is what explains a share worth having, and four
+    deviations more than noise would.
+    """
+    found = []
+    for name, values in columns.items():
+        known = np.isfinite(values)
+        rows, left = int(known.sum()), residual[known]
+        if rows < 2 * BINS:
+            continue
+        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, BINS + 1)[1:-1]))
+        bins = np.searchsorted(edges, values[known], side="right")
+        counts = np.bincount(bins)
+        groups = int((counts > 0).sum())
+        if rows < 10 * groups or groups < 2 or not left.var():
+            continue
+        means = np.bincount(bins, weights=left) / np.maximum(counts, 1)
+        within = float(((left - means[bins]) ** 2).sum()) / (rows - groups)
+        share = 1 - within / float(left.var(ddof=1))
+        if share > max(LEAST_SHARE, 4 * math.sqrt(2 * (groups - 1)) / rows):
+            found.append(Pattern(name, share))
+    return sorted(found, key=lambda pattern: -pattern.share)[:BINS]
 
 
 def worst(target: Vector, prediction: Vector, count: int = 20) -> NDArray[np.intp]:

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from base64 import b64encode
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import yaml
+
 from reader.metrics import title
-from report.charts import bars, curve, histogram, scatter
-from report.report import PARTS, Importance, Interval, Report
-from report.texts import Text, texts
+from report import figures
+from report.advice import advice
+from report.charts import bars, clip, curve, histogram, scatter
+from report.report import PARTS, Coefficients, Importance, Report, Weight
+from report.texts import Text, named, texts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_ROWS = 40
+MOST_ROWS = 40  # of a table
+FEW_ROWS = 12  # of each of many tables, and of these
+LONGEST = 30  # columns of a name in a chart
 
 
 def page(report: Report) -> str:
     """report.json for people: a whole document that asks nothing of a network."""
-    return _environment().get_template("page.html").render(report=report, charts=charts(report))
+    script = (TEMPLATES / "language.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            advice=advice(report),
+            warning=figures.worse_than_mean(report.best.metric, report.metrics["train"].r2),
+            charts=charts(report),
+            recipe=yaml.safe_dump(report.config, allow_unicode=True, sort_keys=False, width=100),
+            script=script,
+            script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+        )
+    )
 
 
 @cache
@@ -39,106 +57,92 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         optimized=False,  # a page is made once a process: to fold constants takes longer
     )
-    environment.globals |= {"text": texts(), "parts": PARTS, "most_rows": MOST_ROWS}
-    environment.filters |= {
-        "interval": interval,
-        "named": named,
-        "number": number,
-        "percent": percent,
-        "reached": reached,
-        "title": title,
-    }
+    limits = {"most_rows": MOST_ROWS, "few_rows": FEW_ROWS}
+    environment.globals |= {"text": texts(), "parts": PARTS, "shown": shown, **limits}
+    environment.globals |= {"baseline": figures.baseline, "distance": figures.distance}
+    filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
+    environment.filters |= {name: getattr(figures, name) for name in filters}
+    environment.filters |= {"in_unit": in_unit, "named": named, "title": title}
     return environment
+
+
+def in_unit(value: float, metric: str) -> float:
+    """A metric's value in the target's own unit."""
+    return figures.in_unit(metric, value)[1]
+
+
+def shown(coefficients: Coefficients) -> list[Weight]:
+    """The coefficients that the page has room for: all, or those of the largest |t|."""
+    weights = coefficients.weights
+    if len(weights) < MOST_ROWS:
+        return weights
+    return sorted(weights, key=lambda weight: -abs(weight.t or 0.0))[: MOST_ROWS - 1]
 
 
 def charts(report: Report) -> dict[str, str]:
     """Each chart of the page as SVG."""
     text, examples, residuals = texts().predictions, report.examples, report.residuals
     errors = [p - a for p, a in zip(examples.predicted, examples.actual, strict=True)]
-    about = {"target": report.data.target, "part": named(examples.part, texts().parts)}
+    target = clip(report.data.target, LONGEST)
+    about = {"target": target, "part": named(examples.part, texts().parts)}
+    actual, predicted, residual = (
+        each.fill(target=target) for each in (text.actual, text.predicted, text.residual)
+    )
+    part = named(residuals.part, texts().parts)
     svg = {
         "curve": _learning_curve(report),
         "against": scatter(
             examples.actual,
             examples.predicted,
             diagonal=True,
-            title=text.against.fill(**about).both,
-            names=(text.actual.both, text.predicted.both),
+            title=text.against.fill(**about),
+            names=(actual, predicted),
         ),
         "over": scatter(
             examples.predicted,
             errors,
-            title=text.over.fill(**about).both,
-            names=(text.predicted.both, text.residual.both),
+            title=text.over.fill(**about),
+            names=(predicted, residual),
         ),
         "residuals": histogram(
             residuals.counts,
             residuals.edges,
-            title=texts().residuals.chart.fill(part=named(residuals.part, texts().parts)).both,
-            names=(text.residual.both, texts().residuals.rows.both),
+            title=texts().residuals.chart.fill(target=target, part=part),
+            names=(residual, texts().residuals.rows),
         ),
     }
-    return svg | ({"importance": _importances(report.importance)} if report.importance else {})
+    if report.importance:
+        svg["importance"] = _importances(report.importance, target)
+    return svg
 
 
 def _learning_curve(report: Report) -> str:
-    """The watched metric by epoch, and the optimum where it is one of that metric."""
+    """The watched metric by epoch, in the target's unit where it has one, and the optimum where it
+    is one of that metric."""
     text, metric, optimum = texts().curves, report.best.metric, report.optimum
+    name = title(figures.in_unit(metric, 0.0)[0])
     series = {
-        named(part, texts().parts).en: [(e["epoch"], e[part]) for e in report.history if part in e]
+        named(part, texts().parts): [
+            (e["epoch"], in_unit(e[part], metric)) for e in report.history if part in e
+        ]
         for part in PARTS
     }
-    shown = optimum and optimum.metric == metric and optimum.gap is not None
+    is_drawn = optimum and optimum.metric == metric and optimum.gap is not None
     return curve(
         series,
-        optimum.value if optimum and shown else None,
-        title=text.chart.fill(metric=title(metric)).both,
-        names=(text.epoch.both, title(metric)),
-        line_name=text.optimum_line.en,
+        in_unit(optimum.value, metric) if optimum and is_drawn else None,
+        title=text.chart.fill(metric=name),
+        names=(text.epoch, Text(name)),
+        line_name=text.optimum_line,
     )
 
 
-def _importances(importance: Importance) -> str:
+def _importances(importance: Importance, target: str) -> str:
     text, columns = texts().importance, importance.columns[:MOST_ROWS]
     return bars(
         [column.name for column in columns],
-        [column.mse_increase for column in columns],
+        [column.rmse_increase for column in columns],
         [column.deviation for column in columns],
-        title=text.chart.both,
-        axis=text.axis.both,
+        title=text.chart.fill(target=target),
+        axis=text.axis,
     )
-
-
-def number(value: float | None) -> str:
-    """Four significant digits, all of a whole number; a dash for what is not a number."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if isinstance(value, int) or value == 0:
-        text = f"{value:,.0f}"
-    elif 1e-4 <= abs(value) < 1e9:
-        text = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
-    else:
-        text = f"{value:.3e}"
-    return text.replace("-", "−")
-
-
-def percent(share: float, digits: int = 1) -> str:
-    if not math.isfinite(share):
-        return "–"
-    return f"{share:.{digits}%}".replace("%", " %").replace("-", "−")
-
-
-def interval(ends: Interval | None) -> str:
-    """Both ends of an interval; nothing if it is not known."""
-    return " – ".join(map(number, ends)) if ends else ""
-
-
-def reached(epochs: Mapping[str, int | None]) -> str:
-    """The epoch in which each gap was reached."""
-    return ", ".join(f"{gap} – {number(epoch)}" for gap, epoch in epochs.items())
-
-
-def named(name: str, section: SimpleNamespace) -> Text:
-    """The text that a section has for a name; the name itself where it has none."""
-    text: Text = vars(section).get(name, Text(name))
-    return text

@@ -94,24 +94,38 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """A feature by whose value the residuals still follow a curve, and the share of their variance
+    that it explains."""
+
+    column: str
+    share: float
+
+
+@dataclass(frozen=True)
 class Residuals:
-    """The distribution of predicted minus actual, `counts` between `edges`."""
+    """The distribution of predicted minus actual, `counts` between `edges`; `patterns`: what they
+    still follow, the clearest first."""
 
     part: str
     counts: list[int]
     edges: list[float]
     by_category: dict[str, list[Level]]
+    patterns: list[Pattern] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class WorstRow:
-    """`row` counts from 1 in the order of the table."""
+    """`row` counts from 1 in the order of the table; `place`: the file it is in, and its line or
+    row there; `values`: of its features, None for a missing one."""
 
     row: int
     ids: dict[str, str]
     actual: float
     predicted: float
     error: float
+    place: str = ""
+    values: dict[str, float | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,27 +143,36 @@ class Worst:
 
 @dataclass(frozen=True)
 class Weight:
-    """A coefficient in raw units; the standard error is None where the data do not tell it."""
+    """A coefficient in raw units; its standard error, t and two-sided p are None where the data do
+    not tell them."""
 
     name: str
     weight: float
     standard_error: float | None
+    t: float | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """A line in raw units."""
+    """A line in raw units. The weight of a level of a category is its difference from the average
+    training row of that category; `constant` is the intercept with its standard error, `of` what
+    they change: the target, or its logarithm."""
 
     intercept: float
     weights: list[Weight]
+    constant: Weight | None = None
+    has_levels: bool = False
+    of: str = ""
 
 
 @dataclass(frozen=True)
 class ColumnImportance:
-    """How much the MSE rises when a column is shuffled, and the deviation over repeats."""
+    """By how much the RMSE rises when a column is shuffled, and the deviation over repeats; both in
+    the target's unit."""
 
     name: str
-    mse_increase: float
+    rmse_increase: float
     deviation: float
 
 
@@ -202,10 +225,26 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Model:
-    """The network's name and the number of its parameters."""
+    """The network's name, the number of its parameters, and its layers with their shapes."""
 
     name: str
     parameters: int
+    layers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network was trained: `epochs` of at most `planned`; the optimizer and the loss with
+    the options that are their own."""
+
+    loss: str
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    planned: int
 
 
 @dataclass(frozen=True)
@@ -260,7 +299,8 @@ class Folds:
 class Report:
     """All figures of a run. `metrics`, `confidence` and `best_line` are by part; a part without
     rows is absent. `split` has the method, the seed and the rows of each part; `history` the
-    watched metric by part, epoch after epoch; `warning`: what is wrong with the model itself."""
+    watched metric by part, epoch after epoch; `finished` is a time in ISO 8601, `command` what was
+    typed, if anything was; `warning`: what is wrong with the model itself."""
 
     metrics: dict[str, Metrics]
     confidence: dict[str, Confidence]
@@ -287,6 +327,9 @@ class Report:
     intervals: Intervals | None = None
     folds: Folds | None = None
     warning: str | None = None
+    training: Training | None = None
+    finished: str = ""
+    command: str = ""
 
     @property
     def last_part(self) -> str:
@@ -329,10 +372,10 @@ class Report:
             where = ".".join(map(str, first["loc"]))
             problem = f"{where}: {first['msg']}" if where else first["msg"]
             raise RunError(
-                f"{path}: is no report of this version ({problem}); run that recipe again"
+                f"{path}: is not a report of this version ({problem}); run that recipe again"
             ) from None
         except ValueError as error:
-            raise RunError(f"{path}: is no report ({error}); run that recipe again") from None
+            raise RunError(f"{path}: is not a report ({error}); run that recipe again") from None
 
 
 def _keyed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -25,9 +25,11 @@ from report.report import (
     Model,
     Optimum,
     Parity,
+    Pattern,
     Report,
     Residuals,
     Timing,
+    Training,
     Weight,
     Worst,
     WorstRow,
@@ -88,11 +90,16 @@ def full(columns: int = 12) -> Report:
         environment={"platform": "Linux", "processor": "x86", "cores": 8, "device": "cpu"},
         config={"train": {"epochs": 80}, "run": {"dir": "runs/houses"}},
         examples=Examples("test", actual.tolist(), predicted.tolist()),
-        residuals=Residuals("test", counts.tolist(), edges.tolist(), _by_category()),
+        residuals=Residuals(
+            "test", counts.tolist(), edges.tolist(), _by_category(), [Pattern("NOX", 0.12)]
+        ),
         worst=Worst("test", [_worst_row(17 * i) for i in range(10)]),
-        model=Model("linear", parameters=14),
+        model=Model("linear", 14, ["Linear 13 × 1"]),
         parity=Parity(max_abs_difference=0.0313, rows=3300, tolerance=0.5),
         versions={"python": "3.11.7", "paddle": "3.3.1"},
+        training=Training("mse", "sgd", 0.5, "cosine", 0.0, 64, epochs=80, planned=100),
+        finished="2026-01-02T03:04:05+00:00",
+        command="python train.py -c houses.yaml -o train.epochs=80",
         findings=[
             Finding(kind, ("region",), f"column region: {kind}", "data.exclude: [region]")
             for kind in KINDS
@@ -102,7 +109,12 @@ def full(columns: int = 12) -> Report:
         best_line=dict.fromkeys(SIZES, BestLine("mse", 9.5e8, improvement=0.042)),
         coefficients=Coefficients(
             intercept=-12345.6,
-            weights=[Weight(name, 3.2e3 / (i - 5.5), 41.7 + i) for i, name in enumerate(names)],
+            weights=[
+                Weight(name, 3.2e3 / (i - 5.5), 41.7 + i, 3.2e3 / (i - 5.5) / (41.7 + i), 0.01)
+                for i, name in enumerate(names)
+            ],
+            constant=Weight("SalePrice", -12345.6, 123.0, -100.4, 1e-9),
+            has_levels=True,
         ),
         importance=Importance("test", 600, [_importance(i, name) for i, name in enumerate(names)]),
         intervals=Intervals(
@@ -143,7 +155,9 @@ def _by_category() -> dict[str, list[Level]]:
 
 def _worst_row(row: int) -> WorstRow:
     ids = {"parcel": f"PX-{row:05}", "street and number": f"Long Street {row}"}
-    return WorstRow(row, ids, actual=755000.0, predicted=431022.7, error=-323977.3)
+    values = {"region": "north", "heating": None, "NOX": 0.538, "面积（平方米）": 71.5}
+    place = f"line {row + 1:,}"
+    return WorstRow(row, ids, 755000.0, 431022.7, error=-323977.3, place=place, values=values)
 
 
 def _importance(place: int, name: str) -> ColumnImportance:

@@ -5,51 +5,73 @@ from pathlib import Path
 
 import pytest
 
-from report.console import columns_and_parts, summary
+from report.console import closing, columns_and_parts, summary
+from report.figures import worse_than_mean
 from report.report import BestLine, Optimum
 from tests.report.samples import full, minimal
 
 
-def test_summary_of_all_that_a_run_may_have() -> None:
-    lines = summary(full(), Path("runs/houses")).splitlines()
-    assert lines[:6] == [
-        "5 folds     RMSE 30411, standard deviation 8.1e+02 over the folds",
-        "optimum     MSE 8.97e+08 on train by exact least squares; this run is 0.32% above it",
-        "best line   MSE 9.5e+08 on test; this model is 4.2% below it",
-        "intervals   91.3% of 600 test rows lie in theirs (90% asked for); mean width 99512",
-        "parity      exported = trained within 3.1e-02 (tolerance 5.0e-01, 3,300 rows)",
-        "time        4.2 s, 1.51 s of it in the loop (182,345 rows/s)",
+def test_closing_of_all_that_a_run_may_have(tmp_path: Path) -> None:
+    lines = closing(full(), tmp_path / "houses")
+    assert lines[3:9] == [
+        "5 folds     RMSE 30411, standard deviation 8.1e+02",
+        "optimum     MSE 8.97e+08 (exact least squares on train); MSE of this run: +0.32 %",
+        "baseline    RMSE 30822 of the best line on test; this model: 2.1 % lower",
+        "intervals   cover 91.3 % of 600 test rows (target 90 %); mean width 99512",
+        "export      check passed: differs from the trained network by at most 3.1e-02 "
+        "(allowed 5.0e-01; 3,300 rows)",
+        "time        4.2 s (training loop 1.51 s, 182,345 rows/s)",
     ]
-    assert lines[7].startswith("predict:    ")
-    assert "infer.py --model runs/houses --input data/houses" in lines[7]
-    assert lines[8] == "report:     runs/houses/report.html"
-    assert "--logdir runs --host 127.0.0.1" in lines[9]
+    assert lines[9].startswith("next        is region known before the prediction is needed?")
+    assert f"infer.py --model {tmp_path}/houses --input new.csv" in lines[10]
+    assert lines[11] == f"report      {tmp_path}/houses/report.html"
+    assert f"--logdir {tmp_path} --host 127.0.0.1" in lines[12]
+    assert len(lines) == 13
 
 
-def test_summary_of_the_least() -> None:
-    assert summary(minimal(), Path("runs/a")).startswith("parity ")
+def test_a_warning_comes_first(tmp_path: Path) -> None:
+    report = replace(minimal(), warning="do not use it")
+    for brief in (False, True):
+        assert closing(report, tmp_path / "a", brief)[0] == "warning: do not use it"
+    assert not closing(minimal(), tmp_path / "a")[0].startswith("warning")
+
+
+def test_worse_than_the_mean_of_the_training_rows() -> None:
+    warning = worse_than_mean("mse", -38.0)
+    assert warning
+    assert "worse than their mean does (R2 -38.00)" in warning.plain
+    assert not worse_than_mean("mse", -1e-9)  # a model that predicts the mean itself
+    assert not worse_than_mean("mae", -0.02)  # the median of a skewed target
+    assert not worse_than_mean("mse", None)
 
 
 @pytest.mark.parametrize(
     ("metric", "gap", "line"),
     [
-        ("mse", None, "MSE 2 on train by exact least squares; the fit is exact"),
-        ("mse", 0.0, "MSE 2 on train by exact least squares; this run is 0.00% above it"),
-        ("mae", -0.1, "MAE 2 on train by the best line; this run is 10.00% below it"),
+        ("mse", None, "MSE 2 (exact least squares on train); the fit is exact"),
+        ("mse", 0.0, "MSE 2 (exact least squares on train); MSE of this run: 0.00 %"),
+        ("mae", -0.1, "MAE 2 (the best line on train); MAE of this run: -10.00 %"),
+        ("mse", 1355641.0, "MSE 2 (exact least squares on train); MSE of this run: > 10 x"),
     ],
 )
 def test_optimum(metric: str, gap: float | None, line: str) -> None:
     report = replace(minimal(), optimum=Optimum(metric, 2.0, gap, {}))
-    assert summary(report, Path("runs/a")).splitlines()[0] == f"optimum     {line}"
+    assert summary(report)[0] == f"optimum     {line}"
 
 
-def test_best_line_of_the_last_part() -> None:
+def test_a_share_of_next_to_nothing_is_not_told() -> None:
+    metrics = {"train": replace(minimal().metrics["train"], r2=1 - 1e-9)}
+    report = replace(minimal(), metrics=metrics, optimum=Optimum("mse", 1e-12, 3.0, {}))
+    assert summary(report)[0].endswith("this run leaves less than a millionth of the variance")
+
+
+def test_baseline_of_the_last_part() -> None:
     """By its name, whatever the order of the dictionary."""
     lines = {"test": BestLine("mae", 3.0, -0.05), "train": BestLine("mae", 2.0, 0.5)}
     report = replace(full(), best_line=lines, optimum=None, folds=None)
     report = replace(report, metrics=dict(reversed(report.metrics.items())))
-    expected = "best line   MAE 3 on test; this model is 5.0% above it"
-    assert summary(report, Path("runs/a")).splitlines()[0] == expected
+    expected = "baseline    MAE 3 of the best line on test; this model: 5.0 % higher"
+    assert summary(report)[0] == expected
 
 
 def test_table_ofment() -> None:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from report.diagnostics import bootstrap, by_level, histogram, permutation_importance, worst
+from report.diagnostics import (
+    bootstrap,
+    by_level,
+    histogram,
+    patterns,
+    permutation_importance,
+    worst,
+)
 from report.report import Level
 
 
@@ -33,8 +40,24 @@ def test_importance_of_what_counts_and_of_what_does_not() -> None:
         lambda x: 3 * x[:, 0], rows, 3 * rows[:, 0], 3 * rows[:, 0], {"noise": [1, 2], "a": [0]}
     )
     assert [column.name for column in columns] == ["a", "noise"]
-    assert columns[0].mse_increase == pytest.approx(2 * 9 * rows[:, 0].var(), rel=0.05)
-    assert columns[1].mse_increase == columns[1].deviation == 0
+    assert columns[0].rmse_increase == pytest.approx(np.sqrt(2 * 9 * rows[:, 0].var()), rel=0.05)
+    assert columns[1].rmse_increase == columns[1].deviation == 0
+
+
+def test_residuals_that_follow_a_curve() -> None:
+    random = np.random.default_rng(0)
+    curved, noise = random.normal(size=(2, 2_000)).astype(np.float32)
+    residual = curved.astype(np.float64) ** 2 - 1 + random.normal(size=2_000)
+    few = np.round(curved)
+    holes = np.where(random.random(2_000) < 0.5, np.nan, curved).astype(np.float32)
+    constant, empty = np.ones_like(curved), np.full_like(curved, np.nan)
+    columns = {"noise": noise, "curved": curved, "few": few, "holes": holes}
+    found = patterns(columns | {"constant": constant, "empty": empty}, residual)
+    assert {pattern.column for pattern in found} == {"curved", "few", "holes"}
+    share = found[0].share  # the square has 2 of 3, of which bins miss some in its ends
+    assert 0.4 < share < 0.67
+    assert patterns(columns, np.zeros(2_000)) == []
+    assert patterns({"few rows": curved[:40]}, residual[:40]) == []
 
 
 def test_residuals_by_level() -> None:

@@ -18,8 +18,11 @@ from pydantic import TypeAdapter
 from report.charts import Axis, bars, curve, histogram, scatter
 from report.page import charts, page
 from report.report import Best, BestLine, Model, Optimum, Report
+from report.texts import Text
 from tests.report.samples import full, minimal
 
+NAME = Text("name", "名称")
+NAMES = (NAME, Text("RMSE"))
 HOSTILE = "</style></svg><script>alert('\"&')</script>"
 
 
@@ -38,27 +41,41 @@ def altered(value: Any) -> Any:
 
 
 class Balance(HTMLParser):
-    """Fails where tags do not nest; collects their names and the text."""
+    """Fails where tags do not nest; collects their names, and the text in each language."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.seen: list[str] = []
-        self.text = ""
+        self.languages: list[str] = []
+        self.texts = {"en": "", "zh": ""}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.open.append(tag)
+            self.languages.append(dict(attrs).get("class") or "")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.languages.pop()
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        for language, other in (("en", "zh"), ("zh", "en")):
+            if other not in self.languages:
+                self.texts[language] += data
+
+
+def said(report: Report, language: str = "en") -> str:
+    """What the page says in one language."""
+    return parsed(page(report)).texts[language]
+
+
+def headings(report: Report, language: str = "en") -> list[str]:
+    return re.findall(f'<h2>.*?<span class="{language}" lang="..">(.*?)</span>', page(report))
 
 
 def parsed(html: str) -> Balance:
@@ -76,52 +93,68 @@ REPORTS = {"minimal": minimal(), "full": full(), "wide": full(90), "hostile": ho
 def test_is_whole_and_stands_alone(report: Report) -> None:
     html = page(report)
     seen = parsed(html).seen
-    assert "script" not in seen
-    assert seen.count("main") == 1
+    assert seen.count("script") == seen.count("main") == 1  # that of the language, by its hash
     assert not re.search(r"https?://|src=|url\(|@import", html)
     assert not re.search(r"\b(nan|inf|None)\b", html)
 
 
 def test_nothing_is_said_that_is_not_known() -> None:
-    headings = re.findall("<h2>(.*?) · ", page(minimal()))
-    assert headings == [
-        "Errors",
-        "Model card",
+    assert headings(minimal()) == [
+        "Metrics",
         "Learning curves",
         "Predicted against actual",
         "Residuals",
         "Worst rows",
         "Data and split",
-        "Proofs",
+        "Training",
+        "Export check",
         "Time and environment",
     ]
+    assert len(headings(minimal(), "zh")) == 9
 
 
 def test_says_what_the_report_says() -> None:
-    text = parsed(page(full())).text
-    for said in (
+    text = said(full())
+    for words in (
         "SalePrice",
         "30,166",
         "28,635 – 31,464",
-        "4.2 %",
-        "0.32 % above it",
-        "0.1% – –",
+        "MSE of this run: +0.32 %",
+        "21, 66, – (– means never)",
         "Estimates for a first talk with a seller.",
-        "not stated in the recipe (card.data) · 配置中未填写（card.data）",
-        "not stated in the recipe (card.known_bias) · 配置中未填写（card.known_bias）",
-        "(missing · 缺失)",
+        "(missing)",
         "PX-00051",
+        "line 52",
+        "面积（平方米） 71.5",
         "−323,977",
         "91.3 %",
-        "holds · 通过",
+        "passed",
+        "sgd",
+        "0.5, schedule cosine",
+        "80 of at most 100",
+        "Linear 13 × 1",
+        "python train.py -c houses.yaml -o train.epochs=80",
+        "epochs: 80",
+        "< 0.001",
+        "NOX (12 %)",
     ):
-        assert said in text
+        assert words in text
+    assert "Known bias" not in text
+    assert not re.search("测试|系数", text)
+    assert "Coefficients" not in said(full(), "zh")
+
+
+def test_a_model_that_is_worse_than_the_mean_says_so_first() -> None:
+    metrics = {"train": replace(minimal().metrics["train"], r2=-38.2)}
+    html = page(replace(minimal(), metrics=metrics))
+    assert html.index("worse than their mean does (R² −38.20)") < html.index("<h1>")
+    assert "their mean" not in page(minimal())
 
 
 def test_order() -> None:
-    headings = re.findall("<h2>(.*?) · ", page(full()))
-    assert headings == [
-        "Errors",
+    assert headings(full()) == [
+        "Metrics",
+        "Worth a look in the table",
         "Model card",
         "Learning curves",
         "Predicted against actual",
@@ -131,17 +164,17 @@ def test_order() -> None:
         "Importance of columns",
         "Prediction intervals",
         "Worst rows",
-        "Worth a look in the table",
         "Data and split",
-        "Chosen by auto",
-        "Proofs",
+        "Training",
+        "Export check",
         "Time and environment",
     ]
 
 
 def test_long_tables_are_cut_and_say_so() -> None:
     html = page(full(90))
-    assert "And 51 more, all in report.json." in html  # 90 weights and the intercept
+    assert "The 39 coefficients with the largest |t|, out of 90" in html
+    assert "50 more in report.json." in html  # columns by importance
     assert "and 50 more in report.json" in html
     rows = re.findall("<tbody>(.*?)</tbody>", html, re.DOTALL)
     assert max(body.count("<tr>") for body in rows) == 40
@@ -167,16 +200,17 @@ def test_the_watched_metric_is_named(metric: str) -> None:
     lines = {"train": BestLine(metric, 6.0, improvement=-0.2)}
     best = Best(epoch=1, value=4.0, metric=metric)
     report = replace(minimal(), best=best, optimum=optimum, best_line=lines)
-    name, text = metric.upper(), parsed(page(report)).text
-    for said in (
-        f"{name} by epoch · 各轮次的 {name}",
-        f"Best epoch: 1, {name} 4.000.",
-        f"Optimum: {name} 5.000 on train",
-        "this run is 1.00 % below it",
-        f"{name} above the best straight line's · 高于最佳直线",
-        f"best line's {name}",
+    name, text = {"mse": "RMSE"}.get(metric, metric.upper()), said(report)
+    value = {"mse": "2.236"}.get(metric, "5.000")
+    for words in (
+        f"{name} of y by epoch",
+        f"{name} {2 if metric == 'mse' else 4}.000 on train",
+        f"Optimum: {name} {value} on train",
+        f"{metric.upper()} of this run: −1.00 %",
+        f"{name} vs linear baseline",
+        f"{name} of linear baseline",
     ):
-        assert said in text
+        assert words in text
     assert ("exact least squares" in text) == (metric == "mse")
     assert 'class="guide"' in report_curve(report)
     other = replace(report, best=Best(epoch=1, value=4.0, metric="huber"))
@@ -190,9 +224,8 @@ def report_curve(report: Report) -> str:
 
 def test_one_column_and_one_parameter() -> None:
     report = replace(minimal(), model=Model("linear", parameters=1))
-    text = parsed(page(report)).text
-    assert "predicted from 1 column of t.csv by a model linear of 1 parameter" in text
-    assert "由模型 linear（1 个参数）根据 t.csv 的 1 列预测" in text
+    assert "Predicted from 1 column of t.csv. Model: linear, 1 parameter." in said(report)
+    assert "根据 t.csv 的 1 列预测。模型：linear，1 个参数。" in said(report, "zh")
 
 
 @pytest.mark.parametrize(
@@ -212,13 +245,12 @@ def test_ticks(low: float, high: float, log: bool, ticks: list[float]) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 7.0, -3e-12, 1e15, 1e-300])
 def test_one_value_draws(value: float) -> None:
-    names = ("x", "y")
     for chart in (
-        curve({"train": [(1, value)]}, value, title="t", names=names),
-        scatter([value], [value], title="t", names=names, diagonal=True),
-        scatter([value], [value], title="t", names=names),
-        histogram([1], [value, value + 1], title="t", names=names),
-        bars(["a"], [value], [0.0], title="t", axis="x"),
+        curve({NAME: [(1, value)]}, value, title=NAME, names=NAMES),
+        scatter([value], [value], title=NAME, names=NAMES, diagonal=True),
+        scatter([value], [value], title=NAME, names=NAMES),
+        histogram([1], [value, value + 1], title=NAME, names=NAMES),
+        bars(["a"], [value], [0.0], title=NAME, axis=NAME),
     ):
         assert not re.search(r"\b(nan|inf)\b", chart)
         parsed(chart)
@@ -226,9 +258,9 @@ def test_one_value_draws(value: float) -> None:
 
 def test_no_value_draws() -> None:
     for chart in (
-        curve({}, title="t", names=("x", "y")),
-        scatter([], [], title="t", names=("x", "y")),
-        bars([], [], [], title="t", axis="x"),
+        curve({}, title=NAME, names=NAMES),
+        scatter([], [], title=NAME, names=NAMES),
+        bars([], [], [], title=NAME, axis=NAME),
     ):
         parsed(chart)
 
@@ -252,6 +284,14 @@ def opened(browser: Browser, file: Path, size: tuple[int, int]) -> tuple[Page, l
     return shown, troubles
 
 
+CUT = """width => [...document.querySelectorAll("body *")].filter(element => {
+  const box = element.getBoundingClientRect(), svg = element.closest("svg");
+  const edge = svg && element !== svg ? svg.getBoundingClientRect().right : width;
+  return box.width && box.right > edge + 1 && !element.closest(".scroll");
+}).map(element => element.outerHTML.slice(0, 80))"""
+"""What ends right of the window, or of the chart that it is in, and cannot be scrolled to."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("size", [(390, 844), (1200, 900)], ids=["phone", "desktop"])
@@ -259,7 +299,12 @@ def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_pa
     file = tmp_path / "report.html"
     file.write_text(page(REPORTS[name]), encoding="utf-8")
     shown, troubles = opened(browser, file, size)
-    assert shown.evaluate("document.documentElement.scrollWidth") <= size[0]
+    for language in ("en", "zh"):
+        shown.locator(f'label[for="show-{language}"]').click()
+        assert shown.evaluate("document.documentElement.lang") == language
+        assert shown.evaluate(CUT, size[0]) == []
+        other = shown.locator(".zh" if language == "en" else ".en")
+        assert not any(text.is_visible() for text in other.all()[:20])
     boxes = [svg.bounding_box() for svg in shown.locator("svg").all()]
     assert len(boxes) == (4 if name == "minimal" else 5)
     assert all(box and box["width"] > 200 and box["height"] > 100 for box in boxes)

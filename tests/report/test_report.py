@@ -43,9 +43,9 @@ def changed(**values: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no report .*run that recipe again"),
-        ("[]", "is no report .*run that recipe again"),
-        ("\\udcff", "is no report"),
+        ("", "is not a report .*run that recipe again"),
+        ("[]", "is not a report .*run that recipe again"),
+        ("\\udcff", "is not a report"),
         (
             changed(best={"epoch": 1, "metric": "mse"}),
             r"of this version \(best.value: Field required",

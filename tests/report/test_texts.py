@@ -10,13 +10,16 @@ import pytest
 import yaml
 
 from configs.flatten import leaves
-from report import page, texts
+from report import advice, console, figures, page, texts
 from report.page import TEMPLATES
 from report.texts import Text
 
 TEXTS = dict(leaves(yaml.safe_load(texts.FILE.read_text(encoding="utf-8"))))
 TEMPLATE_SOURCES = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html"))
-PAGE_SOURCE = Path(page.__file__).read_text(encoding="utf-8")
+SOURCES = "".join(
+    Path(str(module.__file__)).read_text(encoding="utf-8")
+    for module in (advice, console, figures, page)
+)
 LOOKED_UP = ("parts", "card", "environment.names", "findings.kinds")  # named by the report
 
 
@@ -31,7 +34,7 @@ def test_is_in_both_languages(key: str) -> None:
         return
     english, chinese = text
     assert not re.search("[\u4e00-\u9fff]", english)
-    assert re.search("[\u4e00-\u9fff]", chinese) or re.fullmatch(r"\{\w+\}", chinese)
+    assert re.search("[\u4e00-\u9fff]", chinese) or re.fullmatch(r"(\{\w+\} ?)+", chinese)
     assert placeholders(english) == placeholders(chinese)
 
 
@@ -41,12 +44,19 @@ def test_is_used(key: str) -> None:
     if section in LOOKED_UP:
         assert f"text.{section}" in TEMPLATE_SOURCES
     else:
-        assert f"text.{key}" in TEMPLATE_SOURCES or re.search(rf"\.{name}\b", PAGE_SOURCE)
+        assert f"text.{key}" in TEMPLATE_SOURCES or re.search(rf"\.{name}\b", SOURCES)
 
 
 def test_no_language_is_written_into_a_template() -> None:
     for path in TEMPLATES.rglob("*.html"):
         assert path.read_text(encoding="utf-8").replace("·", "").replace("²", "").isascii(), path
+
+
+def test_a_template_has_a_span_for_each_language() -> None:
+    assert Text("a < b", "甲").__html__() == (
+        '<span class="en" lang="en">a &lt; b</span><span class="zh" lang="zh">甲</span>'
+    )
+    assert Text("R²").__html__() == "R²"
 
 
 def test_a_text_is_filled_in_its_own_language() -> None:

@@ -1,0 +1,143 @@
+"""The next step that would help a run most, told from its report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from shlex import quote
+from typing import Any
+
+from report.figures import baseline, percent
+from report.report import Report
+from report.texts import Text, named, texts
+
+FAR = 0.01  # above the optimum, as a share of the least loss
+ENOUGH_ROWS = 50  # of a part, for its error to be compared with that of another
+OVERFIT = 1.5  # times the RMSE of the training rows
+STILL_FALLING = 0.03  # of the watched metric, over the last fifth of the epochs
+GOOD = 0.95  # R2, above which another kind of model has little to add
+
+
+def advice(report: Report) -> Text | None:
+    """The first step that applies, the one that matters most first; None where none does."""
+    return next(_steps(report), None)
+
+
+def _steps(report: Report) -> Iterator[Text]:
+    text, part = texts().advice, report.last_part
+    if report.warning:
+        yield text.diverged
+    if leak := next((finding for finding in report.findings if finding.kind == "leak"), None):
+        excluded = [*report.config.get("data", {}).get("exclude", []), *leak.columns]
+        options = _options(report, "excluded", **{"data.exclude": excluded})
+        yield text.leak.fill(column=", ".join(leak.columns), options=options)
+    if report.best_line is None:
+        yield from _of_a_line(report)
+    else:
+        yield from _of_a_network(report)
+    has_validation = "validation" in report.metrics and part == "test"
+    if not report.intervals and has_validation:
+        yield text.intervals.fill(
+            options=_options(report, "intervals", **{"intervals.coverage": 0.9})
+        )
+
+
+def _of_a_line(report: Report) -> Iterator[Text]:
+    text = texts().advice
+    network = {"model.name": "mlp"} | _auto(report, "optimizer.learning_rate")
+    if report.optimum and (report.optimum.gap or 0.0) > FAR:
+        keys = ("optimizer.learning_rate", "train.batch_size", "train.epochs")
+        if auto := _auto(report, *keys):
+            yield text.far.fill(options=_options(report, "auto", **auto))
+    if report.residuals.patterns:
+        worst = report.residuals.patterns[0]
+        yield text.curvature.fill(
+            column=worst.column,
+            share=percent(worst.share, 0),
+            options=_options(report, "mlp", **network),
+        )
+    r2 = report.metrics[report.last_part].r2
+    if r2 is not None and r2 < GOOD:
+        yield text.network.fill(options=_options(report, "mlp", **network))
+
+
+def _of_a_network(report: Report) -> Iterator[Text]:
+    text, part = texts().advice, named(report.last_part, texts().parts)
+    assert report.best_line is not None
+    _, _, ratio = baseline(report.best_line[report.last_part])
+    if ratio > 1.01:
+        options = _options(report, "linear", **{"model.name": "linear"})
+        yield text.line.fill(part=part, options=options)
+    if report.training and _still_falls(report):
+        epochs = 2 * report.training.planned
+        yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
+    last, train = report.metrics[report.last_part], report.metrics["train"]
+    if last.rows >= ENOUGH_ROWS and last.rmse > OVERFIT * train.rmse > 0:
+        yield text.overfit.fill(
+            part=part,
+            times=f"{last.rmse / train.rmse:.1f}",
+            options=_options(report, "dropout", **_damped(report)),
+        )
+    larger = _larger(report)
+    if report.residuals.patterns and larger:
+        worst = report.residuals.patterns[0]
+        yield text.underfit.fill(
+            column=worst.column,
+            share=percent(worst.share, 0),
+            options=_options(report, "larger", **larger),
+        )
+
+
+def _still_falls(report: Report) -> bool:
+    """Whether training ended for want of epochs, while the watched metric was still falling."""
+    training, part = report.training, "validation" if "validation" in report.metrics else "train"
+    values = [epoch[part] for epoch in report.history if part in epoch]
+    if not training or training.epochs < training.planned or len(values) < 5:
+        return False
+    before, least = values[-1 - len(values) // 5], min(values)
+    late = report.best.epoch >= 0.95 * training.epochs
+    return late and math.isfinite(before) and least < before * (1 - STILL_FALLING)
+
+
+def _damped(report: Report) -> dict[str, Any]:
+    """More dropout, or where there is much of it already, fewer hidden numbers."""
+    model = report.config.get("model", {})
+    if model.get("dropout", 0.0) < 0.2:
+        return {"model.dropout": 0.2}
+    return {key: _sized(value, 0.5) for key, value in _widths(report).items()}
+
+
+def _larger(report: Report) -> dict[str, Any]:
+    return {key: _sized(value, 2) for key, value in _widths(report).items()}
+
+
+def _widths(report: Report) -> dict[str, Any]:
+    model = report.config.get("model", {})
+    return {f"model.{key}": model[key] for key in ("hidden", "width") if key in model}
+
+
+def _sized(value: Any, times: float) -> Any:
+    if isinstance(value, list):
+        return [max(1, int(size * times)) for size in value]
+    return max(1, int(value * times))
+
+
+def _auto(report: Report, *keys: str) -> dict[str, str]:
+    """Those of the keys that the recipe sets itself, as `auto`."""
+    return {key: "auto" for key in keys if key not in report.chosen}
+
+
+def _options(report: Report, name: str, **values: Any) -> str:
+    """What to add to the command, with a run folder of its own.
+
+    >>> from types import SimpleNamespace
+    >>> _options(SimpleNamespace(config={"run": {"dir": "runs/a"}}), "mlp", **{"model.name": "mlp"})
+    '-o model.name=mlp -o run.dir=runs/a-mlp'
+    """
+    folder = report.config.get("run", {}).get("dir", "runs/next")
+    options = []
+    for key, value in (values | {"run.dir": f"{folder}-{name}"}).items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        options.append(f"-o {quote(f'{key}={shown}')}")
+    return " ".join(options)

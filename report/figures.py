@@ -1,0 +1,124 @@
+"""Figures as people read them: four digits, shares in per cent, and words where a share has no
+sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from reader.metrics import title
+from report.report import BestLine, Interval, Optimum, Report
+from report.texts import Text, texts
+
+MOST_TIMES = 10  # as high: beyond it, per cent tell nothing
+NEARLY_EXACT = 1e-6  # of the target's variance, which float32 cannot tell from 0
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, all of a whole number; a dash for what is not a number."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if isinstance(value, int) or value == 0:
+        text = f"{value:,.0f}"
+    elif 1e-4 <= abs(value) < 1e9:
+        text = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+    else:
+        text = f"{value:.3e}"
+    return text.replace("-", "−")
+
+
+def cell(value: float | str | None) -> str:
+    """A number as a table has it, with up to 7 digits; a text as it is."""
+    return value if isinstance(value, str) else f"{value:.7g}".replace("-", "−")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    if not math.isfinite(share):
+        return "–"
+    return f"{share:.{digits}%}".replace("%", " %").replace("-", "−")
+
+
+def probability(p: float | None) -> str:
+    """A p to three digits, without those that no decision needs."""
+    if p is None or not math.isfinite(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def interval(ends: Interval | None) -> str:
+    """Both ends of an interval; nothing if it is not known."""
+    return " – ".join(map(number, ends)) if ends else ""
+
+
+def reached(epochs: Mapping[str, int | None]) -> str:
+    """The epoch in which each gap was reached."""
+    return ", ".join(number(epoch) for epoch in epochs.values())
+
+
+def change(ratio: float, digits: int = 1) -> str:
+    """By what share something is above or below what it is compared with, `ratio` times which it
+    is.
+
+    >>> change(0.824), change(1.5), change(12), change(1.0)
+    ('−17.6 %', '+50.0 %', '> 10 ×', '0.0 %')
+    """
+    if not math.isfinite(ratio):
+        return "–"
+    if ratio > MOST_TIMES:
+        return f"> {MOST_TIMES} ×"
+    share = percent(ratio - 1, digits)
+    is_zero = not any(digit in share for digit in "123456789")
+    return share.lstrip("−") if is_zero else f"{'+' if ratio > 1 else ''}{share}"
+
+
+def apart(ratio: float, digits: int = 1) -> Text:
+    """The same in words: 17.6 % lower."""
+    text, share = texts().figures, change(ratio, digits).lstrip("+−")
+    if not math.isfinite(ratio):
+        return Text(share)
+    if ratio > MOST_TIMES:
+        return text.beyond
+    if not any(digit in share for digit in "123456789"):
+        return text.same
+    return (text.lower if ratio < 1 else text.higher).fill(share=share)
+
+
+def is_nearly_exact(report: Report) -> bool:
+    """Whether what a model leaves of the training rows' variance is too little for comparisons."""
+    r2 = report.metrics["train"].r2
+    return r2 is not None and r2 > 1 - NEARLY_EXACT
+
+
+def in_unit(metric: str, value: float) -> tuple[str, float]:
+    """A metric in the target's own unit where it has one: of the MSE, its root.
+
+    >>> in_unit("mse", 4.0), in_unit("mae", 4.0)
+    (('rmse', 2.0), ('mae', 4.0))
+    """
+    return ("rmse", math.sqrt(value)) if metric == "mse" and value >= 0 else (metric, value)
+
+
+def baseline(line: BestLine) -> tuple[str, float, float]:
+    """(metric, its value for the linear baseline, how many times this the model's is), in the
+    target's unit."""
+    metric, value = in_unit(line.metric, line.value)
+    ratio = max(0.0, 1 - line.improvement) if line.value else math.nan
+    return metric, value, math.sqrt(ratio) if metric != line.metric else ratio
+
+
+def worse_than_mean(metric: str, r2: float | None) -> Text | None:
+    """What must be said first of a model that predicts its training rows worse than their mean
+    does, by the squared error: where another `metric` is minimised, that leaves some room."""
+    if r2 is None or r2 > (-1e-3 if metric == "mse" else -0.1):
+        return None
+    return texts().warning.worse_than_mean.fill(r2=number(r2))
+
+
+def distance(report: Report, optimum: Optimum) -> Text:
+    """How far a line is from the least loss of any."""
+    text = texts().curves
+    if optimum.gap is None:
+        return text.exact
+    if is_nearly_exact(report):
+        return text.nearly_exact
+    return text.gap.fill(metric=title(optimum.metric), change=change(1 + optimum.gap, 2))
