@@ -67,21 +67,17 @@ class Margins:
 
     def within(self, low: float, high: float) -> Margins:
         """No end leaves [low, high], on the scale of the knots, unless the prediction does; it then
-        is the prediction."""
-        knots = [self.knots]
-        for bound, way, reach in ((low, 1.0, self.below), (high, -1.0, self.above)):
-            if np.isfinite(bound):
-                grid = np.union1d(self.knots, [bound, bound + way * reach.max()])
-                gap = np.interp(grid, self.knots, reach) - way * (grid - bound)
-                turns = np.flatnonzero(gap[:-1] * gap[1:] < 0)
-                share = gap[turns] / (gap[turns] - gap[turns + 1])
-                knots += [grid, grid[turns] + share * np.diff(grid)[turns]]
-        every = np.unique(np.concatenate(knots))
+        is the prediction. Below some prediction every lower end is `low`, above some other every
+        upper end is `high`: to the bit, for many targets may lie there, such as counts of 0."""
+        first = _last_touch(self.knots, self.below, low)
+        last = -_last_touch(-self.knots[::-1], self.above[::-1], -high)
+        bounds = np.array([low, first, last, high])
+        every = np.union1d(self.knots, bounds[np.isfinite(bounds)])
         below, above = (np.interp(every, self.knots, side) for side in (self.below, self.above))
         return Margins(
             every,
-            np.minimum(below, np.maximum(every - low, 0)),
-            np.minimum(above, np.maximum(high - every, 0)),
+            np.where(every <= first, np.maximum(every - low, 0), below),
+            np.where(every >= last, np.maximum(high - every, 0), above),
             self.log,
         )
 
@@ -90,7 +86,8 @@ class Margins:
         sides = np.stack([-self.below, self.above])
         slopes = np.diff(sides) / np.diff(self.knots)
         bends = np.diff(np.pad(slopes, ((0, 0), (1, 1)))).T
-        kept = (np.abs(bends) > 1e-12).any(axis=1)
+        bends[np.abs(bends) < 1e-9] = 0  # rounding, which an end must not add up
+        kept = bends.any(axis=1)
         knots, bends = self.knots[kept], bends[kept]
         return Hinges(
             gain=np.array([1.0, -1.0, 0.0, *np.ones_like(knots)]),
@@ -99,6 +96,19 @@ class Margins:
                 [[[1, 1, 1], [-1, -1, -1], [0, *sides[:, 0]]], np.pad(bends, ((0, 0), (1, 0)))]
             ),
         )
+
+
+def _last_touch(knots: Vector, reach: Vector, low: float) -> float:
+    """The largest prediction whose lower end, by its `reach`, is not above `low`."""
+    if not np.isfinite(low):
+        return low
+    grid = np.union1d(knots, [low, low + reach.max()])
+    gap = np.interp(grid, knots, reach) - (grid - low)
+    at = np.flatnonzero(gap >= 0)[-1]
+    if at + 1 == len(grid):
+        return float(grid[at])
+    share = gap[at] / (gap[at] - gap[at + 1])
+    return float(grid[at] + share * (grid[at + 1] - grid[at]))
 
 
 class Ends(nn.Layer):

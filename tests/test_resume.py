@@ -366,7 +366,9 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], NETWORK, RESNET], ids=["linear", "mlp with dropout", "resnet"]
+    "overrides",
+    [["intervals.coverage=0.8"], [*NETWORK, "intervals.coverage=0.8"], RESNET],
+    ids=["linear with intervals", "mlp with dropout and intervals", "resnet"],
 )
 def test_verify_resume_says_equal(overrides: list[str], tmp_path: Path) -> None:
     given = [option for key in overrides for option in ("-o", key)]

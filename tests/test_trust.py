@@ -285,6 +285,48 @@ def test_intervals_hold_what_they_promise(tmp_path: Path, target: str, coverage:
         assert band["covered"] == pytest.approx(coverage, abs=0.13)  # of 200 rows
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["loss.name=huber"],
+        ["loss.name=mae", "data.scale.target=log1p"],
+        ["data.split.folds=2", "data.categories.one_hot=0"],
+        ["model.name=mlp", "model.hidden=[8]", "optimizer.name=adam", "loss.name=huber"],
+        ["model.name=mlp", "optimizer.name=adam", "data.scale.target=log1p"],
+        ["model.name=resnet", "model.width=8", "optimizer.name=adam"],
+    ],
+    ids="-".join,
+)
+def test_exported_intervals_hold_what_the_report_says(tmp_path: Path, keys: list[str]) -> None:
+    """Every row twice, and a category on which the noise depends."""
+    random = np.random.default_rng(0)
+    x, town = random.uniform(size=1500), random.choice(["calm", "wild", "new"], size=1500)
+    y = np.round(np.maximum(0, 10 * x + (1 + 3 * (town == "wild")) * x * random.normal(size=1500)))
+    lines = [f"{a},{b},{c}" for a, b, c in zip(x, town, y, strict=True)] * 2
+    (tmp_path / "t.csv").write_text("\n".join(["x,town,y", *lines]))
+    (tmp_path / "t.yaml").write_text(f"data: {{path: {tmp_path / 't.csv'}, target: y}}\n")
+    keys = [*keys, "intervals.coverage=0.8", "train.epochs=5"]
+    report = train_recipe(tmp_path / "run", str(tmp_path / "t.yaml"), keys)
+    predictor = Predictor(tmp_path / "run")
+    table = {"x": [*x, *x], "town": [*town, *town]}
+    prediction, lower, upper = predictor.predict_outputs(predictor.encode(table)).T
+    assert (lower <= prediction).all()
+    assert (prediction <= upper).all()
+    assert (lower[prediction >= 0] >= 0).all()
+    assert (upper[prediction <= y.max()] <= y.max()).all()
+    test = parts_of(tmp_path / "t.yaml", []).test
+    held = ((lower <= np.tile(y, 2)) & (np.tile(y, 2) <= upper))[test]
+    found = report["intervals"]
+    assert found["measured"] == pytest.approx(held.mean(), abs=1 / len(test) + 1e-9)
+    assert found["mean_width"] == pytest.approx((upper - lower)[test].mean(), rel=1e-3)
+    for band in found["by_category"]:
+        at = np.tile(town, 2)[test] == band["level"]
+        assert (band["column"], band["rows"]) == ("town", at.sum())
+        assert band["covered"] == pytest.approx(held[at].mean(), abs=2 / at.sum())
+    assert {band["level"] for band in found["by_category"]} == {"calm", "wild", "new"}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -28,24 +28,34 @@ def test_the_layer_gives_what_numpy_gives(seed: int, log: bool) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("bounds", [(0.0, np.inf), (-1.1, 0.7), (-np.inf, -0.5), (0.0, 1.0)])
 @pytest.mark.parametrize("seed", range(10))
-def test_ends_stay_within_the_range_unless_the_prediction_does_not(seed: int) -> None:
-    low, high = np.float32(-1.1), np.float32(0.7)
-    free = random_margins(seed)
-    z = np.linspace(-3, 3, 1001).astype(np.float32)
-    lower, upper = free.within(float(low), float(high)).ends(z)
+def test_ends_stay_within_the_range_unless_the_prediction_does(
+    seed: int, bounds: tuple[float, float]
+) -> None:
+    low, high = np.float32(bounds[0]), np.float32(bounds[1])
+    free, z = random_margins(seed).eased(), np.linspace(-3, 3, 20_001).astype(np.float32)
     wide_lower, wide_upper = free.ends(z)
-    np.testing.assert_allclose(lower, np.minimum(z, np.maximum(wide_lower, low)), atol=1e-6)
-    np.testing.assert_allclose(upper, np.maximum(z, np.minimum(wide_upper, high)), atol=1e-6)
-    exact = Ends(free.within(float(low), float(high)), 0.0, 1.0)(paddle.to_tensor(z[:, None]))
-    for first, last in ((lower, upper), exact.astype("float32").numpy().T[1:]):
-        # To the bit: many targets may lie on the end of the range, such as counts of 0.
-        assert (first[z >= low] >= low).all()
-        assert (last[z <= high] <= high).all()
-        assert (first[(z >= low) & (wide_lower <= low)] == low).all()
-        assert (last[(z <= high) & (wide_upper >= high)] == high).all()
-        assert (first <= z).all()
-        assert (last >= z).all()
+    touches_low, touches_high = wide_lower <= low, wide_upper >= high
+    touches_low |= z < z[touches_low].max(initial=-np.inf)
+    touches_high |= z > z[touches_high].min(initial=np.inf)
+    margins = free.within(float(low), float(high))
+    layer = Ends(margins, center=0.3, scale=1.7)
+    exact = layer((paddle.to_tensor(z[:, None], "float64") - 0.3) / 1.7).astype("float32").numpy().T
+    for lower, upper in (margins.ends(z), exact[1:]):
+        np.testing.assert_allclose(
+            lower, np.where(touches_low, np.minimum(z, low), wide_lower), atol=1e-6
+        )
+        np.testing.assert_allclose(
+            upper, np.where(touches_high, np.maximum(z, high), wide_upper), atol=1e-6
+        )
+        inside = (z > low + 1e-6) & (z < high - 1e-6)
+        assert (lower[inside] >= low).all()
+        assert (upper[inside] <= high).all()
+        assert (lower[inside & touches_low] == low).all()
+        assert (upper[inside & touches_high] == high).all()
+        assert (lower <= z + 1e-6).all()
+        assert (upper >= z - 1e-6).all()
 
 
 @pytest.mark.parametrize("seed", range(10))
