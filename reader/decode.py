@@ -135,6 +135,8 @@ def is_utf8(start: bytes) -> bool:
 
 def not_utf8(plain: Plain) -> TableError | None:
     """What is wrong with a text that is not UTF-8, and where; None where it is."""
+    if not plain.start:  # of zstd, which Polars alone unpacks here
+        return TableError(f"{plain.original}: damaged, or not UTF-8 text; unpack it first")
     with _reading(plain) as file:
         for number, line in enumerate(file, start=1):
             if not _decodes(line, "utf-8"):

@@ -12,7 +12,7 @@ from itertools import islice
 from errors import TableError
 from reader.decode import Plain
 from reader.formats import Reading
-from reader.header import Header, header_of
+from reader.header import Header, header_of, name_of
 from reader.text import WHITE_SPACE, Lines, Record, records
 
 SEPARATORS = {"text": None, "csv": None, "tsv": "\t", "white_space": WHITE_SPACE}
@@ -98,10 +98,10 @@ def _cells(text: str, separator: str) -> list[str]:
 
 def _dialect(plain: Plain, separator: str, rows: Sequence[Record], names: Names) -> Dialect:
     at = _header_at(rows)
-    if at and names([cell.strip() for cell in rows[at].cells]) is not None:
+    if at and names([*map(name_of, rows[at].cells)]) is not None:
         at = 0
     first, below = rows[at], rows[at + 1 :]
-    given = names([cell.strip() for cell in first.cells])
+    given = names([*map(name_of, first.cells)])
     if given is not None:
         width = len(given)
         tail = _tail(width, rows)
@@ -117,11 +117,11 @@ def _dialect(plain: Plain, separator: str, rows: Sequence[Record], names: Names)
 
 def _header_at(rows: Sequence[Record]) -> int:
     """The index of the header: 0, or that of a line of names below titles."""
-    widths = Counter(len(row.cells) for row in rows[1:])
-    full = max(widths, key=lambda width: (widths[width], width), default=0)
+    full = _most([len(row.cells) for row in rows[1:]])
+    filled = _most([extent(row.cells) for row in rows[1:]])
 
     def is_title(row: Record) -> bool:
-        return len(row.cells) != full or (full > 2 and extent(row.cells) < 2)
+        return len(row.cells) != full or extent(row.cells) < filled
 
     def is_header(row: Record) -> bool:
         named = [cell.strip() for cell in row.cells if cell.strip()]
@@ -130,6 +130,12 @@ def _header_at(rows: Sequence[Record]) -> int:
 
     first = next((index for index, row in enumerate(rows) if not is_title(row)), 0)
     return next((index for index in (first, first - 1) if index > 0 and is_header(rows[index])), 0)
+
+
+def _most(counts: Sequence[int]) -> int:
+    """The number that comes most often; the largest of several, 0 of none."""
+    often = Counter(counts)
+    return max(often, key=lambda count: (often[count], count), default=0)
 
 
 def extent(cells: Sequence[str]) -> int:

@@ -20,18 +20,20 @@ BESIDE = re.compile(  # what stands beside tables, and is none
 def find_files(path: Path) -> tuple[list[Path], list[Path]]:
     """The files of a table, in order of name; and those of its folder that are left out.
 
-    Of a folder, hidden files do not count, and those that are empty or known to be no table, such
-    as a README, are left out. Raises TableError where none is left.
+    Of several files those that are empty are left out; of a folder also those that are known to
+    be no table, such as a README, and hidden files do not count. Raises TableError where none is
+    left.
     """
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file()]
         files = [file for file in files if not file.name.startswith(HIDDEN)]
-        beside = [f for f in files if BESIDE.fullmatch(f.name) or not f.stat().st_size]
-        files = [file for file in files if file not in beside]
+        beside = [file for file in files if BESIDE.fullmatch(file.name)]
     elif any(sign in path.name for sign in "*?[") and not path.exists():
         files, beside = sorted(path.parent.glob(path.name)), []
     else:
         return [path], []
-    if not files:
+    beside += [file for file in files if file not in beside and not file.stat().st_size]
+    tables = [file for file in files if file not in beside]
+    if not tables:
         raise TableError(f"{path}: no files; expected at least one table")
-    return files, beside
+    return tables, beside

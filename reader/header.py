@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from errors import TableError
+from reader.findings import exclude
 
 ROW_NAMES = "row names"
-INDEX = "__index_level_"  # what pandas calls an index without a name
+INDEX = re.compile(  # what pandas and R call an index without a name
+    r"__index_level_\d+__|Unnamed: 0(\.\d+)?|row[ ._]?names|\.\.\.1", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Header:
             if name not in named:
                 raise TableError(
                     f"{source}: {name} has no name; add one to the header, or leave it out "
-                    f"(data.exclude: [{name}])"
+                    f"({exclude(name)})"
                 )
         for name, others in self.doubles.items():
             left = [other for other in others if other not in excluded]
@@ -51,8 +55,8 @@ class Header:
         places = [self.names.index(each) + 1 for each in (name, *self.doubles[name])]
         return (
             f"{source}: the header names {name!r} more than once (columns "
-            f"{' and '.join(map(str, places))}); rename one, or leave one out: "
-            f"data.exclude: [{self.doubles[name][-1]!r}], or [{name!r}] for all of them"
+            f"{' and '.join(map(str, places))}); rename one, or leave it out: "
+            f"{exclude(*self.doubles[name])}, or all of them: {exclude(name)}"
         )
 
 
@@ -66,7 +70,7 @@ def header_of(cells: Sequence[str], names_rows: bool = False) -> Header:
     >>> header_of(["", "a", "b", "b"]).names
     ('row names', 'a', 'b', 'b (column 4)')
     """
-    texts = [*[""] * names_rows, *(cell.strip() for cell in cells)]
+    texts = [*[""] * names_rows, *map(name_of, cells)]
     names, row_names, nameless = list[str](), list[str](), list[str]()
     doubles: dict[str, tuple[str, ...]] = {}
     for position, text in enumerate(texts, start=1):
@@ -78,13 +82,19 @@ def header_of(cells: Sequence[str], names_rows: bool = False) -> Header:
             name = _free(f"{text} (column {position})", texts)
             doubles[text] = (*doubles.get(text, ()), name)
         names.append(name)
+    row_names += [name for name in names if INDEX.fullmatch(name) and name not in row_names]
     return Header(tuple(names), tuple(row_names), tuple(nameless), doubles)
+
+
+def name_of(cell: str) -> str:
+    """The name that a cell of a header gives: on one line, without spaces around it."""
+    return re.sub(r"\s*[\r\n]+\s*", " ", cell.strip())
 
 
 def typed_header(names: Sequence[str], path: Path | None = None) -> Header:
     """The header of a file that has names of its own; `path`: of Parquet, which may say which of
     them are the index of a data frame."""
-    index = [name for name in names if name.startswith(INDEX)]
+    index = [name for name in names if INDEX.fullmatch(name)]
     if path is not None:
         told = pl.read_parquet_metadata(path).get("pandas")
         index += [name for name in _index_of(told) if name in names and name not in index]

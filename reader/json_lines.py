@@ -47,8 +47,13 @@ def read_array(plain: Plain, reading: Reading) -> TypedFile:
 def _scan(plain: Plain, reading: Reading) -> TypedFile:
     # Polars takes a path for a pattern.
     frame = pl.scan_ndjson(glob.escape(str(plain.path)), infer_schema_length=None)
-    columns = tuple(frame.collect_schema().names())
-    return TypedFile(plain.original, columns, frame, reading, plain.keep)
+    schema = frame.collect_schema()
+    if all(kind.is_nested() for kind in schema.values()):
+        raise TableError(
+            f"{plain.original}: found {', '.join(schema)}, each of them a list or an object; "
+            f"{EXPECTED}"
+        )
+    return TypedFile(plain.original, tuple(schema), frame, reading, plain.keep)
 
 
 def _objects(plain: Plain) -> Iterator[dict[str, Any]]:
@@ -76,10 +81,10 @@ def _checked(plain: Plain, place: str, value: Any) -> dict[str, Any]:
 
 
 def _written(objects: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """A line an object; nested values as text."""
+    """A line an object; nested values of any shape as lists of text."""
     for value in objects:
         cells = {
-            key: json.dumps(cell) if isinstance(cell, dict | list) else cell
+            key: [json.dumps(cell)] if isinstance(cell, dict | list) else cell
             for key, cell in value.items()
         }
         yield json.dumps(cells).encode() + b"\n"

@@ -13,6 +13,7 @@ import polars as pl
 from errors import TableError
 from reader.decode import as_utf8, is_utf8, unpacked, whole
 from reader.dialect import Names, extent, sniff
+from reader.findings import as_kind
 from reader.folder import find_files
 from reader.formats import (
     FORMATS_BY_SUFFIX,
@@ -64,8 +65,9 @@ class Table:
     ) -> dict[str, pl.Series]:
         """Cells of the first rows by column, null where one is missing, as numbers or else as the
         texts of the file; wrong rows are passed on to whoever reads them all."""
-        file = self.files[0]
-        frame = first_cells(file, columns, rows)
+        for file in self.files:  # the first may be but a header
+            if len(frame := first_cells(file, columns, rows)):
+                break
         cells = {name: frame[str(index)] for index, name in enumerate(columns)}
         cells = {name: clean(as_text(each), file.reading, numeric) for name, each in cells.items()}
         if not numeric:
@@ -164,15 +166,15 @@ def _open(
 
 def _notes(opened: Sequence[_Opened], beside: Sequence[Path]) -> Iterator[str]:
     if beside:
-        yield f"left out, no tables: {', '.join(file.name for file in beside)}"
+        yield f"left out, not tables: {', '.join(file.name for file in beside)}"
     for file, _, above in opened:
         if above:
             lines = "line 1 is" if above == 1 else f"lines 1 to {above} are"
             yield f"{file.path}: {lines} above the header, and left out"
     if rows := opened[0].header.row_names:
         yield (
-            f"{', '.join(rows)}: names the rows, and is not used; to use it, give its kind, as in "
-            f"data.kinds: {{{rows[0]}: numeric}}"
+            f"column {' and '.join(rows)} only names the rows, and is not used as a feature; "
+            f"to use it, give its kind, as in {as_kind(rows[0], 'numeric')}"
         )
 
 

@@ -19,6 +19,8 @@ from reader.formats import POLARS_ERRORS, OnDisk, Reading, Survey
 
 WHITE_SPACE = " "
 WORD = r'"(?:[^"]|"")*"|[^\s\ufeff]+'  # between runs of white space: in quotes, or not
+COMMON = ("NA", "NaN", "nan", "null")  # marks of missing cells
+MOST_NAMES = 20  # of columns, in a message
 CSV_ERRORS = {
     "unexpected end of data": "a quote opens a cell, and none closes it",
     "new-line character": "a carriage return inside a line; end all lines alike",
@@ -60,8 +62,10 @@ class TextFile(OnDisk):
             return None
         positions = [str(self.columns.index(name)) for name in columns]
         numbers = {str(self.columns.index(name)) for name in columns if name not in texts}
-        missing = [text for text in self.reading.missing if text]
-        frame = self._scan(numbers, null_values=missing or None)
+        # Each mark costs time a cell; one that is first met far down is left to `cells`.
+        start, marks = self.plain.start, self.reading.missing
+        likely = [text for text in marks if text and (text in COMMON or text.encode() in start)]
+        frame = self._scan(numbers, null_values=likely or None)
         return frame.select(
             *(pl.col(position).alias(str(index)) for index, position in enumerate(positions)),
             suspect=self._suspect(),
@@ -136,11 +140,16 @@ class TextFile(OnDisk):
             if not record.cells:
                 blank.append(index)
             elif not self._fits(record.cells):
-                ragged[index] = (
-                    f"found {len(record.cells)} values, expected "
-                    f"{len(self.columns)} ({', '.join(self.columns)}); fix the line"
-                )
+                ragged[index] = self._counted(len(record.cells))
         return Survey(np.array(blank, dtype=np.int64), ragged, np.array(lines, dtype=np.int64))
+
+    def _counted(self, found: int) -> str:
+        """What is wrong with a row of another length."""
+        shown = [*self.columns[:MOST_NAMES], *["..."] * (len(self.columns) > MOST_NAMES)]
+        return (
+            f"found {found} {'value' if found == 1 else 'values'}, expected {len(self.columns)} "
+            f"({', '.join(shown)}); fix the line"
+        )
 
     def _rows(self) -> Iterator[Record]:
         every = records(self.plain, self.separator, self.reading.comment)

@@ -19,7 +19,7 @@ from reader.formats import Reading
 from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
 from reader.kinds import infer, of_kind, rounded_away
 from reader.levels import Absorbed, Levels, absorb, measure
-from reader.lookalikes import of_numbers
+from reader.lookalikes import look_alikes, of_numbers
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, roles
 from reader.split import Split, SplitOptions, folds, split
@@ -271,7 +271,11 @@ def infer_schema(
     schema = Schema(tuple(columns), has_header)
     if not schema.features:
         listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
-        raise TableError(f"{table.path}: no feature is left; the columns are {listed}")
+        comma = table.files[0].reading.decimal_comma
+        hints = [f"; {found.message}" for found in look_alikes(table, schema, {}, comma)]
+        raise TableError(
+            f"{table.path}: no feature is left; the columns are {listed}{''.join(hints[:1])}"
+        )
     numeric = [c.name for c in columns if c.kind in ("numeric", "target")]
     return schema, tuple(name for name in numeric if rounded_away(cells[name]))
 

@@ -110,6 +110,19 @@ def test_metrics_leave_out_rows_without_a_target(
     assert "MEDV is known in 9 of 10 rows" in captured.err
 
 
+def test_metrics_leave_out_a_target_that_is_no_number(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [",".join(COLUMNS), *(",".join(f"{v:g}" for v in row) for row in TABLE[:10])]
+    lines[3], lines[5] = (lines[i].rsplit(",", 1)[0] + mark for i, mark in ((3, ",?"), (5, ",tba")))
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert run(boston_run, tmp_path / "t.csv") == 0
+    captured = capsys.readouterr()
+    assert len(predictions(captured.out)) == 10
+    assert "MEDV is known in 8 of 10 rows" in captured.err
+    assert "MEDV is not a number in 2 rows; metrics leave them out" in captured.err
+
+
 def test_values_outside_the_training_range_are_counted_once_a_column(
     boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ def test_a_name_that_two_columns_have_matters_where_it_is_used(tmp_path: Path) -
     with pytest.raises(TableError) as caught:
         schema_of(path)
     assert "names 'b' more than once (columns 2 and 3)" in str(caught.value)
-    assert "data.exclude: ['b (column 3)'], or ['b'] for all of them" in str(caught.value)
+    assert 'data.exclude: ["b (column 3)"], or all of them: data.exclude: [b]' in str(caught.value)
     assert features(schema_of(path, ["b"], {"id": "numeric"})) == ["id"]
     schema = schema_of(path, ["b (column 3)"])
     assert features(schema) == ["b"]
@@ -82,6 +82,16 @@ def test_row_names_may_be_used_where_the_recipe_says_so(tmp_path: Path) -> None:
     assert features(schema_of(path)) == ["a"]
     assert features(schema_of(path, kinds={"row names": "numeric"})) == ["row names", "a"]
     assert schema_of(path, kinds={"row names": "id"}).ids == ("row names",)
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "rownames", "row.names", "...1"])
+def test_names_that_pandas_and_r_give_an_index(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,{name},y\n2,1,3\n3,2,5\n4,3,6\n")
+    assert features(schema_of(path)) == ["a"]
+    assert features(schema_of(path, kinds={name: "numeric"})) == ["a", name]
+    pl.read_csv(path).write_parquet(tmp_path / "t.parquet")
+    assert features(schema_of(tmp_path / "t.parquet")) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["__index_level_0__", "house"])
@@ -142,6 +152,19 @@ def test_what_stands_beside_tables_in_a_folder(tmp_path: Path) -> None:
     for name in ("3.csv.gz", "README", "README.txt", "LICENSE", "Thumbs.db", "desktop.ini"):
         assert name in note
     assert ".DS_Store" not in note
+
+
+def test_empty_files_among_others(tmp_path: Path) -> None:
+    for name, content in (
+        ("1.csv", "town,y\n"),
+        ("2.csv", ""),
+        ("3.csv", "town,y\na,1\nb,2\na,3\n"),
+    ):
+        (tmp_path / name).write_text(content)
+    assert features(schema_of(tmp_path)) == ["town"]
+    table = open_table(tmp_path / "*.csv")
+    assert [len(file.columns) for file in table.files] == [2, 2]
+    assert table.notes == ("left out, not tables: 2.csv",)
 
 
 def test_a_folder_of_other_things(tmp_path: Path) -> None:

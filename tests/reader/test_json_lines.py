@@ -89,6 +89,8 @@ def test_nan_is_read_as_it_is_in_text(tmp_path: Path) -> None:
         ('[{"a": 1, "y": 2}, 3]', "row 2: found 3; expected one object"),
         ('[{"a": 1, "y": 2}', "not valid JSON"),
         ("[]", "the array is empty"),
+        ('{"a": {"0": 1, "1": 2}, "y": {"0": 1, "1": 2}}', "found a, y, each of them a list or an"),
+        ('{"data": [{"a": 1, "y": 2}]}', "found data, each of them a list or an object; expected"),
         ('{\n "a": {"0": 1, "1": 2},\n "y": {"0": 1, "1": 2}\n}', "expected one object per line"),
     ],
 )
@@ -97,3 +99,13 @@ def test_what_is_no_table(tmp_path: Path, content: str, words: str) -> None:
     with pytest.raises(TableError) as caught:
         read(tmp_path / "t.json")
     assert words in str(caught.value)
+
+
+def test_nested_values_are_refused_where_they_are_used(tmp_path: Path) -> None:
+    for index, (one, other) in enumerate([("[1]", "[2]"), ('{"x": 1}', "[2]")]):
+        path = tmp_path / f"{index}.jsonl"
+        first, second = (json.dumps(row)[:-1] for row in ROWS)
+        path.write_text(f'{first}, "tags": {one}}}\n{second}, "tags": {other}}}\n')
+        assert read(path) == [[1, 2], [3.5, 4]]
+        with pytest.raises(TableError, match=r"column tags: found List.*data\.exclude"):
+            open_table(path).sample(["a", "tags"])

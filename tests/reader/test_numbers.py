@@ -86,3 +86,11 @@ def test_marks_of_missing_numbers_and_typed_columns(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "t.parquet")
     (batch,) = open_table(tmp_path / "t.parquet", reading=reading).batches(numbers(["a", "y"]))
     assert batch.rows.tolist() == [[1011, 1.5], [1.5, 2.25], [3, 3]]
+
+
+def test_decimal_commas_that_nobody_told_of(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;y\n" + "".join(f"{row},5;{row}\n" for row in range(30)))
+    with pytest.raises(
+        TableError, match=r"no feature is left.*decimal comma.*data\.decimal_comma: true"
+    ):
+        read(TableOptions(str(tmp_path / "t.csv"), "y"))

@@ -51,6 +51,8 @@ def packed(table: Table, names: Sequence[str] = ("a", "b", "y")) -> list[list[fl
         f"Sales of 2024\nall towns, net\n\n{TABLE}",
         f"Sales of 2024,,\n,,\n{TABLE}",
         f"Report of all the sales in 2024\n{TABLE.replace(',', ' ')}",
+        "Report,,,,,\nCreated:,2024-1-2,,,,\n,,,,,\n" + TABLE.replace("\n", ",,,\n"),
+        "Verkauf\nStand: 1,5 Mio; netto\n" + TABLE.replace(",", ";"),
         TABLE.replace(",", "|"),
         '"a";"b";"y"\n' + BODY.replace(",", ";"),
         TABLE.replace("\n", "\r"),
@@ -84,6 +86,11 @@ def test_a_header_with_separators_in_its_names(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(content)
     table = open_table(tmp_path / "t.csv")
     assert packed(table, ("area, m2", "price, net, USD", "y")) == ROWS
+
+
+def test_a_name_of_two_lines(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(f'"area\r\n (m2)",b,y\r\n{BODY}'.encode())
+    assert packed(open_table(tmp_path / "t.csv"), ("area (m2)", "b", "y")) == ROWS
 
 
 def texts_of(table: Table, column: str) -> list[str | None]:
@@ -136,7 +143,7 @@ def test_row_names_of_pandas_and_r_are_no_feature(tmp_path: Path) -> None:
         table = open_table(path)
         assert table.columns == ("row names", "a", "b", "y")
         assert table.header.set_aside(path, set(), {"y"}) == ["row names"]
-        assert "row names: names the rows, and is not used" in table.notes[0]
+        assert "column row names only names the rows, and is not used" in table.notes[0]
         assert packed(table) == ROWS
 
 
@@ -202,3 +209,30 @@ def test_a_header_without_rows(tmp_path: Path, content: str) -> None:
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(TableError, match="no rows"):
         pack(open_table(tmp_path / "t.csv", reading=Reading()), numeric(["a", "b", "y"], "y"))
+
+
+def test_a_mark_of_missing_cells_far_down(tmp_path: Path) -> None:
+    lines = [f"{row},{row}" for row in range(200_000)]
+    lines[150_000] = "#N/A,150000"
+    (tmp_path / "t.csv").write_text("a,y\n" + "\n".join(lines))
+    table = open_table(tmp_path / "t.csv", reading=Reading(missing=["", "#N/A"]))
+    rows = pack(table, numeric(["a", "y"], "y"), may_be_empty=True).matrix
+    assert np.flatnonzero(np.isnan(rows[:, 0])).tolist() == [150_000]
+    np.testing.assert_array_equal(rows[:, 1], np.arange(200_000))
+
+
+def test_the_separator_divides_lines_evenly(tmp_path: Path) -> None:
+    for index, (content, texts) in enumerate(
+        (
+            (
+                "note,y\none; two; three,1\nfour; five; six,2\n",
+                ["one; two; three", "four; five; six"],
+            ),
+            ("note|y\na, b|1\nc, d|2\n", ["a, b", "c, d"]),
+            ("note;y\n1,5 or 2,5;1\n3,5 or 4,5;2\n", ["1,5 or 2,5", "3,5 or 4,5"]),
+            ("note y\n1,5 1\n2,5 2\n", ["1,5", "2,5"]),
+        )
+    ):
+        path = tmp_path / f"{index}.txt"
+        path.write_text(content)
+        assert texts_of(open_table(path), "note") == texts
