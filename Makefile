@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup train test quick soak check format curves lesson bench clean
+.PHONY: help setup train test quick recipe soak check format curves lesson bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,6 +27,9 @@ quick: $(VENV)/.installed-dev  ## what to run before each commit: all of it but 
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -m "not slow" -n 2
+
+recipe: setup  ## write docs/recipe.md, the list of all keys, from configs/schema.py
+	@$(BIN)/python -m configs.document > docs/recipe.md
 
 soak: $(VENV)/.installed-dev  ## kill 60 runs at random moments and resume them
 	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k killed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from configs.load import check_tables, load
 from configs.paths import run_name
 from configs.starter import starter
-from errors import DivergedError, RunError
+from errors import ConfigError, DivergedError, RunError, UserError
 from files import to_json, write_atomically
 from model.predictor import resolve_device
 from reader.data_checks import find
@@ -23,7 +23,7 @@ from reader.split import Split
 from reader.table import Table, open_table
 from reader.training_data import SplitTable, TrainingData, infer_schema, read
 from reader.training_data import fit as fit_rows
-from report.console import choices, versions
+from report.console import choices, python, versions
 from report.report import FILE, Report
 from run.folder import CONFIG, Begin, RunFolder, standing
 from run.signals import Signals, Stopped
@@ -33,6 +33,8 @@ from trainer.settings import Experiment, Settings, experiment
 
 if TYPE_CHECKING:
     from trainer.build import Fit
+
+MOST_COLUMNS = 30  # that a message lists
 
 
 class Prepared(NamedTuple):
@@ -50,22 +52,42 @@ def plan(recipe: str | None, overrides: Sequence[str]) -> Experiment:
 
     Raises ConfigError, with a line for each problem, and where a table is not there.
     """
-    return experiment(check_tables(load(recipe, overrides), recipe))
+    try:
+        config = load(recipe, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_columns(recipe, overrides)}") from None
+    return experiment(check_tables(config, recipe))
 
 
-def write_recipe(experiment: Experiment) -> str:
-    """Write a commented recipe for the experiment's table into the working directory; what to say
-    of it. Raises TableError, and RunError where there is such a file."""
+def _columns(recipe: str | None, overrides: Sequence[str]) -> str:
+    """The columns of the table, where all that a recipe lacks is the target."""
+    try:
+        table = plan_table(recipe, [*overrides, "data.target=?"])
+    except UserError:
+        return ""
+    shown = ", ".join(table.columns[:MOST_COLUMNS])
+    return f"; the table has {shown}{', ...' if len(table.columns) > MOST_COLUMNS else ''}"
+
+
+def plan_table(recipe: str | None, overrides: Sequence[str]) -> Table:
+    """The table that a recipe names, opened."""
+    options = experiment(check_tables(load(recipe, overrides), recipe)).table
+    return open_table(options.path, options.columns, options.reading)
+
+
+def write_recipe(experiment: Experiment, overrides: Sequence[str]) -> str:
+    """Write a commented recipe, which sets what `overrides` do, into the working directory; what to
+    say of it. Raises TableError, and RunError where there is such a file."""
     options = experiment.table
     file = Path(f"{run_name(options.path)}.yaml")
     if file.exists():
-        raise RunError(f"{file}: exists; it is not overwritten. Train with it: -c {file}")
+        raise RunError(f"{file}: exists, and is not overwritten; train with -c {file}, or move it")
     table = open_table(options.path, options.columns, options.reading)
     known = roles(options.path, table.columns, options.target, [], None, {})
     schema, _ = infer_schema(table, known, None, True)
     kinds = {c.name: c.kind for c in schema.columns if c.name != options.target}
-    write_atomically(file, starter(str(file), options.path, options.target, kinds).encode())
-    return f"wrote {file}; edit it, then train: python train.py -c {file}"
+    write_atomically(file, starter(str(file), overrides, kinds).encode())
+    return f"wrote {file}; edit it, then train with {python()} train.py -c {file}"
 
 
 def prepare(

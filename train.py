@@ -48,7 +48,7 @@ def train(options: argparse.Namespace, signals: Signals) -> None:
     progress = Progress(options.quiet, options.verbose)
     recipe = plan(options.config, options.overrides)
     if options.init:
-        progress.say(write_recipe(recipe))
+        progress.say(write_recipe(recipe, options.overrides))
         return
     begin = Begin(options.overwrite or options.check, options.resume)
     if is_done(recipe, begin):

@@ -54,6 +54,8 @@ def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
             _leave(f"error: {error}", 2)
     if unknown:
         _leave(f"error: {explain(unknown, list(parser._option_string_actions))}", 2)
+    if options.init and (options.config or options.data):
+        _leave("error: --init TABLE writes a new recipe; leave -c and --data out", 2)
     options.data = options.init or options.data
     if not options.config and not options.data:
         _leave("error: expected a table (--data TABLE --target COLUMN) or a recipe (-c RECIPE)", 2)

@@ -36,7 +36,7 @@ def load(recipe: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     source = recipe or (data.get("path") if isinstance(data, dict) else None)
     if isinstance(run, dict):
         run.setdefault("dir", f"runs/{run_name(str(source or 'run'))}")
-    return check(values, str(recipe or "command line"), problems)
+    return check(values, str(recipe or ""), problems)
 
 
 def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> Config:
@@ -54,9 +54,11 @@ def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> 
             together.setdefault(_locate(problem["loc"], values)[0], []).append(problem)
         lines += [_explain(alternatives, values) for alternatives in together.values()]
     if len(lines) == 1:
-        raise ConfigError(lines[0] if lines[0].startswith("-o ") else f"{source}: {lines[0]}")
+        known = lines[0].startswith("-o ") or not source
+        raise ConfigError(lines[0] if known else f"{source}: {lines[0]}")
     if lines:
-        raise ConfigError(f"{source}: {len(lines)} problems\n  " + "\n  ".join(lines))
+        place = f"{source}: " if source else ""
+        raise ConfigError(f"{place}{len(lines)} problems\n  " + "\n  ".join(lines))
     return config
 
 

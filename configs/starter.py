@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from configs.yaml_text import inline
+from configs.overrides import apply
+from configs.yaml_text import dump, inline
 
 MOST = 60  # columns that are listed
+OTHERS = {
+    "model": "{name: mlp}  # linear (default), mlp, resnet",
+    "train": "{seed: 0, device: auto}",
+    "intervals": "{coverage: 0.9}  # adds `lower` and `upper` to the predictions",
+}
 
 
-def starter(file: str, path: str, target: str, kinds: Mapping[str, str]) -> str:
-    """The text of a recipe called `file`; `kinds`: of the table's columns, as they were inferred.
-    Every line that is commented out may be used as it stands."""
+def starter(file: str, overrides: Sequence[str], kinds: Mapping[str, str]) -> str:
+    """The text of a recipe called `file` that sets what `overrides` do; `kinds`: of the table's
+    columns, as they were inferred. Every line that is commented out may be used as it stands.
+    Raises ConfigError."""
+    values: dict[str, Any] = {"data": {"path": "", "target": ""}}  # which come first
+    for override in overrides:
+        apply(values, override)
+    given = dump(values).splitlines()
+    at = next(i for i, line in enumerate(given) if line.startswith("  target:")) + 1
+    comments = [line for key, line in _data(kinds).items() if key not in values["data"]]
+    others = [f"# {name}: {text}" for name, text in OTHERS.items() if name not in values]
+    head = [f"# python train.py -c {file}", "# All keys: docs/recipe.md, or train.py --help-keys"]
+    return "\n".join([*head, *given[:at], *comments, *given[at:], *others, ""])
+
+
+def _data(kinds: Mapping[str, str]) -> dict[str, str]:
+    """The comments on keys of the table."""
     shown = list(kinds.items())[:MOST]
-    width = max((len(inline(name)) for name, _ in shown), default=0)
-    columns = "".join(f"  #   {inline(name) + ':':<{width + 1}} {kind}\n" for name, kind in shown)
-    more = f"  #   # and {len(kinds) - MOST:,} more\n" if len(kinds) > MOST else ""
-    return f"""\
-# python train.py -c {file}
-# Each key with its meaning and default: docs/recipe.md, or python train.py --help-keys
-data:
-  path: {inline(path)}
-  target: {inline(target)}
-  # exclude: []  # columns that are not to be used
-  # Kinds as inferred from the first rows; keep the lines that you correct:
-  # numeric, categorical, boolean, time, id (passed through to the predictions), ignored
-  # kinds:
-{columns}{more}  # split: {{method: random, train: 0.8, validation: 0.1, test: 0.1, folds: 0}}
-  # missing: {{numeric: mean, indicator: false}}
-# model: {{name: mlp, hidden: [64, 64]}}  # the default is linear
-# train: {{seed: 0, patience: 0}}
-# intervals: {{coverage: 0.9}}
-"""
+    width = max((len(inline(name)) for name, _ in shown), default=0) + 1
+    columns = [f"  #   {inline(name) + ':':<{width}} {kind}" for name, kind in shown]
+    if len(kinds) > MOST:
+        columns.append(f"  #   # and {len(kinds) - MOST:,} more")
+    allowed = "numeric, categorical, boolean, time, id or ignored"
+    return {
+        "exclude": "  # exclude: []  # columns not used as features",
+        "kinds": "\n".join(
+            [
+                "  # Kinds as inferred from the first rows. Uncomment and correct the wrong ones:",
+                f"  # {allowed}",
+                "  # kinds:",
+                *columns,
+            ]
+        ),
+        "split": "  # split: {method: random, train: 0.8, validation: 0.1, test: 0.1}",
+        "missing": "  # missing: {numeric: mean}",
+    }

@@ -71,10 +71,10 @@ def choices(settings: Settings, verbose: bool = False) -> list[str]:
 def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
     """What a run that was interrupted has saved, and the command that continues it."""
     if not stopped.saved:
-        return [f"stopped by {stopped}; no checkpoint was written, so there is nothing to resume"]
+        return [f"stopped by {stopped} before the first checkpoint: there is nothing to resume"]
     given = [a for a in arguments if a not in ("--overwrite", "--resume")]
-    command = " ".join([_beside_python("python"), "train.py", *map(quote, given), "--resume"])
-    return [f"stopped by {stopped}; {stopped.saved}. Continue with", f"  {command}"]
+    command = " ".join([python(), "train.py", *map(quote, given), "--resume"])
+    return [f"stopped by {stopped}; saved: {stopped.saved}. Continue with", f"  {command}"]
 
 
 def closing(report: Report, folder: Path, brief: bool = False) -> list[str]:
@@ -91,6 +91,11 @@ def closing(report: Report, folder: Path, brief: bool = False) -> list[str]:
         *against_previous(report, folder),
         *after(report, folder),
     ]
+
+
+def python() -> str:
+    """The command that runs this Python."""
+    return _beside_python("python")
 
 
 def versions() -> dict[str, str]:

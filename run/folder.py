@@ -25,15 +25,17 @@ class Begin(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the newest checkpoint of a run holds: whole `epochs` (of a fold, where it has begun with
-    one, as in "fold 2, "), and `when` it was written."""
+    """What the newest checkpoint of a run holds: whole `epochs`, and `block` blocks of the next
+    one, of a fold, where it has only come to one (as in "fold 2, "); and `when` it was written."""
 
     fold: str
     epochs: int
+    block: int
     when: str
 
     def __str__(self) -> str:
-        return f"{self.fold}{self.epochs:,} epoch{'s' * (self.epochs != 1)} done, saved {self.when}"
+        place = f"in epoch {self.epochs + 1}" if self.block else f"after epoch {self.epochs}"
+        return f"checkpoint {self.fold}{place}, {self.when}"
 
 
 def standing(path: Path) -> Standing | None:
@@ -41,12 +43,13 @@ def standing(path: Path) -> Standing | None:
     for folder in _checkpoints(path):
         state = folder / "state.json"
         try:
-            epochs = int(json.loads(state.read_text())["epoch"])
+            saved = json.loads(state.read_text())
+            epochs, block = int(saved["epoch"]), int(saved.get("block", 0))
             when = datetime.fromtimestamp(state.stat().st_mtime).isoformat(" ", "seconds")
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a damaged one, which is passed over on resume, too
         fold = state.parents[2]
-        return Standing(f"fold {fold.name}, " if fold != path else "", epochs, when)
+        return Standing(f"fold {fold.name}, " if fold != path else "", epochs, block, when)
     return None
 
 

@@ -268,7 +268,7 @@ def test_a_resumed_run_says_from_where_and_its_times_add_up(
     began = time.perf_counter()
     assert train.main([*small(recipe), "--resume"]) == 0
     took = time.perf_counter() - began
-    assert "resuming after epoch 4 of 6, checkpoint from 20" in capsys.readouterr().out
+    assert "resuming after epoch 4 of 6, checkpoint of 20" in capsys.readouterr().out
     timing = json.loads((stopped / "report.json").read_text())["timing"]
     assert 0 < first < timing["total_s"] < first + took
     assert timing["train_s"] < timing["total_s"]

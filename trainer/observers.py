@@ -115,7 +115,7 @@ class ProgressBar(Observer):
         self.shown = "rmse" if watched == "mse" else watched  # which has the target's unit
 
     def step(self, state: State, loss: float, learning_rate: float) -> None:
-        self.loss = f"loss {loss:.4g}   "
+        self.loss = f"loss {loss:.4g}  "
         self.progress.show(lambda: self.line(state))
 
     def block(self, state: State) -> None:
@@ -133,13 +133,13 @@ class ProgressBar(Observer):
     def line(self, state: State) -> str:
         """Where training stands; the speed is that of this sitting."""
         epoch = min(state.epoch + 1, self.epochs)
-        text = f"epoch {epoch}/{self.epochs} {bar(state.step / self.steps)}   {self.loss}"
+        text = f"epoch {epoch}/{self.epochs} {bar(state.step / self.steps)}  {self.loss}"
         done, loop = state.step - self.first, state.seconds - self.seconds
         if not done or not loop:
             return text.rstrip()
         rows = done * len(self.trainer.loader.rows) / self.trainer.loader.steps
         left = (time.perf_counter() - self.began) / done * (self.steps - state.step)
-        return f"{text}{rows / loop:,.0f} rows/s   {self.before}{duration(left)} left"
+        return f"{text}{rows / loop:,.0f} rows/s  {self.before}{duration(left)} left"
 
 
 class Checkpointing(Observer):

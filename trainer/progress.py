@@ -14,7 +14,7 @@ from reader.split import Split
 AT_ONCE, SELDOM = 0.1, 30.0  # seconds between two updates on a terminal, and elsewhere
 LATER = 0.05  # elsewhere, the share of the time so far that passes before the next one
 LINES = 10  # of a run's epochs
-WIDTH = 20  # characters of the bar
+WIDTH = 12  # characters of the bar
 PARTS = Split._fields
 
 

@@ -88,10 +88,11 @@ def train(
 def resuming(folder: Path, state: State, epochs: int) -> str:
     """From where a run goes on."""
     stands = standing(folder)
-    when = f" from {stands.when}" if stands else ""
+    when = f", checkpoint of {stands.when}" if stands else ""
     if state.epoch >= epochs or state.stop:
-        return f"trained already: the checkpoint{when} is of the last epoch, {state.epoch}"
-    return f"resuming after epoch {state.epoch} of {epochs}, checkpoint{when}"
+        return f"trained already, {state.epoch} epochs{when}"
+    place = f"in epoch {state.epoch + 1}" if state.block else f"after epoch {state.epoch}"
+    return f"resuming {place} of {epochs}{when}"
 
 
 def cross_validate(

@@ -33,12 +33,10 @@ def test_an_unfinished_run_says_where_it_stands(tmp_path: Path) -> None:
     for epoch in (9, 12):
         checkpoint(folder, epoch)
     folder.close()
-    with pytest.raises(
-        RunError, match=r"holds an unfinished run \(12 epochs done, saved 20.*resume"
-    ):
+    with pytest.raises(RunError, match=r"unfinished run \(checkpoint after epoch 12, 20.*resume"):
         start(tmp_path / "run", "two")
     (tmp_path / "run" / "checkpoints" / "step-120" / "state.json").write_text("torn")
-    with pytest.raises(RunError, match=r"9 epochs done"):
+    with pytest.raises(RunError, match=r"after epoch 9, 20"):
         start(tmp_path / "run", "two")
     RunFolder(tmp_path / "run", overwrite=False, resume=True).close()
 
@@ -60,7 +58,7 @@ def test_a_fold_tells_where_it_stands(tmp_path: Path) -> None:
     folder = start(tmp_path / "run", "one")
     inner = RunFolder(folder.path / "folds" / "2", overwrite=False)
     checkpoint(inner, 1)
-    assert str(standing(folder.path)).startswith("fold 2, 1 epoch done, saved ")
+    assert str(standing(folder.path)).startswith("checkpoint fold 2, after epoch 1, 20")
 
 
 def test_a_run_that_fails_has_destroyed_nothing(tmp_path: Path) -> None:

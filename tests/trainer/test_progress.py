@@ -75,5 +75,5 @@ def test_sittings_add_up(clock: list[float]) -> None:
 
 
 def test_figures() -> None:
-    assert bar(0.5) == "[##########..........]  50%"
+    assert bar(0.5) == "[######......]  50%"
     assert [duration(s) for s in (3, 63, 3_723)] == ["0:03", "1:03", "1:02:03"]
