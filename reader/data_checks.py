@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from reader.findings import KINDS, Finding, exclude, listed
 from reader.leaks import Order, leaks
-from reader.lookalikes import look_alikes
+from reader.lookalikes import TIME_NAME, look_alikes
 from reader.pack import PackedTable
 from reader.schema import Column
 from reader.split import Split, evenly
@@ -24,6 +25,8 @@ COMPARED = 2_000_000  # rows that are looked through for copies
 HASHES = 200_000  # of them that are kept
 MOSTLY = 0.95
 SKEWED = 2.0
+DIVERSE = 3  # columns
+FEW_COPIES = 0.001  # of the rows
 MISREAD = ("numbers", "dates", "codes")
 Matrix = NDArray[np.float64]
 
@@ -121,7 +124,7 @@ def target_findings(name: str, target: NDArray[np.float64], skew_counts: bool) -
     if before > SKEWED and abs(after) < before / 2:
         message = (
             f"the target is skewed (median {np.median(target):.4g}, largest {values[-1]:.4g}), and "
-            "a few rows make up most of the squared error; try"
+            "its largest values dominate the squared error; try"
         )
         key = "data.scale.target: log1p"
         yield Finding.of_column("target", name, message, key)
@@ -134,13 +137,13 @@ def skewness(values: NDArray[np.float64]) -> float:
 
 
 def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Finding]:
-    """Rows that are there more than once, more often than columns of few values have it by
-    chance."""
-    same = np.prod([_equal_by_chance(column) for column in rows.T])
+    """Rows that are there more than once: more than a few, and more than a table of few values has
+    by chance, as its most diverse columns tell; the others may follow from these."""
+    same = math.prod(sorted(_equal_by_chance(column) for column in rows.T)[:DIVERSE])
     kept, hashes = row_hashes(packed)
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     copies, share = len(hashes) - len(counts), len(kept) / len(packed)
-    if copies <= 10 * same * len(hashes) ** 2 / share / 2:
+    if copies <= max(1, FEW_COPIES * len(hashes), 10 * same * len(hashes) ** 2 / share / 2):
         return
     about = "" if share == 1 else "about "
     message = f"{about}{round(copies / share):,} of {len(packed):,} rows are copies of another row"
@@ -252,8 +255,9 @@ def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
             continue
         cells, low, high = rows[:, at], low_of[name], high_of[name]
         values, counts = np.unique(cells[~np.isnan(cells)], return_counts=True)
-        whole = len(values) == len(cells) and bool((values == np.round(values)).all())
-        if whole and 0.9 < (high - low + 1) / len(data.packed) < 1.1:
+        counts_up = low in (0, 1) and len(values) == len(cells) and bool((np.diff(cells) > 0).all())
+        total = (high - low + 1) / len(data.packed)
+        if counts_up and 0.9 < total < 1.1 and not TIME_NAME.search(name):
             message = f"it numbers the rows, from {low:.0f} to {high:.0f}; if that means nothing:"
             yield Finding.of_column("row_number", name, message, exclude(name))
         elif mark := missing_mark(values, counts):

@@ -168,11 +168,13 @@ def _sums(rows: Matrix, left: Sequence[int], past: float) -> Iterator[Leak]:
     Rows without a hole in any column count."""
     known = rows[~np.isnan(rows).any(axis=1)]
     known = known[evenly(len(known), max(2_000, 6 * len(left)))]
+    if len(known) < FEWEST:
+        return
     limit = min(EXACT, CLEARLY * past)
     for logarithms in (False, True):
         x, y = known[:, left], known[:, -1]
         if logarithms:
-            positive = (known[:, left] > 0).all(axis=0) if len(known) else np.zeros(len(left), bool)
+            positive = (known[:, left] > 0).all(axis=0)
             if not positive.any() or (y <= 0).any():
                 return
             x, y = np.log(x[:, positive]), np.log(y)

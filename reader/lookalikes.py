@@ -40,7 +40,9 @@ WHOLE_OR_DOTTED = re.compile(r"\d+(\.0|\.\d{3})?")
 UNIX = r"^1\d{9}$"
 PHONE = r"^\+?\(?\d([\s()\-/]*\d){8,14}$"
 
-TIME_NAME = re.compile(r"time|date|stamp|epoch|created|updated|_(at|ts)$|^ts$|时间|日期", re.I)
+TIME_NAME = re.compile(
+    r"time|date|year|month|week|day|stamp|epoch|created|updated|_(at|ts)$|^ts$|时间|日期", re.I
+)
 PLACE_NAME = re.compile(r"(^|[\W_])(zip|postal|post_?code|plz|fips)|zip_?code$|邮编|区号", re.I)
 PHONE_NAME = re.compile(r"(^|[\W_])(phone|tel|mobile|fax)([\W_]|$|number)|电话|手机", re.I)
 CODE_NAME = re.compile(r"[\W_](id|code|nr)$|[a-z](ID|Id|Code|Nr)$|编号$|代码$")
@@ -156,7 +158,11 @@ def of_numbers(name: str, cells: pl.Series) -> Finding | None:
     if 2 * sum(bool(WHOLE_OR_DOTTED.fullmatch(cell)) for cell in first) <= len(first):
         return None
     dotted = cells.filter(cells.str.contains(DOTTED))
-    if FEWEST <= len(dotted) < len(cells) and _share(cells, DOTTED_OR_SHORT) == 1:
+    if (
+        dotted.n_unique() >= FEWEST
+        and len(dotted) < len(cells)
+        and _share(cells, DOTTED_OR_SHORT) == 1
+    ):
         read = f"{dotted[0]!r} is read as {float(dotted[0]):g}"
         message = f"its dots look like thousands separators, but {read}; set"
         return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
@@ -198,21 +204,22 @@ def _codes(name: str, cells: pl.Series) -> Finding | None:
 
 
 def of_levels(name: str, cells: pl.Series) -> Finding | None:
-    """Levels that differ only in how they are written, that nearly every row has for itself, or of
-    which many are numbers."""
+    """Levels of which many are numbers, that nearly every row has for itself, or that differ only
+    in how they are written."""
     levels = cells.unique(maintain_order=True)
-    folded = levels.str.to_lowercase().str.replace_all(r"\s+", " ")
-    if len(twins := folded.filter(folded.is_duplicated())):
-        shown = " and ".join(repr(text) for text in levels.filter(folded == twins[0])[:2])
-        message = f"some levels differ only in case or spaces ({shown}); write them alike"
-        return Finding.of_column("levels", name, message)
     others = cells.filter(cells.cast(pl.Float64, strict=False).is_null())
     marks = Counter(others.to_list()).most_common(4)
-    if len(cells) - len(others) > max(FEWEST, 0.2 * len(cells)) and len(marks) < 4:
+    of_numbers = len(levels) - len(marks)
+    if of_numbers > FEWEST and 5 * len(others) < 4 * len(cells) and len(marks) < 4:
         shown = listed([f"{text!r} ({count:,} rows)" for text, count in marks])
         message = f"numbers but for {shown}; add what means missing to"
         return Finding.of_column("marks", name, message, "data.missing.values")
     if len(cells) >= 50 and len(levels) > 0.5 * len(cells):
         message = f"{len(levels):,} different texts in {len(cells):,} rows teach little:"
         return Finding.of_column("levels", name, message, exclude(name))
+    folded = levels.str.to_lowercase().str.replace_all(r"\s+", " ")
+    if len(twins := folded.filter(folded.is_duplicated())):
+        shown = " and ".join(repr(text) for text in levels.filter(folded == twins[0])[:2])
+        message = f"some levels differ only in case or spaces ({shown}); write them alike"
+        return Finding.of_column("levels", name, message)
     return None

@@ -259,7 +259,7 @@ def _other_reading(encoder: Encoder, cell: str) -> str:
     """Which key reads a text in a column of numbers."""
     text = pl.Series([cell])
     for comma in (False, True) if not encoder.form else ():
-        if (seen := survey(text, comma)).example:
+        if (seen := survey(text, comma)).example and seen.form.is_known:
             key = "data.decimal_comma: true" if comma else as_kind(encoder.column.name, "numeric")
             return f"{key} reads it as {read(text, seen.form)[0]:g}"
     return "add it to data.missing.values if it means missing"

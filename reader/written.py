@@ -26,7 +26,7 @@ QUANTITIES = (
 """Units that are often mixed in one column."""
 SPACES = " \u00a0\u2009\u202f"
 APOSTROPHES = "'’"
-UNIT = r"[^\d\s.,;:()+\-−'’/_][^\d;,()\s]{0,11}(?: ?[^\d;,()\s]{1,11})?"
+UNIT = r"[\p{L}\p{S}°%][^\d;,()\s\p{C}]{0,11}(?: ?[^\d;,()\s\p{C}]{1,11})?"
 MOSTLY = 0.95  # of the cells, or of those with a unit
 RARELY = 0.2  # of the cells with a comma
 FEW = 4  # units of a column
@@ -48,6 +48,11 @@ class Form(NamedTuple):
     def parse(cls, text: str) -> Form:
         unit = text.replace("1.5", "").replace("1,5", "").strip()
         return cls(unit, "1,5" in text)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the unit is none, or one that is known to be a unit wherever it stands."""
+        return self.unit in ("", *CURRENCIES, *PERCENT, *QUANTITIES)
 
     def __str__(self) -> str:
         number = "1,5" if self.comma else "1.5"
