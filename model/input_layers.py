@@ -127,6 +127,23 @@ class Whiten(nn.Layer):
         return _leading(x, numbers, whiten)
 
 
+class Clip(nn.Layer):
+    """float32 [N, P], what is beyond `bound` [D] drawn in, in the first D columns."""
+
+    def __init__(self, bound: Vector) -> None:
+        super().__init__()
+        self.register_buffer("bound", paddle.to_tensor(bound.astype(np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _leading(x, self.bound.shape[0], self.clip)
+
+    def clip(self, part: paddle.Tensor) -> paddle.Tensor:
+        size = paddle.abs(part)
+        beyond = F.relu(size - self.bound)
+        drawn_in = paddle.sign(part) * (self.bound + beyond / (1 + beyond / self.bound))
+        return paddle.where(size > self.bound, drawn_in, part)
+
+
 class TargetScale(nn.Layer):
     """The target's scaling: (y - center) / scale, of log(1 + y) with `log`, and back. In float64:
     a target may be far from zero."""
@@ -148,7 +165,11 @@ class TargetScale(nn.Layer):
 
 
 LAYERS: dict[str, Callable[..., nn.Layer]] = {
-    layer.__name__: layer for layer in (Select, Indicate, Fill, OneHot, Scale, Whiten, TargetScale)
+    layer.__name__: layer
+    for layer in (
+        *(Select, Indicate, Fill, OneHot),
+        *(Scale, Whiten, Clip, TargetScale),
+    )
 }
 
 

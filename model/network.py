@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
 import paddle
+import paddle.nn.functional as F
+from numpy.typing import NDArray
 from paddle import nn
 
 
@@ -65,21 +68,44 @@ def split_columns(columns: Columns) -> tuple[int, Columns]:
 class Embedded(Network):
     """A network of numbers, between which and the codes stand embeddings of `width` numbers.
 
-    `body` makes the layer [N, numbers] -> [N, outputs] for so many numbers. Parameters draw their
-    first values in the order body, embeddings.
+    `body` makes the layers [N, numbers] -> [N, outputs] for so many numbers. Parameters draw their
+    first values in the order body, embeddings. A line on the numbers, which training does not
+    change, is added to what the layers give, whose last weights are 0 at first: the network starts
+    as this line, and learns what it leaves.
     """
 
-    def __init__(self, columns: Columns, body: Callable[[int], nn.Layer], width: int) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        outputs: int,
+        body: Callable[[int], nn.Sequential],
+        width: int,
+    ) -> None:
         super().__init__()
         self.numbers, codes = split_columns(columns)
         self.layers = body(self.numbers + width * len(codes))
+        if self.numbers:
+            self.register_buffer("line_weight", paddle.zeros([self.numbers, outputs]))
+            self.register_buffer("line_bias", paddle.zeros([outputs]))
+        last = self.layers[-1]
+        last.weight.set_value(paddle.zeros_like(last.weight))
         self.embeddings = (
             Embeddings(codes, width, nn.initializer.Normal(std=0.1)) if codes else None
         )
 
+    def set_line(self, weights: NDArray[np.float64], bias: float) -> None:
+        """The line, weights [numbers] on scaled inputs, for each output."""
+        outputs = self.line_bias.shape[0]
+        columns = np.repeat(weights[:, None], outputs, axis=1).astype(np.float32)
+        self.line_weight.set_value(columns)
+        self.line_bias.set_value(np.full(outputs, bias, dtype=np.float32))
+
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        if self.embeddings is None:
-            return self.layers(x)
-        learned = self.embeddings(x[:, self.numbers :])
-        numbers = [x[:, : self.numbers]] if self.numbers else []
-        return self.layers(paddle.concat([*numbers, *learned], axis=1))
+        numbers = x[:, : self.numbers] if self.embeddings else x
+        if self.embeddings:
+            parts = [numbers] if self.numbers else []
+            x = paddle.concat([*parts, *self.embeddings(x[:, self.numbers :])], axis=1)
+        output = self.layers(x)
+        if self.numbers:
+            output = output + F.linear(numbers, self.line_weight, self.line_bias)
+        return output

@@ -57,7 +57,7 @@ class ResNet(Embedded):
     """float32 [N, len(columns)] -> [N, outputs] through `blocks` of `width` numbers.
 
     linear -> blocks -> norm -> relu -> linear. Each level of a code column is EMBEDDING learned
-    numbers, beside the others.
+    numbers, beside the others. They add to a line: see Embedded.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class ResNet(Embedded):
         normalization: Normalization = "batch",
         dropout: float = 0.1,
     ) -> None:
-        def body(numbers: int) -> nn.Layer:
+        def body(numbers: int) -> nn.Sequential:
             inside = [Block(width, normalization, dropout) for _ in range(blocks)]
             last = [_normalize(normalization, width), nn.ReLU(), nn.Linear(width, outputs)]
             return nn.Sequential(nn.Linear(numbers, width), *inside, *last)
 
-        super().__init__(columns, body, EMBEDDING)
+        super().__init__(columns, outputs, body, EMBEDDING)
         self.fewest_rows = FEWEST_ROWS if normalization == "batch" else 1
 
 

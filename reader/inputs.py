@@ -152,6 +152,36 @@ class Whiten:
         return _leading(x, len(self.center), whiten)
 
 
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Values up to `bound` [D] in size as they are, beyond it ever less, and never twice as far; of
+    the first D columns.
+
+    A network then follows no cell out of the range that it has learned. Smooth: its slope falls
+    from 1.
+
+    >>> step = Clip((InputColumn("a", "number"),), np.array([8.0]))
+    >>> step.apply(np.array([[-3.0], [16.0], [1e6]])).round(3)
+    array([[-3.],
+           [12.],
+           [16.]])
+    """
+
+    columns: Columns
+    bound: Vector
+
+    def apply(self, x: Matrix) -> Matrix:
+        return _leading(x, len(self.bound), self._clip)
+
+    def _clip(self, part: Matrix) -> Matrix:
+        size = np.abs(part)
+        beyond = np.maximum(size - self.bound, 0)
+        if not beyond.any():
+            return part
+        within = np.minimum(size, self.bound)
+        return np.sign(part) * (within + beyond / (1 + beyond / self.bound))
+
+
 def _leading(x: Matrix, count: int, function: Callable[[Matrix], Matrix]) -> Matrix:
     """`function` of the first `count` columns, and the others behind what it gives."""
     changed = function(x[:, :count])
@@ -207,6 +237,12 @@ class Inputs:
     def then(self, step: Step) -> Inputs:
         """These steps and one more."""
         return Inputs(self.packed, (*self.steps, step))
+
+    def clipped(self, bound: float) -> Inputs:
+        """These steps, and what is further from zero than `bound` drawn in."""
+        if not self.names:
+            return self
+        return self.then(Clip(self.columns, np.full(len(self.names), bound)))
 
     def apply(self, rows: Rows) -> Matrix:
         """float64 [n, len(columns)] of packed rows, which may have their target behind them."""

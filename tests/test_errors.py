@@ -127,7 +127,7 @@ def test_help_is_short_and_the_keys_have_their_own() -> None:
     assert len(text.splitlines()) <= 25
     assert max(map(len, text.splitlines())) <= 110
     text = command("train.py", "--help-keys").stdout
-    assert "optimizer.learning_rate (default: auto with sgd and momentum" in text
+    assert "optimizer.learning_rate (default: auto with auto and sgd and momentum" in text
     assert "passes over the training rows" in text
     one = command("train.py", "--help-keys", "data.split").stdout
     assert {line.split(" ")[0][:11] for line in one.splitlines()[::2]} == {"data.split."}

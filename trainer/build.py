@@ -16,18 +16,21 @@ from model.input_layers import TargetScale as TargetLayer
 from model.input_layers import layer_of
 from model.line import Line, LinearProblem
 from model.linear import FusedLinear, LevelScaling, Linear
-from model.network import Network
+from model.network import Embedded, Network
 from model.networks import build_network
 from model.objective import OBJECTIVES
 from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor
+from model.ridge import ridge
 from reader.dataset import TableDataset
 from reader.inputs import Inputs, TargetScale
+from reader.statistics import Moments, Statistics, moments
 from reader.training_data import RAREST, TrainingData
 from trainer.settings import Settings
 from trainer.trainer import Trainer
 
 Rows = NDArray[np.float32]
+Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,8 @@ class Fit:
 def build(settings: Settings, data: TrainingData) -> Fit:
     """The regressor that the settings describe, with first weights."""
     inputs = data.inputs(settings.scaling, settings.by_level)
+    if settings.clip:
+        inputs = inputs.clipped(settings.clip)
     target = data.target_scale(settings.target_scaling)
     scale, loss, model = cast(TargetLayer, layer_of(target)), settings.loss, settings.model
     objective = OBJECTIVES[loss.name](scale, **loss.options)
@@ -77,6 +82,8 @@ def build(settings: Settings, data: TrainingData) -> Fit:
         options = options | {"levels": level_scaling(settings, data)}
     network = build_network(model.name, inputs.columns, settings.seed, objective.width, **options)
     check_rows(network, min(settings.batch_size, len(data.parts.train)))
+    if isinstance(network, Embedded) and network.numbers:
+        network.set_line(*_line(data, inputs, target))
     layers = nn.Sequential(*map(layer_of, inputs.steps))
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)
@@ -99,6 +106,20 @@ def level_scaling(settings: Settings, data: TrainingData) -> LevelScaling:
         root = np.zeros((len(root), 1))
     scale = plain.scale[: levels.sizes[0]]
     return LevelScaling(levels.shares, scale, root, absorbed.conditional)
+
+
+def _line(data: TrainingData, inputs: Inputs, target: TargetScale) -> tuple[Vector, float]:
+    """(weights [D], bias) of the line that a network starts from, on scaled inputs without codes:
+    one pass over the training rows."""
+    columns = (*inputs.names, data.schema.target)
+
+    def of_block(block: Rows) -> Moments:
+        numbers = inputs.transform(block)[:, : len(inputs.names)]
+        return moments(np.column_stack([numbers, target.transform(block[:, -1:])]))
+
+    batches = data.packed.map(of_block, data.parts.train, len(columns))
+    statistics = Statistics.merged(columns, batches)
+    return ridge(statistics.mean, statistics.covariance, statistics.count)
 
 
 def check_rows(network: Network, rows: int) -> None:

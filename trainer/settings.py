@@ -21,6 +21,8 @@ from reader.inputs import TargetScale
 from reader.pack import PIECE
 from reader.split import SplitOptions, evenly
 from reader.training_data import TableOptions, TrainingData
+from trainer import network_defaults
+from trainer.network_defaults import BOUND, RATE
 
 WIDEST = 5_000  # columns; whitening costs their number cubed, and squared a row
 MOST_ROWS, MOST_NUMBERS = 65_536, 1 << 22  # of a mini-batch
@@ -65,6 +67,7 @@ class Settings:
     optimizer: Named
     schedule: Named
     scaling: str
+    clip: float | None
     target_scaling: str
     learning_rate: float
     weight_decay: float
@@ -157,7 +160,7 @@ def experiment(config: Config) -> Experiment:
         inputs=InputOptions(**missing, **config.data.categories.model_dump()),
         folds=config.data.split.folds,
         coverage=config.intervals.coverage,
-        patience=config.train.patience,
+        patience=given_patience(config.train.patience),
         skew_counts=config.loss.name == "mse" and config.data.scale.target != "log1p",
         device=config.train.device,
         folder=Path(config.run.dir),
@@ -167,6 +170,11 @@ def experiment(config: Config) -> Experiment:
         resolve=partial(resolve, config),
         differences=lambda path: differences(load(path), config, MAY_CHANGE),
     )
+
+
+def given_patience(patience: int | str) -> int:
+    """What the recipe itself asks for; 0 for auto."""
+    return 0 if isinstance(patience, str) else patience
 
 
 def table_options(data: DataConfig) -> TableOptions:
@@ -215,6 +223,7 @@ class _Resolving:
         self.config, self.data = config, data
         self.chosen: dict[str, Choice] = {}
         self.objective = OBJECTIVES[config.loss.name]
+        self.is_network = config.model.name != "linear"
         loss = Named.of(config.loss)
         single = self.objective.width_of(**loss.options) == 1
         self.is_line = config.model.name == "linear" and single
@@ -231,12 +240,17 @@ class _Resolving:
     def settings(self) -> Settings:
         config = self.config
         scaling = self.choose("data.scale.features", config.data.scale.features, self.scaling)
+        optimizer = Named.of(config.optimizer, "learning_rate", "weight_decay")
+        optimizer = optimizer._replace(
+            name=self.choose("optimizer.name", optimizer.name, self.optimizer)
+        )
+        patience = self.choose("train.patience", config.train.patience, self.patience)
         codes = bool(self.data.encoding.codes)
         self.by_level = self.is_line and codes and scaling == "whiten" and bool(self.data.absorbed)
         self.averages = (
             self.is_parabola
             and scaling == "whiten"
-            and config.optimizer.name == "sgd"
+            and optimizer.name == "sgd"
             and config.optimizer.learning_rate == "auto"
             and config.train.batch_size == "auto"
             and config.schedule.name in ("auto", "inverse")
@@ -249,16 +263,19 @@ class _Resolving:
             config.optimizer.learning_rate,
             partial(self.learning_rate, scaling, batch_size),
         )
-        epochs = self.choose("train.epochs", config.train.epochs, partial(self.epochs, name))
+        epochs = self.choose(
+            "train.epochs", config.train.epochs, partial(self.epochs, name, patience)
+        )
         steps = -(-len(self.data.parts.train) // batch_size) * epochs
         points = Choice(max(1, steps // POINTS), f"about {POINTS} points per curve")
         log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
         return Settings(
             model=Named.of(config.model),
             loss=Named.of(config.loss),
-            optimizer=Named.of(config.optimizer, "learning_rate", "weight_decay"),
+            optimizer=optimizer,
             schedule=Named(name, schedule.options),
             scaling=scaling,
+            clip=BOUND if self.is_network and scaling in ("standard", "whiten") else None,
             target_scaling=config.data.scale.target,
             learning_rate=learning_rate,
             weight_decay=config.optimizer.weight_decay,
@@ -267,7 +284,7 @@ class _Resolving:
             log_every=log_every,
             seed=config.train.seed,
             average=config.train.average,
-            patience=config.train.patience,
+            patience=patience,
             export=config.train.export,
             coverage=config.intervals.coverage,
             is_line=self.is_line,
@@ -306,6 +323,16 @@ class _Resolving:
             return Choice("standard", why)
         return Choice("whiten", "so one step size fits all columns")
 
+    def optimizer(self) -> Choice:
+        if self.is_network:
+            return Choice("adam", "each weight of a network needs a step size of its own")
+        return Choice("sgd", "a line has one lowest point, and its curvature is known")
+
+    def patience(self) -> Choice:
+        if self.is_network:
+            return Choice(*network_defaults.patience(len(self.data.parts.validation)))
+        return Choice(0, "a line is trained to its lowest point")
+
     def schedule(self) -> Choice:
         if self.averages:
             return Choice("inverse", "averages over the rows of an epoch")
@@ -313,6 +340,8 @@ class _Resolving:
 
     def batch_size(self) -> Choice:
         rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
+        if self.is_network:
+            return Choice(*network_defaults.batch_size(rows))
         if not self.averages:
             size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
             return Choice(size, f"about 256 steps per epoch of {rows:,} rows")
@@ -328,6 +357,8 @@ class _Resolving:
         return Choice(size, f"single rows have a curvature of up to {level:,.0f}")
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
+        if self.is_network and "optimizer.name" in self.chosen:
+            return Choice(RATE, "measured on tables of many kinds")
         if not self.is_line:
             return Choice(0.02, "default for non-linear models")
         # No loss here curves more than the squared error, for which the step is made.
@@ -337,7 +368,9 @@ class _Resolving:
         keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)
         return _rate(problem.curvature(), level, keeps)
 
-    def epochs(self, schedule: str) -> Choice:
+    def epochs(self, schedule: str, patience: int) -> Choice:
+        if self.is_network and patience:
+            return Choice(*network_defaults.epochs(len(self.data.parts.train), patience))
         if self.stops_at_optimum:
             return Choice(50, f"at most; stops within {GAP:.2%} of the optimum")
         return Choice(10 if schedule == "inverse" else 50, "default")

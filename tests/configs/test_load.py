@@ -34,7 +34,7 @@ def test_least_recipe_gets_defaults(tmp_path: Path) -> None:
     recipe.write_text("data: {path: houses.csv, target: price}\n")
     config = load(recipe)
     assert config.run.dir == "runs/houses"
-    assert (config.model.name, config.optimizer.name) == ("linear", "sgd")
+    assert (config.model.name, config.optimizer.name) == ("linear", "auto")
     shares = config.data.split
     assert (shares.train, shares.validation, shares.test) == (0.8, 0.1, 0.1)
 
@@ -213,4 +213,4 @@ def test_help_tells_every_key_with_its_meaning() -> None:
     text = describe()
     for key in keys():
         assert f"{key.path} (" in text
-    assert "default: auto with sgd and momentum, 0.001 with adam and adamw" in text
+    assert "default: auto with auto and sgd and momentum, 0.001 with adam and adamw" in text

@@ -13,7 +13,7 @@ from model.average import Average
 from model.input_layers import Fill, Indicate, OneHot, Scale, Select, TargetScale, Whiten
 from model.intervals import Margins
 from model.linear import FusedLinear, Linear
-from model.network import Network
+from model.network import Embedded, Network
 from model.networks import NETWORKS, build_network
 from model.objective import SquaredError
 from model.optimizer import SGD, build_optimizer, build_schedule
@@ -31,6 +31,14 @@ def flat(network: paddle.nn.Layer) -> list[float]:
     return [float(v) for values in get_state(network).values() for v in values.ravel()]
 
 
+def learn_something(network: Network) -> None:
+    """In place of training: at first a network is its line."""
+    assert isinstance(network, Embedded)
+    last = network.layers[-1].weight
+    last.set_value(paddle.full_like(last, 0.3))
+    network.set_line(np.arange(1.0, network.numbers + 1), -2.0)
+
+
 def test_linear_is_one_paddle_linear() -> None:
     network = build_network("linear", columns=numbers(13), seed=0)
     (layer,) = [layer for layer in network.sublayers() if isinstance(layer, paddle.nn.Linear)]
@@ -46,13 +54,29 @@ def test_mlp_computes_what_its_weights_say(activation: str) -> None:
         "tanh": np.tanh,
         "relu": lambda v: np.maximum(v, 0),
     }
-    w1, b1, w2, b2, w3, b3 = get_state(network).values()
+    learn_something(network)
+    state = get_state(network)
+    w1, b1, w2, b2, w3, b3 = (state[name] for name, _ in network.named_parameters())
     hidden = functions[activation](functions[activation](x @ w1 + b1) @ w2 + b2)
-    np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), hidden @ w3 + b3, rtol=1e-5)
+    expected = hidden @ w3 + b3 + x @ state["line_weight"] + state["line_bias"]
+    np.testing.assert_allclose(network(paddle.to_tensor(x)).numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlp", "resnet"])
+def test_a_network_starts_as_its_line(name: str) -> None:
+    columns = [*numbers(2), InputColumn("c", "code", 5)]
+    network = build_network(name, columns, seed=0, outputs=2)
+    assert isinstance(network, Embedded)
+    network.set_line(np.array([2.0, -1.0]), 0.5)
+    network.eval()
+    x = paddle.to_tensor([[1.0, 2.0, 3.0], [0.0, 4.0, 1.0]])
+    np.testing.assert_allclose(network(x).numpy(), [[0.5, 0.5], [-3.5, -3.5]], rtol=1e-6)
+    assert not {"line_weight", "line_bias"} & {name for name, _ in network.named_parameters()}
 
 
 def test_dropout_acts_in_training_alone() -> None:
     network = build_network("mlp", columns=numbers(3), seed=0, **MLP | {"dropout": 0.5})
+    learn_something(network)
     x = paddle.ones([1, 3])
     network.train()
     assert len({network(x).item() for _ in range(20)}) > 1

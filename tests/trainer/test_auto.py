@@ -99,11 +99,13 @@ def test_choices_are_told_with_reasons(tmp_path: Path) -> None:
     }
     assert set(report["chosen"]) == {
         "data.scale.features",
+        "optimizer.name",
         "schedule.name",
         "train.batch_size",
         "optimizer.learning_rate",
         "train.epochs",
         "train.log_every",
+        "train.patience",
     }
     assert report["config"]["optimizer"]["learning_rate"] == 0.5
 
@@ -121,7 +123,9 @@ def test_what_is_set_stays(tmp_path: Path) -> None:
 def test_other_models_get_what_suits_them(tmp_path: Path) -> None:
     report = run(tmp_path, of_condition(10), "model.name=mlp", "train.epochs=1")
     assert report["config"]["data"]["scale"]["features"] == "standard"
-    assert report["config"]["train"]["batch_size"] == 64
+    assert report["config"]["train"]["batch_size"] == 32
+    assert report["config"]["train"]["patience"] == 30
+    assert report["config"]["optimizer"]["name"] == "adam"
 
 
 def test_whitened_weight_decay_is_ridge(tmp_path: Path) -> None:

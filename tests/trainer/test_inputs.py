@@ -14,7 +14,18 @@ from configs.load import load
 from model import input_layers
 from model.input_layers import layer_of
 from reader import inputs as steps
-from reader.inputs import Fill, Indicate, InputColumn, Inputs, OneHot, Scale, Select, Step, Whiten
+from reader.inputs import (
+    Clip,
+    Fill,
+    Indicate,
+    InputColumn,
+    Inputs,
+    OneHot,
+    Scale,
+    Select,
+    Step,
+    Whiten,
+)
 from reader.training_data import fit, read
 from trainer.build import build
 from trainer.settings import experiment
@@ -34,6 +45,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "one-hot of two": (OneHot((A, B, C, *LEVELS, *LEVELS), 3, (TABLE, np.eye(9)[:, :2])),),
     "scale": (Scale((A, B, C, CODE, MANY), CENTER, np.array([2.0, 0.1, 7.0])),),
     "whiten": (Whiten((A, B, C, CODE, MANY), CENTER, MATRIX, 2.0),),
+    "clip": (Clip((A, B, C, CODE, MANY), np.array([1.0, 4.0, 0.5])),),
     "all": (
         Select((B, A, C, MANY, CODE), (1, 0, 2, 4, 3)),
         Select((B, A, C, CODE, MANY), (0, 1, 2, 4, 3)),
@@ -41,10 +53,11 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Fill((B, A, C, FLAG, CODE, MANY), np.array([3.0, 4.0, 5.0])),
         OneHot((B, A, C, FLAG, *LEVELS, MANY), 4, (TABLE,)),
         Scale((B, A, C, FLAG, *LEVELS, MANY), np.arange(6.0), np.arange(1.0, 7.0)),
+        Clip((B, A, C, FLAG, *LEVELS, MANY), np.full(6, 0.8)),
     ),
     "nothing": (),
 }
-NO_HOLES = {"scale", "whiten"}  # holes are filled before
+NO_HOLES = {"scale", "whiten", "clip"}  # holes are filled before
 
 
 def rows(holes: bool) -> NDArray[np.float32]:

@@ -155,7 +155,8 @@ def test_a_few_wild_rows_do_not_move_the_middle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loss", ["mae", "huber"])
 def test_other_models_are_held_against_the_best_line(tmp_path: Path, loss: str) -> None:
-    network = ["model.name=mlp", "optimizer.name=adam", "train.epochs=30", f"loss.name={loss}"]
+    adam = ["optimizer.name=adam", "optimizer.learning_rate=0.01"]
+    network = ["model.name=mlp", *adam, "train.epochs=30", f"loss.name={loss}"]
     report = train_recipe(tmp_path / "run", BOSTON, network)
     watched = {"mae": "mae", "huber": "loss"}[loss]
     for part, line in report["best_line"].items():
