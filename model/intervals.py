@@ -16,7 +16,7 @@ from paddle import nn
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-STEEPEST = 20.0
+STEEPEST = 50.0
 
 
 class Hinges(NamedTuple):

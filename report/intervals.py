@@ -7,6 +7,11 @@ with at least the probability asked for, on average over all rows; see `calibrat
 the target. Papadopoulos, Gammerman and Vovk, "Normalized nonconformity measures for regression
 conformal prediction" (2008); Lei et al., "Distribution-free predictive inference for regression"
 (2018), section 5.2.
+
+A network that fits its training rows much more closely than new ones says little of where its
+errors are large. Then the margin is the local quantile of the errors of the validation rows
+themselves: the same guarantee, in each part of the predictions, but for the lines between the
+parts. Boström and Johansson, "Mondrian conformal regressors" (2020).
 """
 
 from __future__ import annotations
@@ -25,7 +30,8 @@ from report.report import Band, LevelBand
 
 Vector = NDArray[np.float64]
 MOST_KNOTS = 20
-FEWEST_ROWS = 50  # for a knot; with fewer than twice as many, all rows have the same margin
+FEWEST_ROWS = 30  # for a knot; with fewer than twice as many, all rows have the same margin
+OVERFITTED = 1.25  # mean error of the validation rows over that of the training rows
 LEAST = 1e-3  # of the largest scale: it would be 0 where training rows are fitted exactly
 CHANCE = 1e-3
 MOST_LEVELS = 20
@@ -54,26 +60,32 @@ def calibrate(
     unit = Margins(np.zeros(1), np.ones(1), np.ones(1), log)
     target, z = unit.straighten(training.target), unit.straighten(training.prediction)
     known, predicted = unit.straighten(validation.target), unit.straighten(validation.prediction)
-    knots, scale = fit_scale(z, np.abs(target - z), coverage)
-    ratio = np.abs(known - predicted) / np.interp(predicted, knots, scale)
-    margin = scale * quantile(ratio, coverage)
+    error, known_error = np.abs(target - z), np.abs(known - predicted)
+    by_chance = 2 / math.sqrt(len(known))
+    if known_error.mean() > (OVERFITTED + by_chance) * error.mean():
+        knots, margin = local_quantile(predicted, known_error, coverage)
+    else:
+        knots, scale = local_quantile(z, error, coverage)
+        scale = np.maximum(scale, LEAST * scale.max() or 1.0)
+        ratio = known_error / np.interp(predicted, knots, scale)
+        margin = scale * quantile(ratio, coverage)
     margins = Margins(knots, margin, margin, log).eased()
     return margins.within(-limit(-target, -known), limit(target, known))
 
 
-def fit_scale(prediction: Vector, error: Vector, coverage: float) -> tuple[Vector, Vector]:
-    """(knots [K], scale [K]): the quantile of the errors [n] of predictions [n] near each knot."""
+def local_quantile(prediction: Vector, error: Vector, share: float) -> tuple[Vector, Vector]:
+    """(knots [K], quantile [K]) of the errors [n] of predictions [n] near each knot."""
     order = np.argsort(prediction, kind="stable")
     prediction, error = prediction[order], error[order]
-    parts = list(_parts(prediction))
+    fewest = max(FEWEST_ROWS, math.ceil(share / (1 - share) - 1e-9))
+    parts = list(_parts(prediction, fewest))
     knots = np.array([prediction[part].mean() for part in parts])
-    scale = np.array([quantile(error[part], coverage) for part in parts])
-    return knots, np.maximum(scale, LEAST * scale.max() or 1.0)
+    return knots, np.array([quantile(error[part], share) for part in parts])
 
 
-def _parts(ordered: Vector) -> Iterator[slice]:
+def _parts(ordered: Vector, fewest: int) -> Iterator[slice]:
     """Up to MOST_KNOTS parts of about equal size; equal values stay together."""
-    size, start = max(FEWEST_ROWS, -(-len(ordered) // MOST_KNOTS)), 0
+    size, start = max(fewest, -(-len(ordered) // MOST_KNOTS)), 0
     while (stop := start + size) < len(ordered):
         stop = int(np.searchsorted(ordered, ordered[stop - 1], side="right"))
         if len(ordered) - stop < size:
