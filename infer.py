@@ -213,10 +213,9 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
     report(schema, table, monitor, sums, wrong)
     if target and (unread := target[0].unknown):
-        print(
-            f"note: {schema.target} is not a number in {unread:,} rows; metrics leave them out",
-            file=sys.stderr,
-        )
+        rows_of = "1 row" if unread == 1 else f"{unread:,} rows"
+        note = f"note: {schema.target} is not a number in {rows_of}; metrics leave them out"
+        print(note, file=sys.stderr)
 
 
 def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from errors import TableError
 from reader.decode import Plain
 from reader.formats import Reading
 from reader.header import Header, header_of, name_of
+from reader.schema import is_number
 from reader.text import WHITE_SPACE, Lines, Record, records
 
 SEPARATORS = {"text": None, "csv": None, "tsv": "\t", "white_space": WHITE_SPACE}
@@ -150,7 +151,8 @@ def _tail(width: int, rows: Sequence[Record]) -> int:
 
 
 def _names_rows(header: Sequence[str], rows: Sequence[Record]) -> bool:
-    """Whether each row has one cell more than the header, and the first of them tells rows apart,
-    as R writes row names."""
-    first = [row.cells[0] for row in rows if len(row.cells) == len(header) + 1]
-    return 1 < len(first) == len(rows) == len(set(first))
+    """Whether each row has one cell more than the header, and the first of them tells rows apart
+    and may be a name or a count, as R writes row names."""
+    first = [row.cells[0].strip() for row in rows if len(row.cells) == len(header) + 1]
+    names = all(cell.isdecimal() or not is_number(cell.replace(",", ".")) for cell in first)
+    return names and 1 < len(first) == len(rows) == len(set(first))

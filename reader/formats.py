@@ -198,8 +198,14 @@ def typed_numbers(
     schema = frame.collect_schema()
     if texts or not all(_is_number(schema[name]) for name in columns):
         return None
-    cells = {str(index): pl.col(name).cast(pl.Float32) for index, name in enumerate(columns)}
+    every = _columns(schema)
+    cells = {str(index): every[name].cast(pl.Float32) for index, name in enumerate(columns)}
     return frame.select(**cells, suspect=pl.lit(False))
+
+
+def _columns(schema: pl.Schema) -> dict[str, pl.Expr]:
+    """Columns by their exact names: pl.col takes * and ^a$ for patterns."""
+    return {name: pl.nth(index) for index, name in enumerate(schema)}
 
 
 def _is_number(kind: pl.DataType) -> bool:
@@ -213,7 +219,7 @@ def typed_cells(
     """`TableFile.cells` of a frame that has types. Raises TableError for a type that is none of
     numbers, texts and times."""
     schema = frame.collect_schema()
-    cells = {}
+    every, cells = _columns(schema), {}
     for index, name in enumerate(columns):
         kind = schema[name]
         wide = kind.is_decimal() and not _is_number(kind)
@@ -223,7 +229,7 @@ def typed_cells(
                 "train without the column (data.exclude)"
             )
         as_it_is = kind.is_numeric() or (name in times and kind in (pl.Date, pl.Datetime))
-        cells[str(index)] = pl.col(name) if as_it_is else pl.col(name).cast(pl.String)
+        cells[str(index)] = every[name] if as_it_is else every[name].cast(pl.String)
     return frame.select(**cells, suspect=pl.lit(False))
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from errors import TableError
 from reader.formats import EVEN, Reading, Survey, typed_cells, typed_numbers
+from reader.header import typed_header
 from reader.kinds import Encoder
 from reader.rows import ROWS_PER_BATCH, Layout
 from reader.schema import did_you_mean
@@ -82,7 +83,8 @@ def table_of(frame: Frame, reading: Reading | None = None) -> Table:
         counts = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
         raise TableError(f"{NAME} has columns of several lengths: {counts}")
     file = _FrameFile(columns, reading or Reading())
-    return Table(NAME, file.columns, (file,))
+    header = typed_header(file.columns)
+    return Table(NAME, file.columns, (file,), header, header.notes)
 
 
 def encode(frame: Frame, encoders: Sequence[Encoder], reading: Reading) -> NDArray[np.float32]:
@@ -142,7 +144,7 @@ class _FrameFile:
             yield rows.write_csv(include_header=False, null_value="\0").encode()
 
     def _frame(self, columns: Sequence[str]) -> pl.LazyFrame:
-        return pl.DataFrame([self._column(name) for name in columns]).lazy()
+        return pl.DataFrame({name: self._column(name) for name in columns}).lazy()
 
     def _is_readable(self, name: str) -> bool:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from errors import TableError
-from reader.findings import exclude
+from reader.findings import as_kind, exclude
 
 ROW_NAMES = "row names"
 INDEX = re.compile(  # what pandas and R call an index without a name
@@ -47,16 +47,28 @@ class Header:
             if name in excluded:
                 aside += left
             elif left:
-                raise TableError(self.doubled(source, name))
+                raise TableError(
+                    f"{self.doubled(source, name)}; rename one, or leave it out: "
+                    f"{exclude(*others)}, or all of them: {exclude(name)}"
+                )
         return aside
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told of row names."""
+        if not (rows := self.row_names):
+            return ()
+        return (
+            f"column {' and '.join(rows)} only names the rows, and is not used as a feature; "
+            f"to use it, give its kind, as in {as_kind(rows[0], 'numeric')}",
+        )
 
     def doubled(self, source: object, name: str) -> str:
         """What is wrong with a name that several columns have."""
         places = [self.names.index(each) + 1 for each in (name, *self.doubles[name])]
         return (
             f"{source}: the header names {name!r} more than once (columns "
-            f"{' and '.join(map(str, places))}); rename one, or leave it out: "
-            f"{exclude(*self.doubles[name])}, or all of them: {exclude(name)}"
+            f"{' and '.join(map(str, places))})"
         )
 
 
@@ -71,7 +83,7 @@ def header_of(cells: Sequence[str], names_rows: bool = False) -> Header:
     ('row names', 'a', 'b', 'b (column 4)')
     """
     texts = [*[""] * names_rows, *map(name_of, cells)]
-    names, row_names, nameless = list[str](), list[str](), list[str]()
+    names, row_names, nameless = dict[str, None](), list[str](), list[str]()
     doubles: dict[str, tuple[str, ...]] = {}
     for position, text in enumerate(texts, start=1):
         name = text
@@ -81,7 +93,7 @@ def header_of(cells: Sequence[str], names_rows: bool = False) -> Header:
         elif text in names:
             name = _free(f"{text} (column {position})", texts)
             doubles[text] = (*doubles.get(text, ()), name)
-        names.append(name)
+        names[name] = None
     row_names += [name for name in names if INDEX.fullmatch(name) and name not in row_names]
     return Header(tuple(names), tuple(row_names), tuple(nameless), doubles)
 
@@ -94,7 +106,7 @@ def name_of(cell: str) -> str:
 def typed_header(names: Sequence[str], path: Path | None = None) -> Header:
     """The header of a file that has names of its own; `path`: of Parquet, which may say which of
     them are the index of a data frame."""
-    index = [name for name in names if INDEX.fullmatch(name)]
+    index = [name for name in names if not name or INDEX.fullmatch(name)]
     if path is not None:
         told = pl.read_parquet_metadata(path).get("pandas")
         index += [name for name in _index_of(told) if name in names and name not in index]

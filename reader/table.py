@@ -13,7 +13,6 @@ import polars as pl
 from errors import TableError
 from reader.decode import as_utf8, is_utf8, unpacked, whole
 from reader.dialect import Names, extent, sniff
-from reader.findings import as_kind
 from reader.folder import find_files
 from reader.formats import (
     FORMATS_BY_SUFFIX,
@@ -108,8 +107,8 @@ def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) 
     features = {column.name for column in schema.features}
     for name, others in table.header.doubles.items():
         if name in features and not set(others) <= set(schema.names):
-            raise TableError(table.header.doubled(path, name))
-    return table
+            raise TableError(f"{table.header.doubled(path, name)}; keep the one that is meant")
+    return replace(table, notes=tuple(n for n in table.notes if n not in table.header.notes))
 
 
 def _like(schema: Schema, file: Path) -> Names:
@@ -171,11 +170,7 @@ def _notes(opened: Sequence[_Opened], beside: Sequence[Path]) -> Iterator[str]:
         if above:
             lines = "line 1 is" if above == 1 else f"lines 1 to {above} are"
             yield f"{file.path}: {lines} above the header, and left out"
-    if rows := opened[0].header.row_names:
-        yield (
-            f"column {' and '.join(rows)} only names the rows, and is not used as a feature; "
-            f"to use it, give its kind, as in {as_kind(rows[0], 'numeric')}"
-        )
+    yield from opened[0].header.notes
 
 
 def _open_file(path: Path, reading: Reading, names: Names, lenient: bool) -> _Opened:

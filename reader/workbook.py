@@ -13,6 +13,9 @@ from reader.decode import START, Plain
 from reader.formats import Reading
 from reader.schema import did_you_mean
 
+MIDNIGHT = " 00:00:00"
+MOMENT = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
+
 
 def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
     """The sheet that was asked for, or the only one that is not empty, as a CSV file; and how to
@@ -44,7 +47,7 @@ def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
         ) from None
     frame = sheets[_chosen(plain, sheets, reading.sheet)]
     copy = tempfile.NamedTemporaryFile(prefix="table-", suffix=".csv")  # noqa: SIM115
-    frame.write_csv(copy.name, include_header=False)
+    frame.with_columns(map(_days, frame)).write_csv(copy.name, include_header=False)
     path = Path(copy.name)
     with path.open("rb") as file:
         start = file.read(START)
@@ -71,3 +74,18 @@ def _chosen(plain: Plain, sheets: dict[str, pl.DataFrame], asked: str | None) ->
     if not filled:
         raise TableError(f"{plain.original}: all sheets are empty; expected a table")
     return filled[0]
+
+
+def _days(cells: pl.Series) -> pl.Series:
+    """Cells as texts; days without a clock, where no cell of the column has another than midnight.
+
+    A workbook does not tell a day from its midnight.
+    """
+    if cells.dtype in (pl.Date, pl.Datetime):
+        cells = cells.cast(pl.Datetime("us")).dt.to_string("%Y-%m-%d %H:%M:%S")
+    if cells.dtype != pl.String:
+        return cells
+    moments = cells.filter(cells.str.contains(MOMENT))
+    if not len(moments) or not moments.str.ends_with(MIDNIGHT).all():
+        return cells
+    return cells.str.replace(f"{MIDNIGHT}$", "")

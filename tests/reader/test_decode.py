@@ -7,6 +7,7 @@ import gzip
 import lzma
 import zipfile
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -209,6 +210,21 @@ def test_excel(tmp_path: Path) -> None:
         numbers(["b"])
     )
     assert batch.rows.tolist() == [[2], [-5], [8]]
+
+
+@pytest.mark.parametrize("header", [[], [["day", "at"]]])
+def test_days_and_moments_of_excel(tmp_path: Path, header: list[list[str]]) -> None:
+    with xlsxwriter.Workbook(tmp_path / "t.xlsx", {"default_date_format": "yyyy-mm-dd"}) as book:
+        sheet = book.add_worksheet()
+        for index, names in enumerate(header):
+            sheet.write_row(index, 0, names)
+        for row in range(3):
+            sheet.write_datetime(row + len(header), 0, datetime(2024, 5, row + 1))
+            sheet.write_datetime(row + len(header), 1, datetime(2024, 5, 1, 6 * row))
+    table = open_table(tmp_path / "t.xlsx", None if header else ["day", "at"])
+    texts = {name: cells.to_list() for name, cells in table.sample(["day", "at"]).items()}
+    assert texts["day"] == ["2024-05-01", "2024-05-02", "2024-05-03"]
+    assert texts["at"] == ["2024-05-01 00:00:00", "2024-05-01 06:00:00", "2024-05-01 12:00:00"]
 
 
 def test_excel_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from errors import TableError
+from reader.frame import table_of
 from reader.header import header_of
 from reader.pack import Cache
 from reader.schema import Schema
@@ -182,3 +183,27 @@ def test_a_packed_table_is_found_again_under_its_reading(tmp_path: Path) -> None
     cache = Cache(tmp_path / "cache", 0)
     schema = schema_of(tmp_path / "t.csv")
     assert cache.entry(open_table(tmp_path / "t.csv"), schema, True)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow", "jsonl", ""])
+def test_a_name_is_no_pattern(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame(
+        {"*": [1, 2], "^a.*$": [3, 4], "ab": [5, 6], "suspect": [7, 8], "0": [9, 9]}
+    )
+    path = tmp_path / f"t.{suffix}"
+    if suffix in ("csv", "parquet"):
+        (frame.write_csv if suffix == "csv" else frame.write_parquet)(path)
+    elif suffix:
+        (frame.write_ipc if suffix == "arrow" else frame.write_ndjson)(path)
+    table = open_table(path) if suffix else table_of(frame)
+    names = ("*", "^a.*$", "ab", "suspect", "0")
+    assert table.columns == names
+    (batch,) = table.batches(numbers(names))
+    assert batch.rows.tolist() == [[1, 3, 5, 7, 9], [2, 4, 6, 8, 9]]
+    assert [int(cells[1]) for cells in table.sample(names).values()] == [2, 4, 6, 8, 9]
+
+
+def test_the_index_of_a_frame_in_memory() -> None:
+    table = table_of({"Unnamed: 0": [7, 8], "a": [1, 2], "y": [1, 2]})
+    assert table.header.row_names == ("Unnamed: 0",)
+    assert "only names the rows" in table.notes[0]

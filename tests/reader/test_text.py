@@ -154,6 +154,7 @@ def test_row_names_of_pandas_and_r_are_no_feature(tmp_path: Path) -> None:
         ("a,b,y\n1,2,3,4\n1,2,3\n4,5,6\n", "line 2: found 4 values, expected 3 (a, b, y)"),
         ("a,b,y\n1,2,3,\n1,2,3,\n4,5,6,7\n", "line 4: found 4 values, expected 3"),
         ("a,b,y\n1,2,3,4\n1,2,3,5\n", "line 2: found 4 values, expected 3"),
+        ("a,b,y\n1.5,2,3,4\n2.5,2,3,5\n", "line 2: found 4 values, expected 3"),
         (
             "a,b,y\n1,2,3\na,b,y\n4,5,6\n",
             "line 3, column a: found 'a', expected a number; the line repeats",
