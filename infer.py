@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple, NoReturn, cast
 
 import numpy as np
 import polars as pl
@@ -64,8 +64,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; infer.py --help lists the options\n")
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__,
         usage="infer.py --model FOLDER (--input TABLE [--output FILE] | --verify) [options]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -91,9 +98,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--verify", action="store_true", help="check the model's files and its golden rows")
     options = parser.parse_args(arguments)
     if options.model is None:
-        parser.error("expected --model FOLDER, as in --model runs/houses")
+        parser.error("expected a model, as in --model runs/houses")
     if options.input is None and not options.verify:
-        parser.error("expected --input TABLE, --verify, or both")
+        parser.error("expected a table to predict (--input TABLE), --verify, or both")
     return options
 
 

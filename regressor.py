@@ -174,9 +174,9 @@ def train(
         return train_into(folder, experiment, prepared, fit, signals)
     except DivergedError as error:
         folder.diverged(str(error))
-        raise
+        raise DivergedError(f"{error}{folder.kept}") from None
     except Stopped as stopped:
-        stopped.saved = str(standing(folder.path) or "")
+        stopped.saved, stopped.kept = str(standing(folder.path) or ""), folder.kept
         raise
     finally:
         progress.close()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from configs.keys import by_path, describe
 from configs.overrides import joined
@@ -64,8 +64,15 @@ def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
     return options
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; train.py --help lists the options\n")
+
+
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="train.py",
         description=description,
         usage="train.py (--data TABLE --target COLUMN | -c RECIPE) [options]",

@@ -28,6 +28,11 @@ class Key(NamedTuple):
         return set(_types(self.field.annotation))
 
     @property
+    def is_list_of_texts(self) -> bool:
+        lists = [a for a in _unfolded(self.field.annotation) if get_origin(a) is list]
+        return any(str in _types(item) for each in lists for item in get_args(each))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The words that its value may be."""
         return names_in(self.field.annotation)
@@ -57,6 +62,13 @@ def _types(annotation: Any) -> Iterator[type]:
     elif origin is not Literal:
         for argument in get_args(annotation):
             yield from _types(argument)
+
+
+def _unfolded(annotation: Any) -> Iterator[Any]:
+    """An annotation, and those inside it."""
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _unfolded(inner)
 
 
 def by_path() -> dict[str, list[Key]]:
@@ -107,7 +119,8 @@ def describe(section: str = "") -> str:
     }
     if not shown:
         names = sections()
-        near = nearest(section, names)
+        begin = (name for name in names if section and name.startswith(section))
+        near = nearest(section, names) or next(begin, None)
         hint = f"did you mean {near}?" if near else f"expected one of {', '.join(names)}"
         raise ConfigError(f"--help-keys {section}: no such section; {hint}")
     return "\n".join(f"{path} ({_default(e)})\n    {meaning(e)}" for path, e in shown.items())

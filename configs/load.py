@@ -91,8 +91,7 @@ def _read(recipe: Path) -> dict[str, Any]:
     try:
         text = recipe.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        told = missing("", str(recipe), None) or f"{recipe}: {error.strerror}"
-        raise ConfigError(f"{told}; expected a recipe (YAML)") from None
+        raise ConfigError(missing("", str(recipe), None) or f"{recipe}: {error.strerror}") from None
     except OSError as error:
         raise ConfigError(f"{recipe}: {error.strerror}; expected a recipe (YAML)") from None
     except UnicodeDecodeError as error:
@@ -126,9 +125,24 @@ def _explain(alternatives: Sequence[ErrorDetails], values: Mapping[str, Any]) ->
         return f"{path}: {context['error']}"
     expected = list(dict.fromkeys(_expected(each) for each in alternatives))
     options = [name for each in alternatives for name in _options(each)]
-    near = value_like(value, options) if isinstance(value, str) else None
+    near = _nearest_value(path, value, options, problem)
     hint = f"; did you mean {near}?" if near else ""
     return f"{path}: found {inline(value)}, expected {' or '.join(expected)}{hint}"
+
+
+def _nearest_value(
+    path: str, value: object, options: Sequence[str], problem: ErrorDetails
+) -> str | None:
+    """What was meant by a value: a name, the name of a section's variant, or a share."""
+    name = f"{path}.name"
+    if isinstance(value, str):
+        names = [word for key in by_path().get(name, []) for word in key.names]
+        near = value_like(value, options or names)
+        return f"{name}={near}" if near and not options else near
+    context = problem.get("ctx", {})
+    if 1 in (context.get("lt"), context.get("le")) and isinstance(value, int | float):
+        return f"{value / 100:g}" if 1 < value < 100 else None
+    return None
 
 
 def _options(problem: ErrorDetails) -> list[str]:
@@ -141,7 +155,7 @@ EXPECTED = {
     "int": "a whole number",
     "float": "a number",
     "finite_number": "a finite number",
-    "string": "text",
+    "string": "text (numbers in quotes)",
     "bool": "true or false",
     "list": "a list, as in [a, b]",
     "dict": "a mapping, as in {name: value}",

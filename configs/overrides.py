@@ -68,9 +68,11 @@ def _value(entry: list[Key], text: str, source: str) -> Any:
     else as YAML."""
     if _is_text(entry) and not _is_yaml(entry, text):
         return text
-    if _types(entry) & {list} and text and text[0] not in "[~" and text not in ("null", "auto"):
-        text = f"[{text}]"
-    return parse(text, source)
+    if list not in _types(entry) or text[:1] in ("", "[", "~") or text in ("null", "auto"):
+        return parse(text, source)
+    items = [item.strip() for item in text.split(",")]
+    plain = any(key.is_list_of_texts for key in entry) and not set(text) & set("'\"")
+    return items if plain else parse(f"[{text}]", source)
 
 
 def _is_yaml(entry: list[Key], text: str) -> bool:

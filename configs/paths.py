@@ -28,8 +28,8 @@ def missing(key: str, path: str, recipe: str | Path | None) -> str | None:
 def run_name(path: str) -> str:
     """What a run on this table, or by this recipe, is called: a file's name without suffixes."""
     for part in reversed(Path(path).parts):
-        name = part.lstrip(".").partition(".")[0]
-        if name and name != "/" and not set(name) & MAGIC:
+        name = "".join(c for c in part.lstrip(".").partition(".")[0] if c not in MAGIC)
+        if name and name != "/":
             return name
     return "run"
 

@@ -18,7 +18,14 @@ from pydantic import (
 )
 
 Scaling = Literal["min_max", "mean_range", "standard", "none"]
-PositiveInt = Annotated[int, Field(ge=1)]
+
+
+def whole(value: Any) -> Any:
+    """1e3 is a whole number, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+PositiveInt = Annotated[int, BeforeValidator(whole), Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

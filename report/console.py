@@ -71,10 +71,14 @@ def choices(settings: Settings, verbose: bool = False) -> list[str]:
 def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
     """What a run that was interrupted has saved, and the command that continues it."""
     if not stopped.saved:
-        return [f"stopped by {stopped} before the first checkpoint: there is nothing to resume"]
+        early = f"stopped by {stopped} before the first checkpoint: there is nothing to resume"
+        return [f"{early}{stopped.kept}"]
     given = [a for a in arguments if a not in ("--overwrite", "--resume")]
     command = " ".join([python(), "train.py", *map(quote, given), "--resume"])
-    return [f"stopped by {stopped}; saved: {stopped.saved}. Continue with", f"  {command}"]
+    return [
+        f"stopped by {stopped}; saved: {stopped.saved}{stopped.kept}. Continue with",
+        f"  {command}",
+    ]
 
 
 def closing(report: Report, folder: Path, brief: bool = False) -> list[str]:

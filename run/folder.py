@@ -141,6 +141,11 @@ class RunFolder:
     def write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
 
+    @property
+    def kept(self) -> str:
+        """Where the run is that this one replaces, to go on with a sentence."""
+        return f"; the run before it is kept in {self._previous}" if self._previous.exists() else ""
+
     def diverged(self, why: str) -> None:
         """Mark the run as one that need not be kept."""
         self.write(DIVERGED, f"{why}\n")

@@ -11,11 +11,12 @@ from typing import Any
 
 
 class Stopped(Exception):  # noqa: N818, an order and no error
-    """The run was told to stop, by the signal of this number; `saved`: where it can go on."""
+    """The run was told to stop, by the signal of this number; `saved`: where it can go on; `kept`:
+    where the run is that it was to replace."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number, self.saved = number, ""
+        self.number, self.saved, self.kept = number, "", ""
 
 
 class Signals:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import regressor
 import train
 from tests.conftest import COLUMNS, command
 
@@ -134,6 +135,20 @@ def test_help_is_short_and_the_keys_have_their_own() -> None:
     wrong = command("train.py", "--help-keys", "optimiser")
     assert wrong.returncode == 2
     assert "did you mean optimizer?" in wrong.stderr
+
+
+def test_a_device_is_looked_for_before_the_table_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(regressor, "read", read)
+    given = ["-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}"]
+    assert train.main([*given, "--device", "gpu:99"]) == 2
+    assert "device gpu:99: no such GPU" in capsys.readouterr().err
+    with pytest.raises(AssertionError, match="read"):
+        train.main([*given, "--device", "cpu"])
 
 
 @pytest.mark.slow

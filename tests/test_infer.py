@@ -152,7 +152,7 @@ def test_nothing_is_written_where_a_cell_is_wrong(
     ("options", "words"),
     [
         (["--input", "none.csv"], "none.csv: No such file"),
-        (["--input", "configs"], "no column CRIM"),
+        (["--input", "configs"], "configs: no files; expected at least one table"),
         (["--model", "runs/none"], "expected a run folder or its export folder"),
         (["--device", "gpu:99"], "gpu:99: no such GPU"),
         (["--device", "tpu"], "tpu"),

@@ -7,6 +7,7 @@ import pytest
 
 import train
 from configs.command_line import KEYS, explain, parse
+from configs.paths import run_name
 from tests.conftest import ROOT
 
 OPTIONS = ["--data", "--target", "--config", "--resume", "--overwrite", "--check"]
@@ -44,6 +45,8 @@ def test_options_become_keys() -> None:
         (["-q"], 2, "expected a table (--data TABLE --target COLUMN) or a recipe (-c RECIPE)"),
         (["--zzz"], 2, "--zzz is not an option"),
         (["--init", "t.csv", "-c", "r.yaml"], 2, "leave -c and --data out"),
+        (["--resume", "--overwrite"], 2, "error: argument --overwrite: not allowed with argument"),
+        (["--help-keys", "optim"], 2, "no such section; did you mean optimizer?"),
     ],
 )
 def test_answers_without_a_run(
@@ -78,3 +81,19 @@ def test_a_table_needs_no_recipe(
     assert "runs/houses: holds a finished run; replace it with --overwrite" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("houses.csv", "houses"),
+        ("data/houses.csv.gz", "houses"),
+        ("data/houses/", "houses"),
+        ("data/*.csv", "data"),
+        ("h*.parquet", "h"),
+        ("./.hidden.csv", "hidden"),
+        ("*", "run"),
+    ],
+)
+def test_a_run_is_called_like_its_table(path: str, name: str) -> None:
+    assert run_name(path) == name

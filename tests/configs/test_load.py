@@ -75,6 +75,10 @@ def test_a_recipe_may_be_left_out() -> None:
         load(None, ["data.path=houses.csv"])
 
 
+def test_a_whole_number_may_be_written_as_any(recipe: Path) -> None:
+    assert load(recipe, ["train.epochs=1e3"]).train.epochs == 1_000
+
+
 def test_a_column_may_be_called_by_a_number(tmp_path: Path) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text("data: {path: t.csv, target: 1990, exclude: [1], kinds: {2: id}}\n")
@@ -153,6 +157,10 @@ def test_shares_left_out_divide_the_rest(
         ),
         ("model.hidden=[3]", "no such key with model.name=linear; it belongs to mlp"),
         ("model=3", "model: found 3, expected a section"),
+        ("model=mlp", "a section with keys of its own; did you mean model.name=mlp?"),
+        ("optimizer=Adamw", "did you mean optimizer.name=adamw?"),
+        ("data.split.test=20", "found 20, expected at most 1; did you mean 0.2?"),
+        ("intervals.coverage=90", "found 90, expected less than 1; did you mean 0.9?"),
         ("train=3", "train: found 3, expected a section"),
         ("optimizer.learning_rate=.nan", "optimizer.learning_rate: found .nan"),
         ("optimizer.learning_rate=-1", "expected more than 0"),

@@ -115,3 +115,14 @@ def test_a_bad_cell_leaves_nothing_in_the_cache(table: Path) -> None:
     with pytest.raises(TableError, match=f"line {ROWS + 2}, column b"):
         packed(table)
     assert list((table.parent / "cache").iterdir()) == []
+
+
+def test_reading_says_how_far_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "12345,67890\n" * 200_000)
+    seen: list[tuple[int, float]] = []
+    pack(open_table(path), numeric(["a", "y"], "y"), seen=lambda *told: seen.append(told))
+    rows, expected = zip(*seen, strict=True)
+    assert len(rows) > 1
+    assert rows[-1] == 200_000
+    assert min(expected) == max(expected) == pytest.approx(200_000, rel=0.01)

@@ -65,7 +65,9 @@ def test_a_run_that_fails_has_destroyed_nothing(tmp_path: Path) -> None:
     start(tmp_path / "run", "one").done()
     start(tmp_path / "run", "two", overwrite=True)
     assert (tmp_path / "run.previous" / "config.yaml").read_text() == "one"
-    start(tmp_path / "run", "three", overwrite=True)
+    third = start(tmp_path / "run", "three", overwrite=True)
+    assert third.kept == f"; the run before it is kept in {tmp_path / 'run.previous'}"
+    third.close()
     assert (tmp_path / "run.previous" / "config.yaml").read_text() == "one"
     start(tmp_path / "run", "four", overwrite=True).done()
     assert (tmp_path / "run" / "config.yaml").read_text() == "four"
