@@ -121,4 +121,5 @@ def distance(report: Report, optimum: Optimum) -> Text:
         return text.exact
     if is_nearly_exact(report):
         return text.nearly_exact
-    return text.gap.fill(metric=title(optimum.metric), change=change(1 + optimum.gap, 2))
+    share = change(1 + optimum.gap, 2)
+    return text.gap.fill(metric=title(optimum.metric), change=share if optimum.gap else f"+{share}")

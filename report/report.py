@@ -116,15 +116,17 @@ class Residuals:
 
 @dataclass(frozen=True)
 class WorstRow:
-    """`row` counts from 1 in the order of the table; `place`: the file it is in, and its line or
-    row there; `values`: of its features, None for a missing one."""
+    """`row` counts from 1 in the order of the table; `file`: its name, where the table has several;
+    `line`: its line there, where lines were counted; `values`: of its features, None for a missing
+    one."""
 
     row: int
     ids: dict[str, str]
     actual: float
     predicted: float
     error: float
-    place: str = ""
+    file: str = ""
+    line: int | None = None
     values: dict[str, float | str | None] = field(default_factory=dict)
 
 

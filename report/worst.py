@@ -1,4 +1,4 @@
-"""The rows that a regressor predicts worst: where they are in the table, and what they hold."""
+"""The rows that a regressor predicts worst: where they stand in the table, and what they hold."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def worst_rows(part: str, source: SplitTable, evaluation: Evaluation) -> Worst:
                 actual=float(target[at]),
                 predicted=float(prediction[at]),
                 error=float(prediction[at] - target[at]),
-                place=place,
+                file=file,
+                line=line,
                 values=values,
             )
-            for at, row, ids, place, values in zip(
+            for at, row, ids, (file, line), values in zip(
                 found,
                 rows,
                 texts_of(source, source.packed.schema.ids, rows),
@@ -88,21 +89,21 @@ def values_of(source: SplitTable, rows: NDArray[Any]) -> list[dict[str, Cell]]:
     return values
 
 
-def places(source: SplitTable, rows: NDArray[Any]) -> list[str]:
-    """The file, and the line or the row there, of the table's rows at these indices."""
+def places(source: SplitTable, rows: NDArray[Any]) -> list[tuple[str, int | None]]:
+    """(the file's name, where the table has several, the line in it, where lines were counted) of
+    the table's rows at these indices."""
     if source.table is None:
-        return [""] * len(rows)
+        return [("", None)] * len(rows)
     files, counts = source.table.files, source.packed.file_rows
     starts = np.cumsum([0, *counts])
     found, lines = [], dict[int, NDArray[np.int64] | None]()
     for row in map(int, rows):
         number = int(np.searchsorted(starts, row, side="right")) - 1
-        inside = row - int(starts[number])
         if number not in lines:
             lines[number] = lines_of(files[number], counts[number])
         known = lines[number]
-        place = f"row {inside + 1:,}" if known is None else f"line {known[inside]:,}"
-        found.append(f"{Path(files[number].path).name}, {place}" if len(files) > 1 else place)
+        line = None if known is None else int(known[row - int(starts[number])])
+        found.append((Path(files[number].path).name if len(files) > 1 else "", line))
     return found
 
 

@@ -352,5 +352,5 @@ def test_a_run_is_compared_with_the_one_before(
     capsys.readouterr()
     train_recipe(tmp_path / "two", BOSTON, ["train.epochs=20"])
     shown = capsys.readouterr().out
-    assert f"against {tmp_path / 'one'}:\ntrain.epochs: 2 -> 20" in shown
+    assert f"compared with {tmp_path / 'one'}:\n  train.epochs: 2 -> 20" in shown
     assert re.search(r"test +RMSE .* better", shown)

@@ -156,8 +156,7 @@ def _by_category() -> dict[str, list[Level]]:
 def _worst_row(row: int) -> WorstRow:
     ids = {"parcel": f"PX-{row:05}", "street and number": f"Long Street {row}"}
     values = {"region": "north", "heating": None, "NOX": 0.538, "面积（平方米）": 71.5}
-    place = f"line {row + 1:,}"
-    return WorstRow(row, ids, 755000.0, 431022.7, error=-323977.3, place=place, values=values)
+    return WorstRow(row, ids, 755000.0, 431022.7, error=-323977.3, line=row + 1, values=values)
 
 
 def _importance(place: int, name: str) -> ColumnImportance:

@@ -49,7 +49,7 @@ def test_worse_than_the_mean_of_the_training_rows() -> None:
     ("metric", "gap", "line"),
     [
         ("mse", None, "MSE 2 (exact least squares on train); the fit is exact"),
-        ("mse", 0.0, "MSE 2 (exact least squares on train); MSE of this run: 0.00 %"),
+        ("mse", 0.0, "MSE 2 (exact least squares on train); MSE of this run: +0.00 %"),
         ("mae", -0.1, "MAE 2 (the best line on train); MAE of this run: -10.00 %"),
         ("mse", 1355641.0, "MSE 2 (exact least squares on train); MSE of this run: > 10 x"),
     ],

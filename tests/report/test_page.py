@@ -144,6 +144,11 @@ def test_says_what_the_report_says() -> None:
     assert "Coefficients" not in said(full(), "zh")
 
 
+def test_one_epoch_makes_no_curve() -> None:
+    assert "of y by epoch" not in said(minimal())
+    assert "Best epoch: 1 of 1" in said(minimal())
+
+
 def test_a_model_that_is_worse_than_the_mean_says_so_first() -> None:
     metrics = {"train": replace(minimal().metrics["train"], r2=-38.2)}
     html = page(replace(minimal(), metrics=metrics))
@@ -199,7 +204,8 @@ def test_the_watched_metric_is_named(metric: str) -> None:
     optimum = Optimum(metric, 5.0, -0.01, {})
     lines = {"train": BestLine(metric, 6.0, improvement=-0.2)}
     best = Best(epoch=1, value=4.0, metric=metric)
-    report = replace(minimal(), best=best, optimum=optimum, best_line=lines)
+    history = [{"epoch": 1, "train": 9.0}, {"epoch": 2, "train": 4.0}]
+    report = replace(minimal(), best=best, optimum=optimum, best_line=lines, history=history)
     name, text = {"mse": "RMSE"}.get(metric, metric.upper()), said(report)
     value = {"mse": "2.236"}.get(metric, "5.000")
     for words in (
@@ -306,7 +312,7 @@ def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_pa
         other = shown.locator(".zh" if language == "en" else ".en")
         assert not any(text.is_visible() for text in other.all()[:20])
     boxes = [svg.bounding_box() for svg in shown.locator("svg").all()]
-    assert len(boxes) == (4 if name == "minimal" else 5)
+    assert len(boxes) == (3 if name == "minimal" else 5)
     assert all(box and box["width"] > 200 and box["height"] > 100 for box in boxes)
     grounds = set()
     for scheme in ("light", "dark"):
