@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from shlex import quote
 from typing import Any
 
@@ -16,6 +16,7 @@ FAR = 0.01  # above the optimum, as a share of the least loss
 ENOUGH_ROWS = 50  # of a part, for its error to be compared with that of another
 OVERFIT = 1.5  # times the RMSE of the training rows
 STILL_FALLING = 0.03  # of the watched metric, over the last fifth of the epochs
+ROWS_A_COLUMN = 10  # of training, with fewer of which a network learns noise
 GOOD = 0.95  # R2, above which another kind of model has little to add
 
 
@@ -50,6 +51,9 @@ def _of_a_line(report: Report) -> Iterator[Text]:
         keys = ("optimizer.learning_rate", "train.batch_size", "train.epochs")
         if auto := _auto(report, *keys):
             yield text.far.fill(options=_options(report, "auto", **auto))
+    yield from _overfit(report, "decay", {"optimizer.weight_decay": 0.1})
+    if not _has_rows_for_a_network(report):
+        return
     if report.residuals.patterns:
         worst = report.residuals.patterns[0]
         yield text.curvature.fill(
@@ -72,13 +76,7 @@ def _of_a_network(report: Report) -> Iterator[Text]:
     if report.training and _still_falls(report):
         epochs = 2 * report.training.planned
         yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
-    last, train = report.metrics[report.last_part], report.metrics["train"]
-    if last.rows >= ENOUGH_ROWS and last.rmse > OVERFIT * train.rmse > 0:
-        yield text.overfit.fill(
-            part=part,
-            times=f"{last.rmse / train.rmse:.1f}",
-            options=_options(report, "dropout", **_damped(report)),
-        )
+    yield from _overfit(report, "dropout", _damped(report))
     larger = _larger(report)
     if report.residuals.patterns and larger:
         worst = report.residuals.patterns[0]
@@ -87,6 +85,22 @@ def _of_a_network(report: Report) -> Iterator[Text]:
             share=percent(worst.share, 0),
             options=_options(report, "larger", **larger),
         )
+
+
+def _overfit(report: Report, name: str, values: Mapping[str, Any]) -> Iterator[Text]:
+    """What holds a model back whose training rows say too much."""
+    part = report.last_part
+    last, train = report.metrics[part], report.metrics["train"]
+    if last.rows >= ENOUGH_ROWS and last.rmse > OVERFIT * train.rmse > 0 and values:
+        yield texts().advice.overfit.fill(
+            part=named(part, texts().parts),
+            times=f"{last.rmse / train.rmse:.1f}",
+            options=_options(report, name, **values),
+        )
+
+
+def _has_rows_for_a_network(report: Report) -> bool:
+    return report.metrics["train"].rows >= ROWS_A_COLUMN * len(report.data.features)
 
 
 def _still_falls(report: Report) -> bool:

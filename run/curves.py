@@ -20,6 +20,11 @@ from configs.flatten import leaves
 LOG = "vdlrecords.run.log"
 HISTOGRAMS = 20
 RESULTS = ("rmse", "mae", "r2")
+HYPER_PARAMETERS = (
+    *("run/dir", "model/name", "model/hidden", "model/width", "model/dropout", "loss/name"),
+    *("optimizer/name", "optimizer/learning_rate", "optimizer/weight_decay", "schedule/name"),
+    *("train/batch_size", "train/epochs", "train/seed", "data/scale/features", "data/scale/target"),
+)
 
 
 class Curves:
@@ -47,13 +52,15 @@ class Curves:
                 self._writers[part] = LogWriter(str(self._folder / part), file_name=LOG)
         return self._writers[part]
 
-    def recipe(self, config: Mapping[str, Any], text: str) -> None:
-        """The recipe, as text, and as hyper-parameters beside the final figures."""
-        names = [f"result/{name}" for name in RESULTS]
-        # VisualDL's table shows nothing for a name with a dot.
-        values = {key: _plain(value) for key, value in leaves(config, separator="/")}
-        self._writer("train").add_hparams(values, names)
-        self._writer("train").add_text("config", text, 0)
+    def recipe(self, config: Mapping[str, Any]) -> None:
+        """The recipe, a text a section; and what runs differ in most, as hyper-parameters beside
+        the final figures."""
+        known = dict(leaves(config, separator="/"))  # its table shows nothing for a name with a dot
+        values = {key: _plain(known.get(key, "-")) for key in HYPER_PARAMETERS}
+        self._writer("train").add_hparams(values, [f"result/{name}" for name in RESULTS])
+        for section, keys in config.items():
+            lines = (f"{key}: {value}" for key, value in leaves(keys))
+            self._writer("train").add_text(f"recipe/{section}", "\n\n".join(lines), 0)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """The loss of one mini-batch, on the scaled target."""

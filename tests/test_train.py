@@ -15,7 +15,7 @@ import infer
 import train
 from model.predictor import Predictor
 from run.checkpoint import load_checkpoint
-from run.curves import LOG
+from run.curves import HYPER_PARAMETERS, LOG
 from tests.conftest import COLUMNS, train_recipe
 
 pytestmark = pytest.mark.slow
@@ -367,8 +367,13 @@ def test_curves_hold_what_the_run_did(boston_run: Path) -> None:
         f"{kind}/linear.{name}" for kind in ("weights", "gradients") for name in ("weight", "bias")
     }
     assert len(points(boston_run, "train", "image")) == 2
-    (text,) = points(boston_run, "train", "text").values()
-    assert "learning_rate: 0.08" in str(text[0])
+    texts = points(boston_run, "train", "text")
+    assert "recipe/data" in texts
+    assert "learning_rate: 0.08" in str(texts["recipe/optimizer"][0])
+    log = LogReader(file_path=str(boston_run / "curves" / "train" / LOG))
+    (shown,) = log.get_data("hyper_parameters", log.get_tags()["hyper_parameters"][0])
+    names = {value.name for value in shown.hparam.hparamInfos}
+    assert names == set(HYPER_PARAMETERS)
 
 
 def test_table_with_a_constant_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
-from configs.yaml_text import dump
 from model.linear import Linear
 from reader.metrics import Metrics
 from run.checkpoint import Checkpoints
@@ -70,7 +69,7 @@ def train(
         if state.step:
             progress.say(f"{progress.prefix}{resuming(folder, state, settings.epochs)}")
         else:
-            curves.recipe(settings.recipe, dump(settings.recipe))
+            curves.recipe(settings.recipe)
         early = settings.until_optimum or settings.patience > 0
         with signals.held():
             bar = ProgressBar(progress, trainer, state, settings.epochs, early)
