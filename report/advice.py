@@ -13,8 +13,7 @@ from report.report import Report
 from report.texts import Text, named, texts
 
 FAR = 0.01  # above the optimum, as a share of the least loss
-ENOUGH_ROWS = 50  # of a part, for its error to be compared with that of another
-OVERFIT = 1.5  # times the RMSE of the training rows
+OVERFIT = 1.5  # times the RMSE of the training rows, at least
 STILL_FALLING = 0.03  # of the watched metric, over the last fifth of the epochs
 ROWS_A_COLUMN = 10  # of training, with fewer of which a network learns noise
 GOOD = 0.95  # R2, above which another kind of model has little to add
@@ -51,7 +50,7 @@ def _of_a_line(report: Report) -> Iterator[Text]:
         keys = ("optimizer.learning_rate", "train.batch_size", "train.epochs")
         if auto := _auto(report, *keys):
             yield text.far.fill(options=_options(report, "auto", **auto))
-    yield from _overfit(report, "decay", {"optimizer.weight_decay": 0.1})
+    yield from _overfit(report, "damped", {"optimizer.weight_decay": 0.1})
     if not _has_rows_for_a_network(report):
         return
     if report.residuals.patterns:
@@ -76,7 +75,7 @@ def _of_a_network(report: Report) -> Iterator[Text]:
     if report.training and _still_falls(report):
         epochs = 2 * report.training.planned
         yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
-    yield from _overfit(report, "dropout", _damped(report))
+    yield from _overfit(report, "damped", _damped(report))
     larger = _larger(report)
     if report.residuals.patterns and larger:
         worst = report.residuals.patterns[0]
@@ -89,12 +88,12 @@ def _of_a_network(report: Report) -> Iterator[Text]:
 
 def _overfit(report: Report, name: str, values: Mapping[str, Any]) -> Iterator[Text]:
     """What holds a model back whose training rows say too much."""
-    part = report.last_part
-    last, train = report.metrics[part], report.metrics["train"]
-    if last.rows >= ENOUGH_ROWS and last.rmse > OVERFIT * train.rmse > 0 and values:
+    part, train = report.last_part, report.metrics["train"].rmse
+    least = report.confidence[part].rmse[0] if part in report.confidence else 0.0
+    if part != "train" and least > OVERFIT * train > 0 and values:
         yield texts().advice.overfit.fill(
             part=named(part, texts().parts),
-            times=f"{last.rmse / train.rmse:.1f}",
+            times=f"{report.metrics[part].rmse / train:.1f}",
             options=_options(report, name, **values),
         )
 
@@ -115,10 +114,9 @@ def _still_falls(report: Report) -> bool:
 
 
 def _damped(report: Report) -> dict[str, Any]:
-    """More dropout, or where there is much of it already, fewer hidden numbers."""
-    model = report.config.get("model", {})
-    if model.get("dropout", 0.0) < 0.2:
-        return {"model.dropout": 0.2}
+    """Weight decay, or where there is some, fewer hidden numbers."""
+    if report.training and not report.training.weight_decay:
+        return {"optimizer.weight_decay": 0.01}
     return {key: _sized(value, 0.5) for key, value in _widths(report).items()}
 
 

@@ -244,6 +244,7 @@ def test_coefficients_in_raw_units(boston_run: Path) -> None:
     line = found["intercept"] + row[0] @ [weight["weight"] for weight in found["weights"]]
     assert line == pytest.approx(float(Predictor(boston_run).predict(row)[0]), rel=1e-4)
     assert all(weight["standard_error"] > 0 for weight in found["weights"])
+    assert all(0 <= weight["p"] <= 1 for weight in [found["constant"], *found["weights"]])
 
 
 def test_worst_rows_are_those_of_the_table(boston_run: Path) -> None:
@@ -354,3 +355,64 @@ def test_a_run_is_compared_with_the_one_before(
     shown = capsys.readouterr().out
     assert f"compared with {tmp_path / 'one'}:\n  train.epochs: 2 -> 20" in shown
     assert re.search(r"test +RMSE .* better", shown)
+
+
+def test_worst_rows_are_shown_with_their_line_and_cells(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    random = np.random.default_rng(0)
+    lines = [
+        f"{a:.4f},{'' if i % 7 == 0 else i % 5},{'red' if i % 3 else 'blue'},"
+        f"2024-03-{i % 28 + 1:02},{2 * a + random.normal():.4f}"
+        for i, a in enumerate(random.normal(size=200))
+    ]
+    lines[90] = "0.5,3,blue,2024-03-09,99"
+    table.write_text("\n".join(["a,b,colour,when,y", *lines[:50], "", *lines[50:]]) + "\n")
+    recipe = tmp_path / "t.yaml"
+    recipe.write_text(f"data: {{path: {table}, target: y}}\n")
+    keys = ["data.split.test=0", "data.split.validation=0"]
+    worst = train_recipe(tmp_path / "run", str(recipe), keys)["worst"]["rows"]
+    assert (worst[0]["row"], worst[0]["line"]) == (91, 93)  # below a header and a blank line
+    assert worst[0]["values"] == {"a": 0.5, "b": 3.0, "colour": "blue", "when": "2024-03-09"}
+    written = table.read_text().splitlines()
+    for row in worst:
+        cells = written[row["line"] - 1].split(",")
+        assert float(cells[0]) == pytest.approx(row["values"]["a"], abs=1e-4)
+        assert (row["values"]["b"] is None) == (cells[1] == "")
+        assert [row["values"]["colour"], row["values"]["when"]] == cells[2:4]
+
+
+def test_a_level_is_told_against_the_average_row(tmp_path: Path) -> None:
+    """Coefficients, errors and the intercept, against least squares with centred flags."""
+    random = np.random.default_rng(0)
+    levels = np.array(["a", "b", "c"])[random.choice(3, size=300, p=[0.5, 0.3, 0.2])]
+    x = random.normal(5.0, 2.0, size=300)
+    y = (
+        3
+        + 2 * x
+        + np.select([levels == "a", levels == "b"], [1.0, 4.0], 0)
+        + random.normal(size=300)
+    )
+    rows = zip(levels, x.round(6), y.round(6), strict=True)
+    (tmp_path / "t.csv").write_text("level,x,y\n" + "".join(f"{k},{a},{b}\n" for k, a, b in rows))
+    recipe = tmp_path / "t.yaml"
+    recipe.write_text(f"data: {{path: {tmp_path / 't.csv'}, target: y}}\n")
+    keys = ["data.split.test=0", "data.split.validation=0"]
+    found = train_recipe(tmp_path / "run", str(recipe), keys)["coefficients"]
+    flags = (levels[:, None] == ["a", "b", "c"]).astype(float)
+    shares = flags.mean(axis=0)
+    # Effects whose average is 0: of b and c, with that of a made up from both.
+    coded = flags[:, 1:] - np.outer(flags[:, 0], shares[1:] / shares[0])
+    design = np.column_stack([np.ones(300), x, coded])
+    expected, rest = np.linalg.lstsq(design, y, rcond=None)[:2]
+    covariance = np.linalg.inv(design.T @ design) * rest[0] / 296
+    made = -shares[1:] / shares[0]
+    weights = [*expected[:2], made @ expected[2:], *expected[2:]]
+    errors = np.sqrt([*np.diag(covariance)[:2], made @ covariance[2:, 2:] @ made])
+    errors = np.append(errors, np.sqrt(np.diag(covariance)[2:]))
+    shown = [found["constant"], *found["weights"]]
+    assert [each["name"] for each in shown[1:]] == ["x", "level = a", "level = b", "level = c"]
+    np.testing.assert_allclose([w["weight"] for w in shown], weights, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose([w["standard_error"] for w in shown], errors, rtol=1e-3)
+    np.testing.assert_allclose([w["t"] for w in shown], np.divide(weights, errors), rtol=2e-3)
+    assert found["intercept"] == found["constant"]["weight"]
+    assert found["has_levels"]
