@@ -59,9 +59,9 @@ def factor(
     """Cholesky with complete pivoting (Higham, "Analysis of the Cholesky decomposition of a
     semi-definite matrix", 1990), of columns divided by their `scale` [D], or by their deviation.
 
-    A column follows from those before it where these leave no more of it than four times
-    `rounding`, the variance [D] of the scaled columns that is not meant, and than the rounding of
-    the factors themselves; a direction that is mostly rounding is left out.
+    A column follows from those before it where these leave no more of it than twice `rounding`,
+    the variance [D] of the scaled columns that is not meant, and than the rounding of the factors
+    themselves; a direction of which half is rounding is left out.
 
     >>> found = factor(np.array([[4.0, 2.0, 6.0], [2.0, 5.0, 7.0], [6.0, 7.0, 13.0]]))
     >>> found.rank, found.left_out.tolist()
@@ -73,7 +73,7 @@ def factor(
         scale = np.where(deviation > 0, deviation, 1.0)
     a = covariance / np.outer(scale, scale)
     noise = np.broadcast_to(np.asarray(rounding, dtype=np.float64), size)
-    left, least = a.diagonal().copy(), np.maximum(4 * noise, 4 * max(size, 8) * EPSILON)
+    left, least = a.diagonal().copy(), np.maximum(2 * noise, 4 * max(size, 8) * EPSILON)
     order, rank = np.arange(size), 0
     for start in range(0, size, PANEL):
         end = min(start + PANEL, size)
@@ -84,7 +84,7 @@ def factor(
     kept, left_out = order[:rank], order[rank:]
     inverse = _inverse(np.tril(a[:rank, :rank]))
     others = a[rank:, :rank] @ inverse
-    inverse = inverse[4 * np.square(inverse) @ noise[kept] < 1]
+    inverse = inverse[2 * np.square(inverse) @ noise[kept] < 1]
     return Factor(scale, kept, inverse, left_out, others)
 
 

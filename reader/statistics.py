@@ -34,6 +34,14 @@ def moments(batch: NDArray[Any]) -> Moments:
     return Moments(columns.shape[1], mean, minimum, maximum, columns @ columns.T)
 
 
+def rounding(rows: NDArray[Any]) -> Vector:
+    """The variance [D] that float32 adds to the columns of rows [n, D]: its error is uniform
+    between two numbers; whole ones have none."""
+    near = np.abs(rows).astype(np.float32)
+    apart = np.where(near == np.rint(near), np.float32(0), np.spacing(near))
+    return np.square(apart, dtype=np.float64).mean(axis=0) / 12
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Float64, over D columns: mean, minimum, maximum [D]; covariance [D, D], divided by count."""
@@ -82,19 +90,13 @@ class Statistics:
         """Population standard deviation [D]."""
         return np.sqrt(np.diag(self.covariance))
 
-    @property
-    def rounding(self) -> Vector:
-        """The variance [D] that float32 adds to a column: its error is uniform, at most 2^-24 of
-        the value."""
-        return (2.0**-24) ** 2 / 3 * (self.mean**2 + np.diag(self.covariance))
-
-    def factor(self, covariance: NDArray[np.float64] | None = None) -> Factor:
+    def factor(self, rounding: Vector, covariance: NDArray[np.float64] | None = None) -> Factor:
         """Of the columns but the last, or of what of them has another `covariance`: a direction in
-        which they vary no more than their rounding to float32 explains is left out."""
+        which they vary little more than their `rounding` explains is left out."""
         scale = np.where(self.minimum == self.maximum, 1.0, self.deviation)[:-1]
         if covariance is None:
             covariance = self.covariance
-        return factor(covariance[:-1, :-1], scale, self.rounding[:-1] / scale**2)
+        return factor(covariance[:-1, :-1], scale, rounding / scale**2)
 
     @property
     def constant(self) -> list[str]:

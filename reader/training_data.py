@@ -22,13 +22,14 @@ from reader.levels import Absorbed, Levels, absorb, measure
 from reader.lookalikes import look_alikes, of_numbers
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, roles
-from reader.split import Split, SplitOptions, folds, split
-from reader.statistics import Statistics, moments
+from reader.split import Split, SplitOptions, evenly, folds, split
+from reader.statistics import Statistics, moments, rounding
 from reader.table import Table, open_table
 from reader.written import form_of
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+SAMPLE = 4_096  # rows by which float32 is judged
 RAREST = 0.1  # the least scale of a flag: the deviation of one that 1 % of the rows have
 
 
@@ -123,13 +124,19 @@ class TrainingData:
         return self._factor_by_level if by_level else self._factor
 
     @cached_property
+    def rounding(self) -> Vector:
+        """The variance [D] that float32 adds to the encoded features, by some training rows."""
+        some = self.parts.train[evenly(len(self.parts.train), SAMPLE)]
+        return rounding(self.encoding.encode(self.packed.take(some)))
+
+    @cached_property
     def _factor(self) -> Factor:
-        return self.statistics.factor()
+        return self.statistics.factor(self.rounding)
 
     @cached_property
     def _factor_by_level(self) -> Factor:
         assert self.absorbed
-        return self.statistics.factor(self.absorbed.covariance)
+        return self.statistics.factor(self.rounding, self.absorbed.covariance)
 
     @cached_property
     def levels(self) -> Levels | None:

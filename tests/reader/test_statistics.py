@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reader.metrics import Sums
-from reader.statistics import Statistics
+from reader.statistics import Statistics, rounding
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 99))
@@ -82,7 +82,7 @@ def whitened(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of these features, as far as they vary; a target stands behind them."""
     names = [*map(str, range(rows.shape[1])), "y"]
     found = Statistics.of(names, [np.column_stack([rows, rows[:, 0]])])
-    return (rows - found.mean[:-1]) @ found.factor().root()
+    return (rows - found.mean[:-1]) @ found.factor(rounding(rows)).root()
 
 
 @pytest.mark.parametrize("condition", [1, 1e3, 1e6])
