@@ -73,6 +73,19 @@ class Absorbed(Protocol):
     def rank(self) -> int: ...
 
 
+class Iterated(Protocol):
+    """Least squares where levels are too many to be absorbed: see reader.levels."""
+
+    @property
+    def weights(self) -> Vector: ...
+
+    @property
+    def levels(self) -> Vector: ...
+
+    @property
+    def largest(self) -> float: ...
+
+
 class Levels(Protocol):
     """What is known of levels: see reader.levels."""
 
@@ -92,9 +105,9 @@ class LinearProblem:
     `mean` [D + 1] and `covariance` [D + 1, D + 1] of features and target (last); features are
     scaled as (x - center) @ matrix, with center [D] and matrix [D, r], the target as
     (y - target_center) / target_scale. `decay`: weight decay, as a part of the loss. `levels`, and
-    where they are `absorbed`: of the columns that enter as codes; `by_level`: whether features are
-    scaled less their average row by level; `is_white`: whether scaled they have the covariance 1.
-    `known`: the factor of `within`, if it is.
+    where they are `absorbed`, else `iterated`: of the columns that enter as codes; `by_level`:
+    whether features are scaled less their average row by level; `is_white`: whether scaled they
+    have the covariance 1. `known`: the factor of `within`, if it is.
     """
 
     rows: int
@@ -107,6 +120,7 @@ class LinearProblem:
     decay: float = 0.0
     levels: Levels | None = None
     absorbed: Absorbed | None = None
+    iterated: Iterated | None = None
     by_level: bool = False
     is_white: bool = False
     known: Factor | None = None
@@ -146,6 +160,10 @@ class LinearProblem:
         """Least squares on the training rows, with the penalty of the decay."""
         if self.decay:
             return least_squares(self.mean, self.covariance, self.penalty)
+        if self.iterated and self.levels:
+            weights, levels = self.iterated.weights, self.iterated.levels
+            bias = float(self.mean[-1] - self.mean[:-1] @ weights)
+            return Line(weights, bias, math.nan, levels, self.levels.sizes)
         line = least_squares(self.mean, self.within, known=self.factor)
         if not self.absorbed or not self.levels:
             return line
@@ -188,6 +206,8 @@ class LinearProblem:
         with levels a bound of it, for each code column's centred flags, by the roots of their
         shares, have one of 1."""
         beside = len(self.levels.sizes) if self.levels and not self.by_level else 0
+        if self.is_white and self.iterated:
+            return min(1.0 + beside, 1.05 * self.iterated.largest)
         if self.is_white:
             return 1.0 + beside
         mean = (self.mean[:-1] - self.center) @ self.matrix

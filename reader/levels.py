@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from factor import Factor, factor
+from factor import Factor, conjugate_gradients, factor
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -158,3 +158,62 @@ def absorb(levels: Levels, covariance: Matrix) -> Absorbed | None:
     within = within - right.T @ by_rest
     by_level = np.concatenate([by_first - conditional @ by_rest, by_rest])
     return Absorbed(levels.centred(by_level), within, rank + rest.rank, rest, conditional)
+
+
+@dataclass(frozen=True, eq=False)
+class Iterated:
+    """The line of least squares where levels are too many to be absorbed: `weights` [D] in raw
+    units, and what `levels` [L] add. `largest`: about the largest eigenvalue of the covariance of
+    whitened features and of flags, each divided by the root of its share."""
+
+    weights: Vector
+    levels: Vector
+    largest: float
+
+
+def iterate(
+    each: Each,
+    encode: Callable[[NDArray[np.float32]], Matrix],
+    levels: Levels,
+    mean: Vector,
+    covariance: Matrix,
+    root: Matrix,
+) -> Iterated:
+    """By conjugate gradients on scaled columns, a pass over the training rows for each step.
+
+    `mean` [D + 1] and `covariance` [D + 1, D + 1] of features and target; `root` [D, r] whitens the
+    features.
+    """
+    size, rank = root.shape
+    shares = levels.shares
+    scale = np.divide(1.0, np.sqrt(shares), out=np.zeros_like(shares), where=shares > 0)
+    starts = [at.start for at in levels.spans]
+
+    def tables(learned: Vector) -> Vector:
+        return levels.centred((scale * learned)[:, None])[:, 0]
+
+    def learned(sums: Vector) -> Vector:
+        """The transpose of `tables`."""
+        whole = np.repeat([sums[at].sum() for at in levels.spans], levels.sizes)
+        return scale * (sums - shares * whole)
+
+    def multiply(x: Vector) -> Vector:
+        weights, added = root @ x[:rank], tables(x[rank:])
+
+        def of_block(block: NDArray[np.float32]) -> tuple[Vector, Vector]:
+            encoded = encode(block)
+            centred = encoded[:, :size] - mean[:size]
+            codes = encoded[:, size:].astype(np.intp) + starts
+            result = centred @ weights + added[codes].sum(axis=1)
+            sums = [np.bincount(c, result, minlength=len(shares)) for c in codes.T]
+            return centred.T @ result, np.sum(sums, axis=0)
+
+        parts = list(each(of_block))
+        features = np.sum([part for part, _ in parts], axis=0)
+        sums = np.sum([part for _, part in parts], axis=0)
+        return np.concatenate([root.T @ features, learned(sums)]) / rows
+
+    rows = sum(each(len))
+    right = np.concatenate([root.T @ covariance[:-1, -1], learned(levels.sums[:, -1])])
+    found, largest = conjugate_gradients(multiply, right)
+    return Iterated(root @ found[:rank], tables(found[rank:]), largest)

@@ -18,7 +18,7 @@ from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
 from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
 from reader.kinds import infer, of_kind, rounded_away
-from reader.levels import Absorbed, Levels, absorb, measure
+from reader.levels import Absorbed, Iterated, Levels, absorb, iterate, measure
 from reader.lookalikes import look_alikes, of_numbers
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Schema, roles
@@ -145,10 +145,26 @@ class TrainingData:
             return None
         sizes = [column.levels for column in self.encoding.codes]
 
-        def each(function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
-            return self.packed.map(function, self.parts.train, len(self.statistics.columns))
+        return measure(self.each, self.encoding.apply, self.statistics.mean, sizes)
 
-        return measure(each, self.encoding.apply, self.statistics.mean, sizes)
+    def each(self, function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
+        """function(block) of all training rows."""
+        return self.packed.map(function, self.parts.train, len(self.statistics.columns))
+
+    @cached_property
+    def iterated(self) -> Iterated | None:
+        """Least squares with levels that are too many to be absorbed; else None."""
+        if self.levels is None or self.absorbed:
+            return None
+        statistics, root = self.statistics, self.factor().root()
+        return iterate(
+            self.each,
+            self.encoding.apply,
+            self.levels,
+            statistics.mean,
+            statistics.covariance,
+            root,
+        )
 
     @cached_property
     def absorbed(self) -> Absorbed | None:

@@ -48,13 +48,18 @@ class BestWeights(Observer):
 
 
 class StopAtOptimum(Observer):
-    """Ends the training of a line within GAP of least squares."""
+    """Ends the training of a line within GAP of `least`, the loss of least squares, or where its
+    moments tell by how much of it more exactly."""
 
-    def __init__(self, network: Linear, problem: LinearProblem) -> None:
-        self.network, self.problem = network, problem
+    def __init__(self, network: Linear, problem: LinearProblem, least: float) -> None:
+        self.network, self.problem, self.least = network, problem, least
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
-        if self.problem.gap(*self.network.line(), self.network.effects()) <= GAP:
+        if self.problem.iterated:
+            is_near = metrics["train"].mse <= self.least * (1 + GAP)
+        else:
+            is_near = self.problem.gap(*self.network.line(), self.network.effects()) <= GAP
+        if is_near:
             state.stop = f"stopped after epoch {state.epoch}: within {GAP:.2%} of the optimum"
 
 

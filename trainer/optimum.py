@@ -30,7 +30,7 @@ def optimum(fit: Fit) -> Optimum | None:
     """In closed form for the squared error; by iteration for any other loss, but None where this
     is one of the target's logarithm, or of several numbers."""
     line, rows, objective = fit.problem.optimum, fit.data.parts.train, fit.regressor.objective
-    if fit.data.levels and not (fit.data.absorbed and objective.quadratic):
+    if fit.data.levels and not objective.quadratic:
         return None
     if objective.quadratic:
         return measured(fit, line)

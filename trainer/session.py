@@ -52,8 +52,8 @@ def train(
         level = best_line.value if best_line and settings.optimum_is_known else None
         observers: list[Observer] = [best]
         observers.append(CurvesObserver(curves, trainer, settings.epochs, level))
-        if settings.until_optimum:
-            observers.append(StopAtOptimum(cast(Linear, fit.network), fit.problem))
+        if settings.until_optimum and level is not None:
+            observers.append(StopAtOptimum(cast(Linear, fit.network), fit.problem, level))
         if settings.patience:
             observers.append(EarlyStopping(settings.patience, trainer.objective.watched))
         checkpoints = Checkpoints(

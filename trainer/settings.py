@@ -110,6 +110,7 @@ def linear_problem(data: TrainingData, scaling: str, by_level: bool) -> LinearPr
         matrix=matrix,
         levels=data.levels,
         absorbed=data.absorbed,
+        iterated=data.iterated,
         by_level=by_level,
         is_white=scaling == "whiten",
         known=data.factor(by_level=data.absorbed is not None),
@@ -231,8 +232,7 @@ class _Resolving:
         decays = config.optimizer.weight_decay > 0
         solvable = self.objective.quadratic or not decays
         if data.encoding.codes:
-            absorbs = self.is_line and data.absorbed is not None
-            solvable = absorbs and self.objective.quadratic and not decays
+            solvable = self.objective.quadratic and not decays
         is_log = config.data.scale.target == "log1p"
         self.optimum_is_known = self.is_line and solvable and not is_log
         self.stops_at_optimum = self.optimum_is_known and self.objective.quadratic
@@ -372,7 +372,9 @@ class _Resolving:
         if self.is_network and patience:
             return Choice(*network_defaults.epochs(len(self.data.parts.train), patience))
         if self.stops_at_optimum:
-            return Choice(50, f"at most; stops within {GAP:.2%} of the optimum")
+            return Choice(
+                200 if self.data.iterated else 50, f"at most; stops within {GAP:.2%} of the optimum"
+            )
         return Choice(10 if schedule == "inverse" else 50, "default")
 
     def problem(self, scaling: str) -> LinearProblem:

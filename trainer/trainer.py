@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from model.optimizer import Schedule
     from reader.dataset import TableDataset
 
+EXPLODED = 1_000  # times the least loss
 Evaluate = Callable[[], Mapping[str, Metrics]]
 
 
@@ -107,7 +108,7 @@ class Trainer:
         """Train from where `state` stands to the end of the last of `epochs`, or until an observer
         stops it; the state then. `log_every`: steps between two losses that observers are told.
 
-        Raises DivergedError where a loss or the watched metric is not finite.
+        Raises DivergedError where a loss or the watched metric is not finite, or explodes.
         """
         self.check_shapes()
         while state.epoch < epochs and not state.stop:
@@ -168,6 +169,8 @@ class Trainer:
         values = {part: getattr(m, self.objective.watched) for part, m in metrics.items()}
         if values:
             self.finite(values[watched_part(metrics)], state)
+            if self.objective.smaller_is_better and "train" in values:
+                self.bounded(metrics["train"], values["train"], state)
         state.epoch, state.block = state.epoch + 1, 0
         state.history.append({"epoch": state.epoch, **values})
 
@@ -182,11 +185,21 @@ class Trainer:
             self.objective.check_shapes(self.network(inputs), target)
         self._is_checked = True
 
+    def bounded(self, metrics: Metrics, value: float, state: State) -> None:
+        """Raises DivergedError where the model has become worse than the mean of its training rows,
+        and far worse than it was."""
+        least = min((each["train"] for each in state.history), default=value)
+        if metrics.r2 is not None and metrics.r2 < 0 and value > EXPLODED * least:
+            raise self.diverged(value, state)
+
     def finite(self, value: float, state: State) -> float:
         """The value itself. Raises DivergedError where it is NaN or infinite."""
         if math.isfinite(value):
             return value
-        raise DivergedError(
+        raise self.diverged(value, state)
+
+    def diverged(self, value: float, state: State) -> DivergedError:
+        return DivergedError(
             f"the loss is {value} in epoch {state.epoch + 1}: training diverged; try a smaller "
             f"step, -o optimizer.learning_rate={self.schedule(0) / 10:g}, or another data.scale"
         )
