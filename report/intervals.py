@@ -85,14 +85,14 @@ def local_quantile(prediction: Vector, error: Vector, share: float) -> tuple[Vec
 
 def _parts(ordered: Vector, fewest: int) -> Iterator[slice]:
     """Up to MOST_KNOTS parts of about equal size; equal values stay together."""
-    size, start = max(fewest, -(-len(ordered) // MOST_KNOTS)), 0
-    while (stop := start + size) < len(ordered):
-        stop = int(np.searchsorted(ordered, ordered[stop - 1], side="right"))
-        if len(ordered) - stop < size:
-            break
-        yield slice(start, stop)
-        start = stop
-    yield slice(start, len(ordered))
+    rows, start = len(ordered), 0
+    count = max(1, min(MOST_KNOTS, rows // fewest))
+    for part in range(1, count):
+        stop = int(np.searchsorted(ordered, ordered[part * rows // count - 1], side="right"))
+        if stop - start >= fewest and rows - stop >= fewest:
+            yield slice(start, stop)
+            start = stop
+    yield slice(start, rows)
 
 
 def quantile(values: Vector, share: float) -> float:

@@ -142,7 +142,7 @@ def test_training_rows_that_are_fitted_exactly() -> None:
     x = np.linspace(0, 1, 1000)
     exact, validation = rows(x, 0 * x), rows(x[::7], 0.01 * np.sin(np.arange(143)))
     margins = calibrate(exact, validation, 0.9)
-    assert Measured.of(margins, validation).held.mean() == pytest.approx(0.9, abs=0.03)
+    assert 0.9 <= Measured.of(margins, validation).held.mean() <= 0.97
     lower, upper = calibrate(exact, exact, 0.9).ends(exact.prediction)
     assert (lower == upper).all()
 
