@@ -266,11 +266,11 @@ class MLPConfig(Section):
     hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [128, 128]
     """width of each hidden layer"""
     activation: Literal["sigmoid", "tanh", "relu"] = "relu"
-    """what follows each hidden layer"""
+    """activation after each hidden layer"""
     embedding: PositiveInt = 8
-    """learned numbers for each level of a category of more than data.categories.one_hot levels"""
+    """embedding size of categories with more than data.categories.one_hot levels"""
     dropout: Fraction = 0.1
-    """share of hidden values set to zero in training"""
+    """share of hidden values that are dropped in training"""
 
 
 class ResNetConfig(Section):
@@ -283,7 +283,7 @@ class ResNetConfig(Section):
     """what each block begins with: batch (statistics of the mini-batch; running ones to predict) or
     layer (statistics of the row)"""
     dropout: Fraction = 0.1
-    """share of a block's values set to zero in training"""
+    """share of a block's values that are dropped in training"""
 
 
 class LossConfig(Section):
@@ -305,11 +305,11 @@ class SGDConfig(Section):
     """auto (sgd for a linear model, adam for a network), sgd, momentum, adam or adamw, as in
     paddle.optimizer"""
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
-    """step size on scaled features and target; auto: for a linear model half of the largest stable
-    one, known from the training rows' moments; for a network 0.002 where its optimizer is on auto,
-    too, else 0.02; with adam and adamw a number"""
+    """step size on scaled features and target. auto: for a linear model half of the largest stable
+    step, known from the training rows' moments; for a network 0.002 where optimizer.name is auto,
+    too, else 0.02. adam and adamw take a number"""
     weight_decay: NonNegativeFloat = 0.0
-    """pull of the weights (not the biases) towards zero; L2, decoupled with adamw"""
+    """L2 penalty on weights, not biases; decoupled with adamw"""
 
 
 class MomentumConfig(SGDConfig):
@@ -358,12 +358,12 @@ class StepConfig(Section):
 
 class TrainConfig(Section):
     epochs: PositiveInt | Literal["auto"] = "auto"
-    """passes over the training rows; auto: at most 50, of a line only until its training MSE is
-    within 0.01 % of least squares; of a network with patience at most 200"""
+    """passes over the training rows; auto: at most 50 (a line stops within 0.01 % of least
+    squares), or at most 200 for a network with patience"""
     batch_size: PositiveInt | Literal["auto"] = "auto"
-    """rows of a mini-batch; auto: 64 to 1,024 by the number of rows, for a network 32 to 1,024; for
-    a linear model with all else on auto all rows, or of more than 65,536 as many as even out what
-    single rows say"""
+    """rows per mini-batch; auto: 64 to 1,024 by the number of rows, for a network 32 to 1,024; for
+    a linear model with all else on auto all rows, or of more than 65,536 as many as average out
+    the differences between rows"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the initial weights, the order of rows and dropout"""
     device: str = "auto"
@@ -372,8 +372,8 @@ class TrainConfig(Section):
     """end each epoch at the mean of the weights of all its steps, and continue from there: less
     noise at a constant learning rate"""
     patience: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """stop after this many epochs without a better one, by the validation part; 0: never; auto: 30
-    for a network that has a validation part, else 0"""
+    """stop after this many epochs without a better validation metric; 0: never; auto: 30 for a
+    network that has a validation part, else 0"""
     export: Literal["best", "last"] = "best"
     """which weights to export: those of the best epoch (by the loss's metric on the validation
     part, or on the training part if there is none) or of the last"""

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "trainer": {
         "trainer",
         *(BELOW_REPORT - {"trainer"}),
-        *("numpy", "paddle", "threadpoolctl", "tqdm"),
+        *("numpy", "paddle", "threadpoolctl"),
     },
     "report": {"report", *BELOW_REPORT, "numpy", "pydantic", "PIL", "jinja2", "yaml"},
     "lesson": {"lesson", "reader", "model", "trainer.trainer", "numpy", "paddle", "matplotlib"},

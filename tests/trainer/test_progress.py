@@ -4,10 +4,14 @@ import os
 import shutil
 import sys
 import time
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from trainer.observers import ProgressBar
 from trainer.progress import Progress, bar, duration
+from trainer.trainer import State, Trainer
 
 
 @pytest.fixture
@@ -72,6 +76,25 @@ def test_sittings_add_up(clock: list[float]) -> None:
     progress.add_earlier(40.0)
     progress.add_earlier(20.0)
     assert progress.elapsed() == 45.0
+
+
+class Loader:
+    steps, rows = 10, range(1_000)
+
+
+def test_a_bar_tells_epoch_loss_speed_and_time_left(clock: list[float]) -> None:
+    trainer, state = (
+        SimpleNamespace(loader=Loader(), objective=SimpleNamespace(watched="mse")),
+        State(),
+    )
+    shown = ProgressBar(Progress(), cast(Trainer, trainer), state, epochs=5, may_end_early=True)
+    assert shown.line(state) == "epoch 1/5 [............]   0%"
+    clock[0] += 2
+    state.step, state.seconds = 15, 0.5
+    state.epoch = 1
+    shown.step(state, 0.25, 0.1)
+    expected = "epoch 2/5 [###.........]  30%  loss 0.25  3,000 rows/s  at most 0:05 left"
+    assert shown.line(state) == expected
 
 
 def test_figures() -> None:
