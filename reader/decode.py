@@ -24,6 +24,7 @@ from errors import TableError
 
 START = 1 << 20  # bytes that tell how a file is written
 PIECE = 1 << 20
+FEW_ZEROS = 16  # bytes that a damaged text may have
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -118,6 +119,12 @@ def as_utf8(plain: Plain, asked: str | None, without_mark: bool = False) -> Plai
     where every other byte is zero; else UTF-8. Raises TableError where the text is not in it.
     """
     start, mark = plain.start, _mark(plain.start)
+    zeros = 0 if mark or asked or _utf16(start) else start.count(0)
+    if zeros > max(FEW_ZEROS, len(start) // 50):
+        raise TableError(
+            f"{plain.original}: is a binary file of a kind unknown here, expected a table; export "
+            "it as CSV or Parquet"
+        )
     encoding = mark or asked or _utf16(start) or "utf-8"
     old_mac = b"\r" in start and b"\n" not in start
     if re.fullmatch(r"(?i)utf[-_]?8([-_]sig)?", encoding):
@@ -137,7 +144,7 @@ def not_utf8(plain: Plain) -> TableError | None:
     """What is wrong with a text that is not UTF-8, and where; None where it is."""
     if not plain.start:  # of zstd, which Polars alone unpacks here
         return TableError(f"{plain.original}: damaged, or not UTF-8 text; unpack it first")
-    with _reading(plain) as file:
+    with reading(plain) as file:
         for number, line in enumerate(file, start=1):
             if not _decodes(line, "utf-8"):
                 return _explained(plain, number, plain.start + line + file.read(START))
@@ -203,7 +210,7 @@ def _utf16(start: bytes) -> str | None:
 
 
 def _encoded(plain: Plain, encoding: str) -> Iterator[bytes]:
-    with _reading(plain) as file:
+    with reading(plain) as file:
         text = io.TextIOWrapper(file, encoding=encoding, newline=None)
         try:
             first = True
@@ -219,7 +226,7 @@ def _encoded(plain: Plain, encoding: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _reading(plain: Plain) -> Iterator[IO[bytes]]:
+def reading(plain: Plain) -> Iterator[IO[bytes]]:
     """The bytes, unpacked."""
     with plain.path.open("rb") as file:
         packing = _packing(file.read(8))

@@ -78,12 +78,12 @@ def _separator(texts: Sequence[str], format_name: str, reading: Reading) -> str:
 def _evenness(texts: Sequence[str], separator: str) -> tuple[float, int]:
     """How evenly a separator divides lines: the share of them with as many cells as most have, to a
     tenth, and that number. (0, 0) where most have one cell, or where neither the first line nor one
-    of names is divided: a decimal comma divides rows alone."""
+    of names is the first to be divided: a decimal comma divides rows alone."""
     cells = [_cells(text, separator) for text in texts]
     widths = Counter(len(each) for each in cells if each)
     width, often = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
-    full = next((each for each in cells if len(each) == width), [])
-    if width < 2 or (len(cells[0]) < 2 and any(map(DATA.match, full))):
+    divided = next((index for index, each in enumerate(cells) if len(each) > 1), 0)
+    if width < 2 or (divided and any(map(DATA.match, cells[divided]))):
         return 0.0, 0
     return round(often / len(texts), 1), width
 
@@ -126,7 +126,7 @@ def _header_at(rows: Sequence[Record]) -> int:
 
     def is_header(row: Record) -> bool:
         named = [cell.strip() for cell in row.cells if cell.strip()]
-        long_enough = full - 1 <= len(row.cells) <= full and len(named) > 1
+        long_enough = filled - 1 <= len(row.cells) <= full and len(named) > 1
         return long_enough and not any(map(DATA.match, named))
 
     first = next((index for index, row in enumerate(rows) if not is_title(row)), 0)

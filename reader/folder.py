@@ -7,9 +7,9 @@ from pathlib import Path
 
 from errors import TableError
 
-HIDDEN = (".", "_", "~$")
+HIDDEN = re.compile(r"[.].*|~\$.*|_SUCCESS")
 BESIDE = re.compile(  # what stands beside tables, and is none
-    r"(readme|licen[cs]e|copying|changelog|notice|citation)(\.\w+)?"
+    r"_.*|(readme|licen[cs]e|copying|changelog|notice|citation)(\.\w+)?"
     r"|thumbs\.db|desktop\.ini|ehthumbs\.db"
     r"|.*\.(md|rst|pdf|docx?|html?|png|jpe?g|gif|svg|ini|log|py|r|ipynb|ya?ml|toml|lock|bak|tmp"
     r"|crc|md5|sha1|sha256|names|lnk|url)",
@@ -26,7 +26,7 @@ def find_files(path: Path) -> tuple[list[Path], list[Path]]:
     """
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file()]
-        files = [file for file in files if not file.name.startswith(HIDDEN)]
+        files = [file for file in files if not HIDDEN.fullmatch(file.name)]
         beside = [file for file in files if BESIDE.fullmatch(file.name)]
     elif any(sign in path.name for sign in "*?[") and not path.exists():
         files, beside = sorted(path.parent.glob(path.name)), []

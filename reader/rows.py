@@ -67,11 +67,17 @@ def first_cells(file: TableFile, columns: Sequence[str], rows: int) -> pl.DataFr
     """The first rows at most, as `TableFile.cells` has them, of whatever length they are."""
     frame = file.cells(columns, times=columns, ragged=True)
     try:
-        return frame.head(rows).collect()
+        if not _needs_care(file):
+            return frame.head(rows).collect()
     except POLARS_ERRORS:
-        if not isinstance(file, TextFile):
-            raise unreadable(file) from None
+        pass
+    if not isinstance(file, TextFile):
+        raise unreadable(file)
     return next(file.by_record(columns, 0, rows), frame.clear().collect())
+
+
+def _needs_care(file: TableFile) -> bool:
+    return isinstance(file, TextFile) and file.has_lone_quotes
 
 
 def unreadable(file: TableFile) -> TableError:
@@ -145,14 +151,17 @@ def _by_cells(file: TableFile, layout: Layout, first: int) -> Iterator[Batch]:
 def _cells(file: TableFile, layout: Layout, first: int) -> Iterator[pl.DataFrame]:
     """The cells from row `first` on; of text, record by record from where Polars gives up."""
     try:
-        frame = file.cells(layout.names, layout.times, layout.flag).slice(first)
-        for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
-            first += len(cells)
-            yield cells
+        if not _needs_care(file):
+            frame = file.cells(layout.names, layout.times, layout.flag).slice(first)
+            for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
+                first += len(cells)
+                yield cells
+            return
     except POLARS_ERRORS:
         if not isinstance(file, TextFile):
             raise
-        yield from file.by_record(layout.names, first, ROWS_PER_BATCH)
+    assert isinstance(file, TextFile)
+    yield from file.by_record(layout.names, first, ROWS_PER_BATCH)
 
 
 def _survey(file: TableFile, layout: Layout) -> Survey:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,10 +17,12 @@ import polars as pl
 from errors import TableError
 from reader.decode import PACKED_SUFFIXES, Plain, not_utf8
 from reader.formats import POLARS_ERRORS, OnDisk, Reading, Survey
+from reader.quotes import holds_quotes, quotes_match
 
 WHITE_SPACE = " "
 WORD = r'"(?:[^"]|"")*"|[^\s\ufeff]+'  # between runs of white space: in quotes, or not
 COMMON = ("NA", "NaN", "nan", "null")  # marks of missing cells
+COMMENT = re.compile(r"\s*(#|%|//)")  # how a comment often starts
 MOST_NAMES = 20  # of columns, in a message
 CSV_ERRORS = {
     "unexpected end of data": "a quote opens a cell, and none closes it",
@@ -49,16 +52,21 @@ class TextFile(OnDisk):
     tail: int = 0
     has_header: bool = True
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether Polars unpacks the file as it reads."""
+        return self.plain.original.suffix.lower() in PACKED_SUFFIXES and not self.plain.is_copy
+
     def rows_by_size(self) -> float:
         """About how many rows there are: by the size of the text and the length of its first
         lines; 0 where it is packed."""
-        if self.plain.original.suffix.lower() in PACKED_SUFFIXES and not self.plain.is_copy:
+        if self.is_packed:
             return 0.0
         start = self.plain.start
         return self.plain.path.stat().st_size * start.count(b"\n") / max(1, len(start))
 
     def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
-        if self.separator == WHITE_SPACE or self.reading.decimal_comma:
+        if self.separator == WHITE_SPACE or self.reading.decimal_comma or self.has_lone_quotes:
             return None
         positions = [str(self.columns.index(name)) for name in columns]
         numbers = {str(self.columns.index(name)) for name in columns if name not in texts}
@@ -70,6 +78,20 @@ class TextFile(OnDisk):
             *(pl.col(position).alias(str(index)) for index, position in enumerate(positions)),
             suspect=self._suspect(),
         )
+
+    @cached_property
+    def has_lone_quotes(self) -> bool:
+        """Whether a quote may stand alone in a cell: Polars takes each for one that opens or closes
+        a cell, and then may not see where rows end."""
+        if self.separator == WHITE_SPACE or not (self.is_packed or holds_quotes(self.plain.path)):
+            return False
+        lines = pl.scan_lines(self.plain.path, glob=False)
+        odd = pl.col("line").str.count_matches('"', literal=True) % 2 == 1
+        try:
+            some = lines.select(odd.any()).collect().item()
+        except POLARS_ERRORS:
+            return False  # what is wrong is told by whoever reads the lines
+        return bool(some) and not quotes_match(self.plain, self.separator)
 
     def _scan(self, numbers: Collection[str] = (), **options: Any) -> pl.LazyFrame:
         """Columns named by position, as text, except those that are `numbers`."""
@@ -140,15 +162,17 @@ class TextFile(OnDisk):
             if not record.cells:
                 blank.append(index)
             elif not self._fits(record.cells):
-                ragged[index] = self._counted(len(record.cells))
+                ragged[index] = self._counted(record.cells)
         return Survey(np.array(blank, dtype=np.int64), ragged, np.array(lines, dtype=np.int64))
 
-    def _counted(self, found: int) -> str:
+    def _counted(self, cells: Sequence[str]) -> str:
         """What is wrong with a row of another length."""
         shown = [*self.columns[:MOST_NAMES], *["..."] * (len(self.columns) > MOST_NAMES)]
+        mark = COMMENT.match(cells[0])
         return (
-            f"found {found} {'value' if found == 1 else 'values'}, expected {len(self.columns)} "
-            f"({', '.join(shown)}); fix the line"
+            f"found {len(cells)} {'value' if len(cells) == 1 else 'values'}, expected "
+            f"{len(self.columns)} ({', '.join(shown)}); fix the line"
+            + (f", or set data.comment: '{mark[1]}' if it is a comment" if mark else "")
         )
 
     def _rows(self) -> Iterator[Record]:

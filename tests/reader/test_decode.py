@@ -93,7 +93,7 @@ def test_utf16_of_latin_text_without_a_mark(tmp_path: Path, encoding: str) -> No
             "probably cp1251",
         ),
         ((TABLE * 20).encode() + b"\xff,1,2\n", "line 81: not UTF-8 text, though the rest is"),
-        (b"a,b\n" + b"1,2\n" * 400_000 + b"\xb1\xb1\xbe\xa9,3\n", "line 400002: not UTF-8 text"),
+        (b"a,b\n" + b"1,2\n" * 270_000 + b"\xb1\xb1\xbe\xa9,3\n", "line 270002: not UTF-8 text"),
     ],
 )
 def test_another_encoding_is_named(tmp_path: Path, data: bytes, words: str) -> None:
@@ -163,7 +163,7 @@ def test_a_file_packed_under_another_name(tmp_path: Path) -> None:
         ("t.parquet", b"PAR1 and no more", "cannot be read as parquet: damaged"),
         ("t.arrow", b"ARROW1\x00\x00 and no more", "cannot be read as arrow: damaged"),
         ("t.xlsx", b"\xd0\xcf\x11\xe0 and no more", "cannot be read as Excel"),
-        ("t.csv", b"\x00\x01\x02\xff" * 50, "not UTF-8 text"),
+        ("t.csv", b"\x00\x01\x02\xff" * 50, "is a binary file of a kind unknown here"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, data: bytes, words: str) -> None:

@@ -144,6 +144,7 @@ def test_what_stands_beside_tables_in_a_folder(tmp_path: Path) -> None:
         "a.png",
     ):
         (tmp_path / name).write_text("not a table")
+    (tmp_path / "_draft.csv").write_text("a,y\n9,9\n")
     for name in (".DS_Store", "_SUCCESS", "~$1.xlsx"):
         (tmp_path / name).write_text("hidden")
     table = open_table(tmp_path)
@@ -152,6 +153,7 @@ def test_what_stands_beside_tables_in_a_folder(tmp_path: Path) -> None:
     (note,) = table.notes
     for name in ("3.csv.gz", "README", "README.txt", "LICENSE", "Thumbs.db", "desktop.ini"):
         assert name in note
+    assert "_draft.csv" in note
     assert ".DS_Store" not in note
 
 
