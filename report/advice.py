@@ -77,7 +77,7 @@ def _of_a_network(report: Report) -> Iterator[Text]:
         yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
     yield from _overfit(report, "damped", _damped(report))
     larger = _larger(report)
-    if report.residuals.patterns and larger:
+    if report.residuals.patterns and larger and _has_rows_for_a_network(report):
         worst = report.residuals.patterns[0]
         yield text.underfit.fill(
             column=worst.column,

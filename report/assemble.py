@@ -55,6 +55,7 @@ from trainer.trainer import State
 
 EXAMPLES = 2_000
 SHUFFLED = 5_000
+FEWEST, PREDICTED = 200, 200_000_000  # rows; their numbers in all, a second or so of each repeat
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,8 +256,9 @@ def importance(
     part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evaluation
 ) -> Importance:
     """Permutation importance of each feature, on some of the evaluated rows."""
-    some = evenly(len(rows), SHUFFLED)
     features, positions = fit.data.schema.features, dict[str, list[int]]()
+    most = PREDICTED // rows.shape[1] ** 2
+    some = evenly(len(rows), max(FEWEST, min(SHUFFLED, most)))
     packed = [column.name for column in features for _ in column.packed]
     for position, name in enumerate(packed):
         positions.setdefault(name, []).append(position)

@@ -235,11 +235,15 @@ def width(text: str) -> int:
 
 
 def clip(text: str, most: int = NAME_WIDTH) -> str:
-    """At most so many columns of the text."""
-    short = text
-    while width(short) > most:
-        short = short[:-1]
-    return text if short == text else f"{short[:-1]}…"
+    """At most so many columns of the text: its start and its end, which tells it from others."""
+    if width(text) <= most:
+        return text
+    start, end = text, text
+    while width(start) > (most + 1) // 2:
+        start = start[:-1]
+    while width(start) + width(end) + 1 > most:
+        end = end[1:]
+    return f"{start}…{end}"
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "guide") -> str:

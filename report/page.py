@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_ROWS = 40  # of a table
-FEW_ROWS = 12  # of each of many tables, and of these
+FEW_ROWS = 10  # of each of many tables, and of these
+MOST_CELLS = 24  # of a row of the table
 LONGEST = 30  # columns of a name in a chart
 
 
@@ -37,6 +38,7 @@ def page(report: Report) -> str:
             advice=advice(report),
             warning=figures.worse_than_mean(report.best.metric, report.metrics["train"].r2),
             charts=charts(report),
+            cells=most_telling(report),
             recipe=yaml.safe_dump(report.config, allow_unicode=True, sort_keys=False, width=100),
             script=script,
             script_hash=b64encode(sha256(script.encode()).digest()).decode(),
@@ -77,6 +79,15 @@ def shown(coefficients: Coefficients) -> list[Weight]:
     if len(weights) < MOST_ROWS:
         return weights
     return sorted(weights, key=lambda weight: -abs(weight.t or 0.0))[: MOST_ROWS - 1]
+
+
+def most_telling(report: Report) -> list[str]:
+    """The columns whose cells a row is shown with: all, or those of the greatest importance."""
+    names = list(report.worst.rows[0].values) if report.worst.rows else []
+    if len(names) > MOST_CELLS and report.importance:
+        first = [column.name for column in report.importance.columns]
+        names = [name for name in first if name in names] or names
+    return names[:MOST_CELLS]
 
 
 def charts(report: Report) -> dict[str, str]:

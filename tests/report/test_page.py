@@ -15,9 +15,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 from pydantic import TypeAdapter
 
-from report.charts import Axis, bars, curve, histogram, scatter
+from report.charts import Axis, bars, clip, curve, histogram, scatter
 from report.page import charts, page
-from report.report import Best, BestLine, Model, Optimum, Report
+from report.report import Best, BestLine, Model, Optimum, Report, Worst
 from report.texts import Text
 from tests.report.samples import full, minimal
 
@@ -183,6 +183,25 @@ def test_long_tables_are_cut_and_say_so() -> None:
     assert "and 50 more in report.json" in html
     rows = re.findall("<tbody>(.*?)</tbody>", html, re.DOTALL)
     assert max(body.count("<tr>") for body in rows) == 40
+
+
+def test_rows_of_many_columns_show_the_most_important() -> None:
+    report = full(90)
+    assert report.importance
+    values: dict[str, float | str | None] = {f"c{i}": float(i) for i in range(60)}
+    row = replace(report.worst.rows[0], values=values)
+    first = [replace(report.importance.columns[0], name=f"c{i}") for i in reversed(range(60))]
+    importance = replace(report.importance, columns=first)
+    text = said(replace(report, worst=Worst("test", [row]), importance=importance))
+    assert "c59 59" in text
+    assert "c30 30" not in text
+    assert "and 36 more" in text
+
+
+def test_a_clipped_name_keeps_its_end() -> None:
+    assert clip("sensor", 6) == "sensor"
+    assert clip("a rather long name of sensor 17", 20) == "a rather l…sensor 17"
+    assert clip("面积面积面积面积面积", 9) == "面积…面积"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
