@@ -15,7 +15,7 @@ from report.texts import Text
 
 WIDTH, HEIGHT = 400.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 30.0, 238.0
-NAME_WIDTH, BAR = 22, 22.0
+NAME_WIDTH, BAR = 26, 22.0
 NOTHING = Text("")
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
