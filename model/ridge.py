@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-MOST_COLUMNS = 2_048  # the time of eigenvalues grows with the cube of their number
+FOLDS = 5
+MOST_COLUMNS = 1_024  # the time of eigenvalues grows with the cube of their number
+PENALTIES = np.array([0.0, *np.geomspace(1e-7, 10, 17)])  # on standardised columns
 
 
-def ridge(mean: Vector, covariance: Matrix, rows: int) -> tuple[Vector, float]:
-    """(weights [D], bias), from the mean [D + 1] and covariance [D + 1, D + 1] of columns and
-    target (last) over so many rows.
+class Fold(NamedTuple):
+    """Some of the rows: how many, and the mean [D + 1] and covariance [D + 1, D + 1] of columns and
+    target (last)."""
 
-    The penalty, on standardised columns, is the one of least generalised cross-validation error:
-    what each row would miss if the others alone had taught the line (Golub, Heath and Wahba,
-    "Generalized cross-validation as a method for choosing a good ridge parameter", 1979). Of more
-    than MOST_COLUMNS columns there is no line: all weights are 0.
+    rows: int
+    mean: Vector
+    covariance: Matrix
 
-    >>> x = np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]])
-    >>> weights, bias = ridge(x.mean(axis=0), np.cov(x.T, bias=True), 3)
-    >>> round(float(weights[0]), 4), round(bias, 4)
-    (2.0, 1.0)
+
+def ridge(folds: Sequence[Fold]) -> tuple[Vector, float]:
+    """(weights [D], bias) of the line over all folds.
+
+    Its penalty is the one of PENALTIES with the least error in cross-validation: of the lines that
+    all folds but one teach, on that one. All of it follows from the moments. Without a second fold,
+    or with more than MOST_COLUMNS columns, all weights are 0.
     """
-    columns = len(mean) - 1
-    if not columns or columns > MOST_COLUMNS:
-        return np.zeros(columns), float(mean[-1])
-    deviation = np.sqrt(np.diag(covariance)[:-1])
+    whole = _merged(folds)
+    columns = len(whole.mean) - 1
+    if len(folds) < 2 or not 0 < columns <= MOST_COLUMNS:
+        return np.zeros(columns), float(whole.mean[-1])
+    errors = np.zeros(len(PENALTIES))
+    for index, fold in enumerate(folds):
+        others = _merged([*folds[:index], *folds[index + 1 :]])
+        residual = np.hstack([-_lines(others), np.ones((len(PENALTIES), 1))])
+        spread = np.einsum("pd,pd->p", residual @ fold.covariance, residual)
+        errors += fold.rows * (spread + (residual @ (fold.mean - others.mean)) ** 2)
+    weights = _lines(whole)[int(np.argmin(errors))]
+    return weights, float(whole.mean[-1] - whole.mean[:-1] @ weights)
+
+
+def _lines(fold: Fold) -> Matrix:
+    """The weights for each penalty [len(PENALTIES), D]; a direction in which the columns do not
+    vary has weight 0."""
+    covariance = fold.covariance
+    deviation = np.sqrt(np.maximum(np.diag(covariance)[:-1], 0))
     scale = np.where(deviation > 0, deviation, 1.0)
     values, vectors = np.linalg.eigh(covariance[:-1, :-1] / np.outer(scale, scale))
-    varies = values > max(values[-1], 0) * columns * np.finfo(np.float64).eps
+    varies = values > max(values[-1], 0) * len(values) * np.finfo(np.float64).eps
     values, vectors = values[varies], vectors[:, varies]
     along = vectors.T @ (covariance[:-1, -1] / scale)
-    penalties = np.array([0.0, *np.geomspace(1e-8, 1e2, 41)])
-    shrunk = values + penalties[:, None]
-    missed = covariance[-1, -1] - (along**2 * (shrunk + penalties[:, None]) / shrunk**2).sum(axis=1)
-    free = 1 - (1 + (values / shrunk).sum(axis=1)) / rows
-    errors = np.where(free > 0, np.maximum(missed, 0) / np.maximum(free, 1e-12) ** 2, np.inf)
-    penalty = penalties[int(np.argmin(errors))]
-    weights = vectors @ (along / (values + penalty)) / scale
-    return weights, float(mean[-1] - mean[:-1] @ weights)
+    return (along / (values + PENALTIES[:, None])) @ vectors.T / scale
+
+
+def _merged(folds: Sequence[Fold]) -> Fold:
+    """The moments of all their rows."""
+    rows = sum(fold.rows for fold in folds)
+    mean = np.sum([fold.rows * fold.mean for fold in folds], axis=0) / rows
+    covariance = np.zeros_like(folds[0].covariance)
+    for fold in folds:
+        apart = fold.mean - mean
+        covariance += fold.rows / rows * (fold.covariance + np.outer(apart, apart))
+    return Fold(rows, mean, covariance)

@@ -21,7 +21,7 @@ from model.networks import build_network
 from model.objective import OBJECTIVES
 from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor
-from model.ridge import ridge
+from model.ridge import FOLDS, Fold, ridge
 from reader.dataset import TableDataset
 from reader.inputs import Inputs, TargetScale
 from reader.statistics import Moments, Statistics, moments
@@ -113,13 +113,18 @@ def _line(data: TrainingData, inputs: Inputs, target: TargetScale) -> tuple[Vect
     one pass over the training rows."""
     columns = (*inputs.names, data.schema.target)
 
-    def of_block(block: Rows) -> Moments:
+    def of_block(block: Rows) -> list[Moments]:
         numbers = inputs.transform(block)[:, : len(inputs.names)]
-        return moments(np.column_stack([numbers, target.transform(block[:, -1:])]))
+        both = np.column_stack([numbers, target.transform(block[:, -1:])])
+        return [moments(both[k::FOLDS]) for k in range(min(FOLDS, len(both)))]
 
-    batches = data.packed.map(of_block, data.parts.train, len(columns))
-    statistics = Statistics.merged(columns, batches)
-    return ridge(statistics.mean, statistics.covariance, statistics.count)
+    blocks = list(data.packed.map(of_block, data.parts.train, FOLDS * len(columns)))
+    folds = []
+    for k in range(len(blocks[0])):
+        batches = (block[k] for block in blocks if k < len(block))
+        merged = Statistics.merged(columns, batches)
+        folds.append(Fold(merged.count, merged.mean, merged.covariance))
+    return ridge(folds)
 
 
 def check_rows(network: Network, rows: int) -> None:

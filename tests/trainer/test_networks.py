@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.predictor import Predictor
-from model.ridge import ridge
+from model.ridge import FOLDS, PENALTIES, Fold, ridge
 from reader.inputs import Clip, InputColumn
 from tests.conftest import train_recipe
 
@@ -23,6 +23,14 @@ def train(folder: Path, table: Table, *overrides: str) -> dict[str, Any]:
     pl.DataFrame(table, schema=names).write_csv(folder / "table.csv")
     (folder / "recipe.yaml").write_text(f"data: {{path: {folder / 'table.csv'}, target: y}}\n")
     return train_recipe(folder / "run", str(folder / "recipe.yaml"), overrides)
+
+
+def ridge_of(table: Table) -> NDArray[np.float64]:
+    """[D + 1] weights, and the bias."""
+    parts = [table[k::FOLDS] for k in range(FOLDS)]
+    folds = [Fold(len(p), p.mean(axis=0), np.cov(p.T, bias=True)) for p in parts]
+    weights, bias = ridge(folds)
+    return np.array([*weights, bias])
 
 
 @pytest.mark.slow
@@ -81,10 +89,9 @@ def test_ridge_is_least_squares_where_rows_are_plenty() -> None:
     random = np.random.default_rng(3)
     x = random.normal(size=(5_000, 3)) @ random.normal(size=(3, 3)) + 4
     table = np.column_stack([x, x @ [1.0, -2.0, 3.0] + 5 + random.normal(size=5_000)])
-    weights, bias = ridge(table.mean(axis=0), np.cov(table.T, bias=True), 5_000)
     design = np.column_stack([x, np.ones(5_000)])
     expected = np.linalg.lstsq(design, table[:, -1])[0]
-    np.testing.assert_allclose([*weights, bias], expected, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(ridge_of(table), expected, rtol=0.02, atol=0.02)
 
 
 def test_ridge_holds_back_where_rows_are_few() -> None:
@@ -95,8 +102,7 @@ def test_ridge_holds_back_where_rows_are_few() -> None:
     line[:5] = 1
     y = x @ line + 2 * random.normal(size=120)
     new = random.normal(size=(2_000, 100))
-    table = np.column_stack([x, y])
-    weights, bias = ridge(table.mean(axis=0), np.cov(table.T, bias=True), 120)
+    *weights, bias = ridge_of(np.column_stack([x, y]))
     design = np.column_stack([x, np.ones(120)])
     by_least_squares = np.linalg.lstsq(design, y)[0]
     error = np.mean((new @ weights + bias - new @ line) ** 2)
@@ -109,8 +115,29 @@ def test_ridge_takes_columns_that_say_nothing() -> None:
     random = np.random.default_rng(5)
     a = random.normal(size=50)
     table = np.column_stack([a, 2 * a, np.full(50, 3.0), 4 * a + 1])
-    weights, bias = ridge(table.mean(axis=0), np.cov(table.T, bias=True), 50)
+    *weights, bias = ridge_of(table)
     np.testing.assert_allclose(table[:, :3] @ weights + bias, table[:, 3], atol=1e-4)
     wide = random.normal(size=(10, 30))
-    weights, bias = ridge(wide.mean(axis=0), np.cov(wide.T, bias=True), 10)
-    assert np.isfinite([*weights, bias]).all()
+    assert np.isfinite(ridge_of(wide)).all()
+
+
+def test_ridge_is_the_penalty_of_least_error_on_rows_left_out() -> None:
+    """Against cross-validation row by row, with one penalty after another."""
+    random = np.random.default_rng(6)
+    x = random.normal(size=(60, 20)) + 3
+    y = x[:, 0] + 2 * random.normal(size=60)
+
+    def line(rows: NDArray[Any], penalty: float) -> NDArray[np.float64]:
+        mean, scale = x[rows].mean(axis=0), x[rows].std(axis=0)
+        z, centred = (x[rows] - mean) / scale, y[rows] - y[rows].mean()
+        weights = np.linalg.solve(z.T @ z + len(z) * penalty * np.eye(20), z.T @ centred) / scale
+        return np.array([*weights, y[rows].mean() - mean @ weights])
+
+    errors = {}
+    for penalty in PENALTIES:
+        lines = [(k, line(np.arange(60) % FOLDS != k, penalty)) for k in range(FOLDS)]
+        errors[penalty] = sum(
+            np.sum((x[k::FOLDS] @ found[:-1] + found[-1] - y[k::FOLDS]) ** 2) for k, found in lines
+        )
+    expected = line(np.arange(60) >= 0, min(errors, key=errors.__getitem__))
+    np.testing.assert_allclose(ridge_of(np.column_stack([x, y])), expected, rtol=1e-6)
