@@ -45,7 +45,7 @@ def _steps(report: Report) -> Iterator[Text]:
 
 def _of_a_line(report: Report) -> Iterator[Text]:
     text = texts().advice
-    network = {"model.name": "mlp"} | _auto(report, "optimizer.learning_rate")
+    network = {"model.name": "mlp"} | _auto(report, "optimizer.name", "optimizer.learning_rate")
     if report.optimum and (report.optimum.gap or 0.0) > FAR:
         keys = ("optimizer.learning_rate", "train.batch_size", "train.epochs")
         if auto := _auto(report, *keys):

@@ -50,7 +50,10 @@ def line(**changes: Any) -> Report:
         residuals=replace(BASE.residuals, patterns=[]),
         training=TRAINING,
         config={"model": {"name": "linear"}, "data": {"exclude": ["id"]}, "run": {"dir": "runs/a"}},
-        chosen={"optimizer.learning_rate": Choice(0.5, "")},
+        chosen={
+            "optimizer.name": Choice("sgd", ""),
+            "optimizer.learning_rate": Choice(0.5, ""),
+        },
     )
     return replace(report, **changes)
 
@@ -93,7 +96,7 @@ def sure(rmse: float) -> Mapping[str, Any]:
         (
             line(**patterns(), chosen={}),
             "a curve in LSTAT",
-            "-o model.name=mlp -o optimizer.learning_rate=auto -o run.dir",
+            "-o model.name=mlp -o optimizer.name=auto -o optimizer.learning_rate=auto -o run.dir",
         ),
         (
             line(optimum=Optimum("mse", 1.0, 0.5, {}), chosen={}),
