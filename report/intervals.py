@@ -8,10 +8,10 @@ the target. Papadopoulos, Gammerman and Vovk, "Normalized nonconformity measures
 conformal prediction" (2008); Lei et al., "Distribution-free predictive inference for regression"
 (2018), section 5.2.
 
-A network that fits its training rows much more closely than new ones says little of where its
-errors are large. Then the margin is the local quantile of the errors of the validation rows
-themselves: the same guarantee, in each part of the predictions, but for the lines between the
-parts. Boström and Johansson, "Mondrian conformal regressors" (2020).
+A network that fits its training rows more closely than new ones, by more than chance explains, does
+not show on them where its errors are large. Then the margin is the local quantile of the errors of
+the validation rows themselves: the same guarantee, in each part of the predictions, but for the
+lines between the parts. Boström and Johansson, "Mondrian conformal regressors" (2020).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from report.report import Band, LevelBand
 Vector = NDArray[np.float64]
 MOST_KNOTS = 20
 FEWEST_ROWS = 30  # for a knot; with fewer than twice as many, all rows have the same margin
-OVERFITTED = 1.25  # mean error of the validation rows over that of the training rows
+OVERFITTED = 3.0  # standard errors by which the mean error of validation rows is the larger one
 LEAST = 1e-3  # of the largest scale: it would be 0 where training rows are fitted exactly
 CHANCE = 1e-3
 MOST_LEVELS = 20
@@ -61,8 +61,8 @@ def calibrate(
     target, z = unit.straighten(training.target), unit.straighten(training.prediction)
     known, predicted = unit.straighten(validation.target), unit.straighten(validation.prediction)
     error, known_error = np.abs(target - z), np.abs(known - predicted)
-    by_chance = 2 / math.sqrt(len(known))
-    if known_error.mean() > (OVERFITTED + by_chance) * error.mean():
+    # The deviation of an error's size is about its mean.
+    if known_error.mean() > (1 + OVERFITTED / math.sqrt(len(known))) * error.mean():
         knots, margin = local_quantile(predicted, known_error, coverage)
     else:
         knots, scale = local_quantile(z, error, coverage)
