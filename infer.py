@@ -124,7 +124,10 @@ def verify(predictor: Predictor) -> None:
 def input_file(name: str) -> Iterator[Path]:
     """The path of the input; standard input is spooled to disk, so that it is read like a file."""
     if name != "-":
-        yield Path(name)
+        path = Path(name)
+        if not path.is_absolute() and not path.exists() and not set(name) & set("*?["):
+            raise TableError(f"{name}: No such file or directory in {Path.cwd()}")
+        yield path
         return
     with tempfile.NamedTemporaryFile(prefix="stdin-") as spool:
         shutil.copyfileobj(sys.stdin.buffer, spool)
@@ -154,6 +157,8 @@ def output_file(name: str, source: Path) -> Iterator[IO[bytes]]:
     path = Path(name)
     if path.is_dir():
         raise TableError(f"--output {name}: is a folder; expected a file")
+    if not path.parent.is_dir():
+        raise TableError(f"--output {name}: there is no folder {path.parent}; create it first")
     if name == "-" or (path.exists() and not path.is_file()):  # a device, a pipe
         with tempfile.SpooledTemporaryFile(HELD, prefix="stdout-") as spool:
             yield cast(IO[bytes], spool)

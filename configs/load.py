@@ -80,9 +80,10 @@ def differences(old: Config, new: Config, aside: Sequence[str] = ()) -> list[str
     """A line for each key that differs; `aside`: keys, or sections, that may."""
     before, after = (dict(leaves(config.model_dump())) for config in (old, new))
     return [
-        f"{key}: {inline(after.get(key))} now, {inline(before.get(key))} in the run"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
+        f"{key}: {inline(after[key])} now, {inline(before[key])} in the run"
+        for key in after  # what only one variant of a section has, its name tells
+        if key in before
+        and before[key] != after[key]
         and not any(key == name or key.startswith(f"{name}.") for name in aside)
     ]
 

@@ -156,7 +156,10 @@ def test_nothing_is_written_where_a_cell_is_wrong(
         (["--model", "runs/none"], "expected a run folder or its export folder"),
         (["--device", "gpu:99"], "gpu:99: no such GPU"),
         (["--device", "tpu"], "tpu"),
-        (["--output", "none/out.csv"], "none/out.csv: No such file or directory"),
+        (
+            ["--output", "none/out.csv"],
+            "--output none/out.csv: there is no folder none; create it first",
+        ),
         (["--output", "/proc/out.csv"], "/proc/out.csv"),
         (["--output", "data/boston/housing.data"], ".data files are not written; expected .csv"),
         (["--output", "out.parquet"], "--output out.parquet: .parquet files are not written"),
