@@ -18,10 +18,10 @@ from files import to_json, write_atomically
 from model.predictor import resolve_device
 from reader.data_checks import find
 from reader.findings import Finding
-from reader.schema import roles
+from reader.source import SplitTable, infer_schema, read
 from reader.split import Split
 from reader.table import Table, open_table
-from reader.training_data import SplitTable, TrainingData, infer_schema, read
+from reader.training_data import TrainingData, check_target
 from reader.training_data import fit as fit_rows
 from report.console import choices, python, versions
 from report.report import FILE, Report
@@ -83,8 +83,7 @@ def write_recipe(experiment: Experiment, overrides: Sequence[str]) -> str:
     if file.exists():
         raise RunError(f"{file}: exists, and is not overwritten; train with -c {file}, or move it")
     table = open_table(options.path, options.columns, options.reading)
-    known = roles(options.path, table.columns, options.target, [], None, {})
-    schema, _ = infer_schema(table, known, None, True)
+    schema, _ = infer_schema(table, options)
     kinds = {c.name: c.kind for c in schema.columns if c.name != options.target}
     write_atomically(file, starter(str(file), overrides, kinds).encode())
     return f"wrote {file}; edit it, then train with {python()} train.py -c {file}"
@@ -112,6 +111,8 @@ def prepare(
     progress.phase("looking at the training rows")
     data = fit_rows(source, source.parts, experiment.inputs)
     check_parts(experiment, data.parts)
+    for number, parts in enumerate(source.folds(experiment.folds), start=1):
+        check_target(source.packed, parts, f"training rows of fold {number}")
     findings = find(source, data, experiment.table, experiment.skew_counts)
     progress.close()
     return Prepared(source, data, findings, progress)
@@ -241,7 +242,7 @@ def folds_of(experiment: Experiment, source: SplitTable) -> Iterator[Fit]:
     comes."""
     from trainer.build import build
 
-    for parts in source.folds(experiment.folds, experiment.table.split):
+    for parts in source.folds(experiment.folds):
         data = fit_rows(source, parts, experiment.inputs)
         yield build(experiment.resolve(data), data)
 

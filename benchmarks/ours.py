@@ -22,8 +22,8 @@ from reader.fitting import InputOptions
 from reader.inputs import InputColumn
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
+from reader.source import SplitTable
 from reader.split import Split
-from reader.training_data import SplitTable
 from reader.training_data import fit as fit_rows
 from trainer.build import Fit, build, build_trainer
 from trainer.settings import experiment

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from configs.load import load
 from reader.fitting import InputOptions
+from reader.source import TableOptions, read
 from reader.split import SplitOptions
-from reader.training_data import TableOptions, fit, read
+from reader.training_data import fit
 from trainer.settings import experiment
 
 Matrix = NDArray[np.float32]

@@ -89,7 +89,8 @@ class SplitConfig(Section):
     rows of a group stay together. time: the earliest rows train, the latest test. files: one file
     per part"""
     column: Name | None = None
-    """the column of parts, groups or times (numbers or ISO dates); it is no feature"""
+    """the column of parts, groups or times (numbers, or dates and times). Parts and groups are not
+    features, unless data.kinds says so; times are, unless data.exclude names them"""
     train: Share = 0.8
     """share of the rows to train on; shares that are not given divide the rest 8 : 1 : 1"""
     validation: Share = 0.1
@@ -176,6 +177,8 @@ class MissingConfig(Section):
     """the number that missing.numeric=constant fills in"""
     indicator: bool = False
     """add a missing-value indicator for each column that has missing cells in training"""
+    target: Literal["error", "drop"] = "error"
+    """rows without a target: refuse them, or leave them out of all parts and count them (drop)"""
     values: Annotated[list[str], Field(min_length=1)] = list(MISSING)
     """cells that count as missing; in a column of texts, missing is a level of its own. A list
     here replaces the default, which is what pandas reads as missing"""
@@ -220,8 +223,9 @@ class DataConfig(Section):
     """overrides the inferred type of a column, as in {zip: categorical, note: ignored}. numeric
     (which the target may be) also reads numbers with a currency, a unit or thousands separators:
     $1,234 as 1234, 45% as 0.45, (12) as -12. An id is passed through to the predictions"""
-    time_format: Name | None = None
-    """how times are written, as in '%d.%m.%Y %H:%M'; null: year first, as in 2024-12-31 23:59"""
+    time_format: Name | dict[Name, Name] | None = None
+    """how times are written, as in '%d.%m.%Y %H:%M', or by column, as in {sold: '%m/%d/%y'}; a
+    time with the year first, as in 2024-12-31 23:59, is read without it"""
     missing: MissingConfig = MissingConfig()
     categories: CategoriesConfig = CategoriesConfig()
     split: SplitConfig = SplitConfig()

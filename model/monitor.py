@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ class Monitor:
         anything = {"minimum": -np.inf, "maximum": np.inf}  # of codes
         self.low = np.array([trained.get(name, anything)["minimum"] for name in self.names])
         self.high = np.array([trained.get(name, anything)["maximum"] for name in self.names])
+        self._origins = {  # of columns that count days
+            f"{column.get('stem', column['name'])}.elapsed": (column["name"], column["origin"])
+            for column in contract.get("schema", {}).get("columns", ())
+            if "origin" in column
+        }
         self.outside = np.zeros(len(self.names), dtype=np.int64)
         self.rows = 0
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -48,9 +54,14 @@ class Monitor:
             self.names, self.outside, self.low, self.high, strict=True
         ):
             if count:
+                column, what, shown = name, "values", f"{low:g} to {high:g}"
+                if name in self._origins:
+                    column, origin = self._origins[name]
+                    days = (date.fromisoformat(origin) + timedelta(float(v)) for v in (low, high))
+                    what, shown = "times", " to ".join(map(str, days))
                 yield (
-                    f"{name}: {count:,} of {self.rows:,} values outside the range "
-                    f"that the model was trained on, {low:g} to {high:g}"
+                    f"{column}: {count:,} of {self.rows:,} {what} outside the range "
+                    f"that the model was trained on, {shown}"
                 )
         for column, shares in self.shares.items():
             for what in ("missing", "unknown"):

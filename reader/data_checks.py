@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from reader.findings import KINDS, Finding, exclude, listed
 from reader.leaks import Order, leaks
 from reader.lookalikes import TIME_NAME, look_alikes
+from reader.moments import day_of
 from reader.pack import PackedTable
 from reader.schema import Column
+from reader.source import SplitTable, TableOptions
 from reader.split import Split, evenly
-from reader.training_data import SplitTable, TableOptions, TrainingData
+from reader.training_data import TrainingData
 
 SAMPLE = 10_000
 NUMBERS = 4_000_000  # of a sample; a wide table has fewer rows of it
@@ -50,10 +52,13 @@ def _content(column: Column, data: TrainingData) -> str:
     if column.kind in ("ignored", "id"):
         return "passed through to the predictions" if column.kind == "id" else ""
     names = data.statistics.columns
-    index = names.index(column.packed[0] if column.parts else column.name)
+    if (name := column.packed[-1]) not in names:
+        return "no value in training rows: not used"
+    index = names.index(name)
     low, high = data.statistics.minimum[index], data.statistics.maximum[index]
     if column.parts:
-        return f"{low:.0f} to {high:.0f}: {', '.join(column.parts)}"
+        days = (str(day_of(elapsed, column.origin)) for elapsed in (low, high))
+        return f"{' to '.join(days)}: {', '.join(column.parts)}"
     return f"{low:.6g} to {high:.6g}"
 
 
@@ -93,8 +98,10 @@ def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     """The columns that give the target away."""
     names, target = packed.columns, packed.columns[-1]
     coded = [names.index(name) for name in packed.texts]
-    clocks = [names.index(f"{c.name}.{part}") for c in packed.schema.features for part in c.parts]
+    times = (column for column in packed.schema.features if column.parts)
+    clocks = [names.index(name) for column in times for name in column.packed]
     neighbours = packed.take(np.arange(min(len(packed), NEIGHBOURS))).astype(np.float64)
+    neighbours = neighbours[~np.isnan(neighbours[:, -1])]
     for leak in leaks(rows, coded, Order(neighbours, clocks)):
         columns = tuple(names[at] for at in leak.columns)
         if len(columns) > 1:
@@ -207,8 +214,10 @@ def constant_columns(data: TrainingData) -> Iterator[Finding]:
 def nearly_empty_columns(missing: Mapping[str, int], rows: int) -> Iterator[Finding]:
     """Columns with a value in very few training rows."""
     for name, count in missing.items():
-        if MOSTLY * rows < count < rows:
+        if MOSTLY * rows < count:
             message = f"missing in {count / rows:.1%} of the training rows:"
+            if count == rows:
+                message = "no training row has a value, and it is not used:"
             yield Finding.of_column("missing", name, message, exclude(name))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from errors import TableError
 from reader.inputs import Fill, Indicate, InputColumn, Inputs, OneHot, Rows, Select, Step
+from reader.moments import LEVELS, level_name
 from reader.pack import PackedTable
-from reader.schema import Column, Schema
+from reader.schema import Column, Schema, free_name
 
 Each = Callable[[Callable[[Rows], Any]], Iterator[Any]]
 Table = NDArray[np.float64]
@@ -45,8 +46,8 @@ class FittedInputs(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Of training rows: `total` and `missing` of each number [D], and by position of a category
-    the rows of each code."""
+    """Of training rows: `total` and `missing` of each number [D], and by position of a category or
+    a part of a calendar the rows of each code."""
 
     rows: int
     total: NDArray[np.float64]
@@ -82,50 +83,101 @@ def fit_inputs(schema: Schema, each: Each, options: InputOptions) -> FittedInput
     """Fit the steps up to scaling: `each` gives what a function makes of each block of training
     rows, float32 [n, P + 1], target last.
 
-    They yield the numbers, the flags of holes, those of levels, and the codes. Raises TableError
-    for a column of numbers without any.
+    They yield the numbers, the flags of holes, those of calendar parts and of levels, and the
+    codes. A number without a value in any training row, and a calendar part that does not vary in
+    them, are left out. Raises TableError where nothing is left.
     """
-    columns = [column for column in schema.features for _ in column.packed]
-    coded = {i: column for i, column in enumerate(columns) if column.kind == "categorical"}
-    numbers = [i for i in range(len(columns)) if i not in coded]
-    counts = count(each, numbers, {i: len(column.levels) + 1 for i, column in coded.items()})
-    every = schema.packed
-    names = [every[i] for i in numbers]
-    if (empty := counts.missing == counts.rows).any():
-        without = ", ".join(np.array(names)[empty])
-        raise TableError(f"no training row has a value of {without}; leave it out (data.exclude)")
-    few = [i for i, column in coded.items() if len(column.levels) <= options.one_hot]
+    packed = [_Packed(column, name) for column in schema.features for name in column.packed]
+    sizes = {i: column.size for i, column in enumerate(packed) if column.size}
+    every = [i for i in range(len(packed)) if i not in sizes]
+    counts = count(each, every, sizes)
+    tables = {i: packed[i].table(codes, options.min_count) for i, codes in counts.codes.items()}
+    known = counts.missing < counts.rows
+    numbers = [i for i, is_known in zip(every, known, strict=True) if is_known]
+    calendar = [i for i in sizes if packed[i].part and tables[i].shape[1] > 1]
+    coded = [i for i in sizes if not packed[i].part]
+    few = [i for i in coded if len(packed[i].column.levels) <= options.one_hot]
     # The largest first: see reader.levels.absorb.
-    many = sorted((i for i in coded if i not in few), key=lambda i: -len(coded[i].levels))
-    order = [*numbers, *few, *many]
-    packed = tuple(
-        InputColumn(name, "code", len(counts.codes[i]))
-        if i in coded
-        else InputColumn(name, "number")
-        for i, name in enumerate(every)
-    )
-    inputs = Inputs(packed)
-    if order != sorted(order):
-        inputs = inputs.then(Select(tuple(packed[i] for i in order), tuple(order)))
-    for step in _hole_steps(inputs.columns, each, numbers, counts, options):
+    many = sorted((i for i in coded if i not in few), key=lambda i: -packed[i].size)
+    if not (order := [*numbers, *calendar, *few, *many]):
+        listed = ", ".join(column.name for column in schema.features)
+        raise TableError(f"no feature is left: no training row has a value of {listed}")
+    columns = tuple(column.input for column in packed)
+    inputs = Inputs(columns)
+    if order != list(range(len(columns))):
+        inputs = inputs.then(Select(tuple(columns[i] for i in order), tuple(order)))
+    fills = [packed[i].size - 1 for i in calendar]
+    counted = counts._replace(total=counts.total[known], missing=counts.missing[known])
+    for step in _hole_steps(inputs.columns, each, numbers, fills, counted, options):
         inputs = inputs.then(step)
-    if few:
-        tables = tuple(flag_table(counts.codes[i] / counts.rows) for i in few)
-        flags = [
-            InputColumn(name, "flag")
-            for i, table in zip(few, tables, strict=True)
-            for name in _flag_names(coded[i], table)
-        ]
-        start = len(inputs.columns) - len(few) - len(many)
-        yielded = (*inputs.columns[:start], *flags, *(packed[i] for i in many))
-        inputs = inputs.then(OneHot(yielded, start, tables))
-    missing = dict(zip(names, map(int, counts.missing), strict=True))
-    rare = {column.name: int(counts.codes[i][0]) for i, column in coded.items()}
+    if flagged := [*calendar, *few]:
+        start = len(inputs.columns) - len(flagged) - len(many)
+        names = [name for i in flagged for name in packed[i].flags(tables[i], counts.codes[i])]
+        flags = (InputColumn(name, "flag") for name in _told_apart(names, inputs.names))
+        yielded = (*inputs.columns[:start], *flags, *(columns[i] for i in many))
+        inputs = inputs.then(OneHot(yielded, start, tuple(tables[i] for i in flagged)))
+    missing = {packed[i].name: int(n) for i, n in zip(every, counts.missing, strict=True)}
+    missing |= {packed[i].name: int(counts.codes[i][-1]) for i in sizes if packed[i].part}
+    rare = {packed[i].name: int(counts.codes[i][0]) for i in coded}
     return FittedInputs(inputs, missing, rare)
 
 
-def count(each: Each, numbers: Sequence[int], codes: dict[int, int]) -> Counts:
-    """One pass over the training rows; `codes`: by position of a category, how many it has."""
+class _Packed(NamedTuple):
+    """A packed column, of a column of the table."""
+
+    column: Column
+    name: str
+
+    @property
+    def part(self) -> str:
+        """The part of a calendar that it holds, or nothing."""
+        parts = dict(zip(self.column.packed, self.column.parts, strict=False))
+        part = parts.get(self.name, "")
+        return part if part in LEVELS else ""
+
+    @property
+    def size(self) -> int:
+        """How many codes it has, 0 for a number; the last of a calendar part stands for a hole."""
+        if self.column.kind == "categorical":
+            return len(self.column.levels) + 1
+        return LEVELS[self.part].stop + 1 if self.part else 0
+
+    @property
+    def input(self) -> InputColumn:
+        return InputColumn(self.name, "code" if self.size else "number", self.size)
+
+    def seen(self, rows: NDArray[np.int64], min_count: int) -> list[int]:
+        """The levels of a calendar part that enough training rows have."""
+        return [level for level in LEVELS[self.part] if rows[level] >= min_count]
+
+    def table(self, rows: NDArray[np.int64], min_count: int) -> Table:
+        """The flags [codes, flags] of its codes, of which `rows` training rows have each."""
+        if not self.part:
+            return flag_table(rows / max(1, rows.sum()))
+        seen = self.seen(rows, min_count)
+        table = np.tile(rows[seen] / max(1, rows[seen].sum()), (self.size, 1))
+        table[seen] = np.eye(len(seen))
+        return table
+
+    def flags(self, table: Table, rows: NDArray[np.int64]) -> list[str]:
+        """The names of its flags."""
+        if self.part:
+            is_flag = (table == 1).any(axis=1)
+            levels = [level for level in LEVELS[self.part] if is_flag[level]]
+            return [f"{self.name} = {level_name(self.part, level)}" for level in levels]
+        return level_names(self.column)[self.size - table.shape[1] :]
+
+
+def _told_apart(names: Iterable[str], others: Iterable[str]) -> Iterator[str]:
+    taken = set(others)
+    for name in names:
+        taken.add(free := free_name(name, taken))
+        yield free
+
+
+def count(each: Each, numbers: Sequence[int], codes: Mapping[int, int]) -> Counts:
+    """One pass over the training rows; `codes`: by position of a column of codes, how many it has,
+    the last of them for NaN."""
     positions = np.array(numbers, dtype=np.int64)
 
     def of_block(block: Rows) -> Counts:
@@ -135,9 +187,10 @@ def count(each: Each, numbers: Sequence[int], codes: dict[int, int]) -> Counts:
         absent = np.isnan(values)
         missing = absent.sum(axis=1) if absent.any() else np.zeros(len(values), dtype=np.int64)
         known = np.where(absent, 0, values) if missing.any() else values
-        by_code = {
-            i: np.bincount(block[:, i].astype(np.intp), minlength=size) for i, size in codes.items()
-        }
+        by_code = {}
+        for i, size in codes.items():
+            filled = np.nan_to_num(block[:, i], nan=size - 1)
+            by_code[i] = np.bincount(filled.astype(np.intp), minlength=size)
         return Counts(len(block), known.sum(axis=1, dtype=np.float64), missing, by_code)
 
     zeros = {i: np.zeros(size, dtype=np.int64) for i, size in codes.items()}
@@ -156,24 +209,28 @@ def _hole_steps(
     columns: tuple[InputColumn, ...],
     each: Each,
     numbers: Sequence[int],
+    fills: Sequence[int],
     counts: Counts,
     options: InputOptions,
 ) -> Iterator[Step]:
-    """What tells of holes, and what fills them."""
-    if options.numeric == "error" or not numbers:
+    """What tells of holes in the leading `numbers`, and what fills them; and `fills`, the codes
+    that stand for holes in the columns behind them."""
+    if options.numeric == "error" or not (numbers or fills):
         return
+    end, flags = len(numbers), list[InputColumn]()
     if options.indicator and (holes := np.flatnonzero(counts.missing)).size:
         flags = [InputColumn(f"{columns[k].name} is missing", "flag") for k in holes]
-        end = len(numbers)
         columns = (*columns[:end], *flags, *columns[end:])
         yield Indicate(columns, tuple(map(int, holes)), end)
-    values = np.full(len(numbers), options.constant, dtype=np.float64)
+    values = np.full(end, options.constant, dtype=np.float64)
     if options.numeric != "constant":
         values = counts.total / (counts.rows - counts.missing)
     if options.numeric == "median":
         for k in map(int, np.flatnonzero(counts.missing)):
             cells = list(each(lambda block, at=numbers[k]: block[:, at]))  # type: ignore[misc]
             values[k] = np.nanmedian(np.concatenate(cells))
+    if fills:
+        values = np.array([*values, *[0.0] * len(flags), *fills])
     yield Fill(columns, values)
 
 
@@ -186,10 +243,6 @@ def flag_table(shares: NDArray[np.float64]) -> Table:
     if shares[0]:
         return np.eye(len(shares))
     return np.vstack([shares[1:], np.eye(len(shares) - 1)])
-
-
-def _flag_names(column: Column, table: Table) -> Sequence[str]:
-    return level_names(column)[len(column.levels) + 1 - table.shape[1] :]
 
 
 def level_names(column: Column) -> list[str]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from errors import TableError
 from reader.findings import as_kind, exclude
+from reader.schema import free_name
 
 ROW_NAMES = "row names"
 INDEX = re.compile(  # what pandas and R call an index without a name
@@ -88,10 +89,10 @@ def header_of(cells: Sequence[str], names_rows: bool = False) -> Header:
     for position, text in enumerate(texts, start=1):
         name = text
         if not text:
-            name = _free(ROW_NAMES if position == 1 else f"column {position}", texts)
+            name = free_name(ROW_NAMES if position == 1 else f"column {position}", texts)
             (row_names if position == 1 else nameless).append(name)
         elif text in names:
-            name = _free(f"{text} (column {position})", texts)
+            name = free_name(f"{text} (column {position})", texts)
             doubles[text] = (*doubles.get(text, ()), name)
         names[name] = None
     row_names += [name for name in names if INDEX.fullmatch(name) and name not in row_names]
@@ -119,9 +120,3 @@ def _index_of(told: str | None) -> list[str]:
     except (ValueError, KeyError, TypeError):
         return []
     return [name for name in columns if isinstance(name, str)]
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name

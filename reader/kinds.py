@@ -4,82 +4,87 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date
-from itertools import product
 
 import numpy as np
 import polars as pl
 
 from errors import TableError
 from reader.formats import Reading
+from reader.moments import (
+    ORIGIN,
+    STARTS_WITH_YEAR,
+    YEAR_FIRST,
+    find_format,
+    is_day,
+    moments,
+    numbers_of,
+    parts_of,
+)
 from reader.numbers import with_points
 from reader.schema import Column, is_number
 from reader.written import Form, read
 
 MOST_LEVELS = 100_000
-ORIGIN = "2000-01-01"  # the same for every table: a first date would tell of rows held out
 TRUE = ("true", "yes", "t", "y", "1", "1.0", "是")  # 1.0: pandas turns 1 into it beside a hole
 FALSE = ("false", "no", "f", "n", "0", "0.0", "否")
 BOOLEANS = dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
-CLOCKS = (" %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M:%S%.f%#z", "T%H:%M:%S%.f%#z", " %H:%M", "T%H:%M")
-FORMATS = [*DAYS, *map("".join, product(DAYS, CLOCKS))]
+WHOLE = r"^([+-]?\d+)\.0+$"  # how a file of another type writes a whole number
+BOOLEAN = r"^(True|TRUE|False|FALSE)$"
+MOST_EXACT = 2.0**53  # above, a float does not have every whole number
 NAN = r"^[+-]?(?i:nan)$"  # what reads as one, however it is written
-YEAR_FIRST = r"^\d{4}\D"
 ID_NAME = re.compile(r"(^|[\W_])(id|uuid|guid)$|编号$|序号$", re.IGNORECASE)
 ID_IN_CAMEL_CASE = re.compile(r"[a-z]I[dD]$")
 FEW = 20  # rows that may all differ in a column that is no identifier
-MICROSECONDS_A_DAY = 86_400_000_000
 
 
 def infer(name: str, cells: pl.Series, time_format: str | None = None) -> Column:
     """The kind of a column, from cells (null where one is missing).
 
     numeric where at least half of the cells are numbers: the others are mistakes, to be told of
-    where they stand. id where no two cells are equal: texts, or whole numbers under such a name.
-    boolean, time and categorical are for texts.
+    where they stand; a time where `time_format` says the day and reads all of them. id where no two
+    cells are equal: texts, or whole numbers under such a name. boolean, time and categorical are
+    for texts.
     """
     known = cells.drop_nulls()
+    texts = as_plain_text(known)
     numbers = known.cast(pl.Float64, strict=False)
     if 2 * numbers.null_count() <= len(known):
+        if time_format and is_day(time_format) and not _fails(texts, time_format):
+            return _time_column(name, time_format)
         named = ID_NAME.search(name) or ID_IN_CAMEL_CASE.search(name)
         whole = not numbers.null_count() and (numbers == numbers.round()).all()
         is_id = named and len(known) and whole and known.n_unique() == len(known)
         return Column(name, "id" if is_id else "numeric")
-    if known.str.to_lowercase().is_in(list(BOOLEANS)).all():
+    if texts.str.to_lowercase().is_in(list(BOOLEANS)).all():
         return Column(name, "boolean")
-    if column := time_column(name, known, time_format):
-        return column
+    if found := find_format(texts, time_format):
+        return _time_column(name, found)
     differ = len(known) > FEW and known.n_unique() == len(known)
     return Column(name, "id" if differ else "categorical")
 
 
-def time_column(name: str, cells: pl.Series, time_format: str | None) -> Column | None:
-    """The column as a time, if there is a format that reads at least half of the cells."""
-    if not len(cells):
-        return None
-    for candidate in [time_format] if time_format else FORMATS:
-        moments = _parse(cells, candidate).drop_nulls()
-        if len(moments) and 2 * len(moments) >= len(cells):
-            clock = ("hour",) if any(sign in candidate for sign in ("%H", "%I", "%T")) else ()
-            parts = ("year", "month", "day_of_week", *clock, "elapsed")
-            return Column(name, "time", format=candidate, parts=parts, origin=ORIGIN)
-    return None
-
-
-def of_kind(name: str, kind: str, cells: pl.Series, time_format: str | None = None) -> Column:
-    """The column, of a kind that was asked for. Raises TableError for a time of no known format."""
-    if kind != "time":
-        return Column(name, kind)
-    known = cells.drop_nulls()
-    if column := time_column(name, known, time_format):
-        return column
-    example = repr(known[0]) if len(known) else "no cell"
+def time_column(name: str, cells: pl.Series, time_format: str | None, key: str) -> Column:
+    """The column as a time, which `key` says it is. Raises TableError where neither `time_format`
+    nor a format with the year first reads at least half of the cells."""
+    texts = as_plain_text(cells.drop_nulls())
+    if found := find_format(texts, time_format):
+        return _time_column(name, found)
+    wrong = texts.filter(moments(texts, time_format or YEAR_FIRST[0]).is_null())
+    example = repr(wrong[0]) if len(wrong) else "no cell"
+    expected = f"a time written {time_format!r}" if time_format else "a time like 2024-12-31 23:59"
     raise TableError(
-        f"column {name} (data.kinds: time): found {example}, expected "
-        f"{time_format or 'a date like 2024-12-31 or 2024-12-31 23:59:59'}; "
-        "say how times are written in data.time_format, as in '%d.%m.%Y'"
+        f"column {name} ({key}): found {example}, expected {expected}; "
+        f"say how times are written in data.time_format, as in {{{name}: '%d.%m.%Y'}}"
     )
+
+
+def _time_column(name: str, time_format: str) -> Column:
+    parts = parts_of(time_format)
+    return Column(name, "time", format=time_format, parts=parts, origin=ORIGIN)
+
+
+def _fails(texts: pl.Series, time_format: str) -> bool:
+    return not len(texts) or bool(moments(texts, time_format).null_count())
 
 
 def rounded_away(cells: pl.Series) -> bool:
@@ -159,7 +164,7 @@ class Encoder:
     def encode(self, cells: pl.Series) -> list[pl.Series]:
         """Float32 columns named as `column.packed`; null or NaN where a cell is null or wrong."""
         if not self.reads_numbers and cells.dtype not in (pl.String, pl.Date, pl.Datetime):
-            cells = cells.cast(pl.String)
+            cells = as_plain_text(cells)
         numbers = self._encode(cells)
         return [part.alias(name) for part, name in zip(numbers, self.column.packed, strict=True)]
 
@@ -199,57 +204,34 @@ class Encoder:
         return [lowered.replace_strict(BOOLEANS, default=None, return_dtype=pl.Float32)]
 
     def _categorical(self, cells: pl.Series) -> list[pl.Series]:
-        return [self.levels.encode(self.column.name, cells)]
+        return [self.levels.encode(self.column.name, as_levels(cells))]
 
     def _time(self, cells: pl.Series) -> list[pl.Series]:
-        moments = _moments(cells, self.column.format)
-        origin = date.fromisoformat(self.column.origin)
-        elapsed = (moments - pl.Series([origin]).cast(pl.Datetime("us"))).dt.total_microseconds()
-        parts = {
-            "year": moments.dt.year(),
-            "month": moments.dt.month(),
-            "day_of_week": moments.dt.weekday(),
-            "hour": moments.dt.hour(),
-            "elapsed": elapsed / MICROSECONDS_A_DAY,
-        }
-        return [parts[name].cast(pl.Float32) for name in self.column.parts]
+        found = moments(cells, self.column.format)
+        return numbers_of(found, self.column.parts, self.column.origin)
 
 
-def _moments(cells: pl.Series, time_format: str) -> pl.Series:
-    """Datetimes, of UTC where the cells name their offset; null where a cell is none.
+def as_plain_text(cells: pl.Series) -> pl.Series:
+    """Texts as they are, numbers and booleans as texts: 1.0 as 1, which is what a column of whole
+    numbers becomes where a hole makes floats of it."""
+    texts = cells.cast(pl.String)
+    if not cells.dtype.is_float():
+        return texts
+    whole = (cells == cells.round()) & (cells.abs() < MOST_EXACT)
+    integers = cells.cast(pl.Int64, strict=False).cast(pl.String)
+    return integers.zip_with(whole.fill_null(False), texts)
 
-    Texts of a column whose format has the year first may have any other such format: these cannot
-    be taken for each other.
+
+def as_levels(cells: pl.Series) -> pl.Series:
+    """Texts with one spelling of whole numbers and of true and false, whatever wrote them.
+
+    >>> as_levels(pl.Series(["1.0", "01", "True", "v1.0"])).to_list()
+    ['1', '01', 'true', 'v1.0']
     """
-    if cells.dtype != pl.String:
-        return _of_utc(cells).cast(pl.Datetime("us"))
-    moments = _parse(cells, time_format)
-    if time_format not in FORMATS or moments.null_count() == cells.null_count():
-        return moments
-    left = (moments.is_null() & cells.str.contains(YEAR_FIRST).fill_null(False)).arg_true()
-    for other in FORMATS:
-        if not len(left):
-            break
-        parsed = _parse(cells.gather(left), other)
-        moments = moments.scatter(left, parsed)
-        left = left.filter(parsed.is_null())
-    return moments
-
-
-def _parse(cells: pl.Series, time_format: str) -> pl.Series:
-    return _of_utc(cells.str.to_datetime(time_format, strict=False, time_unit="us"))
-
-
-def as_text(cells: pl.Series) -> pl.Series:
-    """Moments as their text, of UTC; anything else as it is."""
-    return _of_utc(cells).cast(pl.String) if cells.dtype in (pl.Date, pl.Datetime) else cells
-
-
-def _of_utc(moments: pl.Series) -> pl.Series:
-    """Dates and datetimes without a time zone."""
-    if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone:
-        return moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return moments
+    if not cells.str.contains(f"{WHOLE}|{BOOLEAN}").any():
+        return cells
+    plain = cells.str.replace(WHOLE, "$1")
+    return plain.str.to_lowercase().zip_with(plain.str.contains(BOOLEAN), plain)
 
 
 def _finite(numbers: pl.Series) -> pl.Series:
@@ -261,7 +243,7 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
     if cells.dtype in (pl.Date, pl.Datetime):
         return _without_marks(cells, reading)
     if not numeric and cells.dtype != pl.String:
-        cells = (cells.fill_nan(None) if cells.dtype.is_float() else cells).cast(pl.String)
+        cells = as_plain_text(cells.fill_nan(None) if cells.dtype.is_float() else cells)
     if cells.dtype == pl.String:
         cells = cells.str.strip_chars()
         cells = cells.set(cells.is_in(list(reading.missing)), None)
@@ -279,13 +261,13 @@ def clean(cells: pl.Series, reading: Reading, numeric: bool) -> pl.Series:
     return cells.set(marked, None) if marked.any() else cells
 
 
-def _without_marks(moments: pl.Series, reading: Reading) -> pl.Series:
+def _without_marks(cells: pl.Series, reading: Reading) -> pl.Series:
     """Null where a moment is one of `reading.missing`, such as 1900-01-01."""
-    marks = [text for text in reading.missing if re.match(YEAR_FIRST, text)]
+    marks = [text for text in reading.missing if re.match(STARTS_WITH_YEAR, text)]
     if not marks:
-        return moments
-    missing = _moments(pl.Series(marks), FORMATS[0]).drop_nulls()
-    return moments.set(_moments(moments, "").is_in(missing.implode()), None)
+        return cells
+    missing = moments(pl.Series(marks), YEAR_FIRST[0]).drop_nulls()
+    return cells.set(moments(cells, "").is_in(missing.implode()), None)
 
 
 def finite_marks(reading: Reading) -> list[float]:

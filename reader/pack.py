@@ -24,6 +24,7 @@ from reader.table import Table
 from reader.text import TextFile
 
 Matrix = NDArray[np.float32]
+Rows = NDArray[np.int32]
 CACHE_FORMAT = 4
 NUMBERS = 1 << 22  # of a piece
 FEW = 8
@@ -36,13 +37,14 @@ class PackedTable:
     """`matrix`: float32 [rows, packed features + 1], row-major, target last; categorical columns
     hold a number for each text of `texts`, from 1 on. `recode` gives, by position of such a
     column, the code that stands for each of these numbers. `sha256`: of the files; `file_rows`:
-    how many rows each of them has."""
+    how many rows each of them has; `without_target`: how many have NaN for a target."""
 
     schema: Schema
     matrix: Matrix
     sha256: str
     texts: dict[str, list[str | None]] = field(default_factory=dict)
     file_rows: tuple[int, ...] = ()
+    without_target: int = 0
     recode: dict[int, Matrix] = field(default_factory=dict)
 
     @property
@@ -51,6 +53,14 @@ class PackedTable:
 
     def __len__(self) -> int:
         return len(self.matrix)
+
+    def with_target(self) -> Rows | None:
+        """The rows that have a target; None where they all do."""
+        if not self.without_target:
+            return None
+        starts = range(0, len(self), ROWS_PER_BATCH)
+        known = [~np.isnan(self.matrix[start : start + ROWS_PER_BATCH, -1]) for start in starts]
+        return np.flatnonzero(np.concatenate(known)).astype(np.int32)
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Matrix:
         """The given rows, float32 [n, packed features + 1]."""
@@ -111,17 +121,18 @@ def pack(
 ) -> PackedTable:
     """Stream the table into memory or, above the cache's limit, into its folder.
 
-    With `may_be_empty` a missing number of a feature becomes NaN. A table that is in the cache is
-    not read again. `meanwhile` is called beside the reading of a table that takes a while; `seen`
-    is told, as rows are read, how many there were, and about how many there are (0: unknown).
-    Raises TableError at the first bad cell, and for a table without rows.
+    A missing target becomes NaN; with `may_be_empty` a missing number of a feature does. A table
+    that is in the cache is not read again. `meanwhile` is called beside the reading of a table that
+    takes a while; `seen` is told, as rows are read, how many there were, and about how many there
+    are (0: unknown). Raises TableError at the first bad cell, and for a table without rows.
     """
     entry = cache.entry(table, schema, may_be_empty) if cache else None
     if entry and (packed := _recall(entry, schema)):
         return packed
     levels = {c.name: Levels() for c in schema.features if c.kind == "categorical"}
     encoders = [Encoder(c, may_be_empty, levels.get(c.name)) for c in schema.features]
-    layout = Layout((*encoders, Encoder(schema.target_column)))
+    target = Encoder(schema.target_column, may_be_empty=True)
+    layout = Layout((*encoders, target))
     file_rows = [0] * len(table.files)
     with ThreadPoolExecutor(2) as beside:
         sha256 = beside.submit(_digest, table)
@@ -138,8 +149,9 @@ def pack(
             size += batch.nbytes
             if cache and entry and (too_large or size > cache.limit):
                 _spill(entry, kept, batches)
-                note = {"sha256": sha256.result(), "file_rows": file_rows}
-                _annotate(entry, note | {"texts": {name: v.texts for name, v in levels.items()}})
+                texts = {name: each.texts for name, each in levels.items()}
+                note = {"sha256": sha256.result(), "file_rows": file_rows, "texts": texts}
+                _annotate(entry, note | {"without_target": target.missing})
                 packed = _recall(entry, schema)
                 assert packed, entry
                 return packed
@@ -147,7 +159,9 @@ def pack(
         raise TableError(f"{table.path}: no rows under the header; expected at least one")
     matrix = kept[0] if len(kept) == 1 else np.concatenate(kept)
     texts = {name: each.texts for name, each in levels.items()}
-    return PackedTable(schema, matrix, sha256.result(), texts, tuple(file_rows))
+    return PackedTable(
+        schema, matrix, sha256.result(), texts, tuple(file_rows), without_target=target.missing
+    )
 
 
 def _rows_by_size(table: Table) -> float:
@@ -202,7 +216,8 @@ def _recall(entry: Path, schema: Schema) -> PackedTable | None:
         if entry.stat().st_size == note["bytes"] and note["bytes"] % (4 * columns) == 0:
             matrix = np.asarray(np.memmap(entry, dtype=np.float32, mode="r")).reshape(-1, columns)
             counts = tuple(note["file_rows"])
-            return PackedTable(schema, matrix, note["sha256"], note["texts"], counts)
+            missing = int(note["without_target"])
+            return PackedTable(schema, matrix, note["sha256"], note["texts"], counts, missing)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None

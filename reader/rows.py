@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from errors import TableError
 from reader.findings import as_kind
 from reader.formats import POLARS_ERRORS, Reading, Survey, TableFile
-from reader.kinds import Encoder, clean, finite_marks
+from reader.kinds import Encoder, as_plain_text, clean, finite_marks
 from reader.numbers import with_points
 from reader.schema import is_number
 from reader.text import TextFile
@@ -194,7 +194,7 @@ class _Decoded(NamedTuple):
         ]
         parts = [part for parts in encoded for part in parts]
         passed = frame[:, len(cells) : len(cells) + len(layout.ids)]
-        ids = passed.select(pl.all().cast(pl.String).str.strip_chars())
+        ids = pl.DataFrame([as_plain_text(column).str.strip_chars() for column in passed])
         ids.columns = list(layout.ids)
         rows = pl.DataFrame(parts).to_numpy(order="c") if parts else np.empty((len(frame), 0))
         return cls(layout, cells, encoded, ids, rows.astype(np.float32, copy=False))

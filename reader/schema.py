@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from errors import TableError
 
@@ -20,7 +20,8 @@ class Column:
     `levels`: the texts of a categorical column that have a code, from 1; None is an empty cell,
     and any other text has code 0. `format`: how a time is written (strftime), or, in a column whose
     texts are read as numbers, how one and a half is (`$1.5`, see reader.written.Form). `parts`:
-    what a time becomes, `origin`: the ISO date from which `elapsed` counts days.
+    what a time becomes, `origin`: the ISO date from which `elapsed` counts days, `stem`: what the
+    names of its parts begin with, where that is not its own name.
     """
 
     name: str
@@ -29,11 +30,12 @@ class Column:
     format: str = ""
     parts: tuple[str, ...] = ()
     origin: str = ""
+    stem: str = ""
 
     @property
     def packed(self) -> tuple[str, ...]:
         """The names of the numbers that a cell becomes."""
-        return tuple(f"{self.name}.{part}" for part in self.parts) or (self.name,)
+        return tuple(f"{self.stem or self.name}.{part}" for part in self.parts) or (self.name,)
 
     def describe(self) -> dict[str, Any]:
         """JSON values that `Column.read` takes back."""
@@ -100,38 +102,47 @@ class Schema:
         return cls(tuple(map(Column.read, values["columns"])), values["has_header"])
 
 
+class Role(NamedTuple):
+    """What `key` of a recipe says of a column: its kind, or None where cells must tell."""
+
+    key: str
+    column: str
+    kind: str | None
+
+
 def roles(
-    source: str,
-    names: Sequence[str],
-    target: str,
-    exclude: Sequence[str] = (),
-    split_column: str | None = None,
-    kinds: Mapping[str, str] | None = None,
+    source: str, names: Sequence[str], target: str, given: Sequence[Role] = ()
 ) -> dict[str, str | None]:
-    """What the recipe says of each column of `source`: its kind, or None where cells must tell.
+    """The kind of each column of `source` by what is `given`, or None where cells must tell.
 
     Raises TableError where a name is not a column, or where no feature is left.
     """
-    named = [("data.target", target), *(("data.exclude", name) for name in exclude)]
-    if split_column is not None:
-        named.append(("data.split.column", split_column))
-    named += [("data.kinds", name) for name in kinds or {}]
-    for key, name in named:
+    kinds: dict[str, str | None] = dict.fromkeys(names)
+    for key, name, kind in [Role("data.target", target, "target"), *given]:
         if name not in names:
             raise TableError(
-                f"{source}: {key} names {name!r}, which is no column"
+                f"{source}: {key} names {name!r}, which is not a column"
                 f"{did_you_mean(name, names)}; the columns are {', '.join(names)}"
                 f"{_no_header(names)}"
             )
-        as_numbers = key == "data.kinds" and (kinds or {})[name] == "numeric"
+        as_numbers = (key, kind) == ("data.kinds", "numeric")
         if name == target and key != "data.target" and not as_numbers:
             raise TableError(f"{source}: {target!r} is both data.target and in {key}")
-    kinds_by_name: dict[str, str | None] = dict.fromkeys(names)
-    kinds_by_name |= {name: "ignored" for key, name in named if key.endswith(("exclude", "column"))}
-    kinds_by_name |= {**(kinds or {}), target: "target"}
-    if all(kind in ("ignored", "id", "target") for kind in kinds_by_name.values()):
+        kinds[name] = "target" if name == target else kind or kinds[name]
+    if all(kind in ("ignored", "id", "target") for kind in kinds.values()):
         raise TableError(f"{source}: no feature is left; the columns are {', '.join(names)}")
-    return kinds_by_name
+    return kinds
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name, with as many underscores behind it as make it none of those taken.
+
+    >>> free_name("prediction", {"prediction", "lower"})
+    'prediction_'
+    """
+    while name in taken:
+        name += "_"
+    return name
 
 
 def is_number(cell: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from errors import TableError
+from reader.groups import Parts, deal_groups
+from reader.moments import moments
 
 Rows = NDArray[np.int32]  # half the memory of int64, and enough for 2,147,483,647 rows
+Shares = NDArray[np.float64]
 STRATUM = 20
 CHUNK = 1_000 * STRATUM
 
@@ -30,7 +32,7 @@ class Split(NamedTuple):
 @dataclass(frozen=True)
 class SplitOptions:
     """The method, the shares of the parts, which make 1, the seed, and the column that says more:
-    see `split`."""
+    see `split`. `time_format`: how its times are written, None for numbers."""
 
     method: str = "random"
     train: float = 0.8
@@ -38,6 +40,11 @@ class SplitOptions:
     test: float = 0.1
     seed: int = 0
     column: str | None = None
+    time_format: str | None = None
+
+    @property
+    def shares(self) -> Shares:
+        return np.array([self.train, self.validation, self.test])
 
 
 def split(
@@ -51,52 +58,57 @@ def split(
     sequential: training rows first, then validation, then test; each boundary is rounded down.
     random: every stretch of STRATUM rows is dealt out in an order of its own, so that the parts
     keep their shares in any stretch of the table, and a row keeps its part when rows are appended.
+    With a `column` (an id) it goes by the hash of its cells, like group; a row whose cell is empty
+    goes by its place.
     column: each cell names the part of its row, and the shares do not count.
-    group: rows with equal cells share a part, by a hash of (seed, cell), so that a group keeps its
-    part whatever other rows there are, and the shares hold on average.
+    group: rows with equal cells share a part, by a hash of (seed, cell): see `reader.groups`.
     time: the earliest rows train and the latest test; equal times share a part.
-    files: `file_rows` counts the rows of each part. A random split with a `column` (an id) goes by
-    the hash of its cells, like group.
+    files: `file_rows` counts the rows of each part.
     Raises TableError where a part with a share gets no row, and for a cell that cannot be used.
 
     >>> parts = split(10, SplitOptions("sequential", train=0.6, validation=0.2, test=0.2))
     >>> [part.tolist() for part in parts]
     [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
     """
-    method, column = options.method, options.column
-    ends = np.array([options.train, options.train + options.validation])
-    pieces: Iterable[NDArray[Any]]
+    method, column = options.method, str(options.column)
+    ends = options.shares.cumsum()[:2]
     if method == "sequential":
         bounds = [math.floor(rows * end + 1e-9) for end in ends]
-        pieces = iter(np.full(n, i) for i, n in enumerate(np.diff([0, *bounds, rows])))
+        part = np.repeat(np.arange(3, dtype=np.int8), np.diff([0, *bounds, rows]))
     elif method == "files":
-        pieces = iter(np.full(n, i) for i, n in enumerate(file_rows))
+        part = np.repeat(np.arange(len(file_rows), dtype=np.int8), file_rows)
     elif method == "column":
-        pieces = _named(texts, str(column))
+        part = np.concatenate([*_named(texts, column)])
+    elif method == "time":
+        part = _by_time(times_of(texts, column, options.time_format), options.shares)
+    elif method == "group":
+        part = deal_groups(_filled(texts, column), options.seed, options.shares)
     else:
-        by_id = method == "random" and column is not None
-        places = {"random": _deal, "group": _hashed, "time": _ranked}["group" if by_id else method]
-        ranks = places(options.seed, _filled(texts, str(column)))
-        pieces = (np.searchsorted(ends, place, side="right") for place in ranks)
-    part = np.empty(rows, dtype=np.int8)
-    start = 0
-    for piece in pieces:
-        part[start : start + len(piece)] = piece[: rows - start]
-        start += len(piece)
-        if start >= rows:
-            break
+        part = np.concatenate([*_dealt(options.seed, rows, ends)])
+        if options.column is not None:
+            part = deal_groups(texts, options.seed, options.shares, by_place=part)
     named = method in ("column", "files")
     if not options.test and not named:  # what rounding left over
         part[part == 2] = 1 if options.validation else 0
     parts = Split(*(_members(part, index) for index in range(3)))
-    shares = (1, 0, 0) if named else (options.train, options.validation, options.test)
+    shares = (1, 0, 0) if named else options.shares
     for name, share, members in zip(Split._fields, shares, parts, strict=True):
         if share and not len(members):
-            raise TableError(
-                f"{rows} rows are too few: the {name} part, {share:g} of them, gets none; "
-                f"add rows, or change data.split"
-            )
+            raise TableError(_too_few(rows, name, share, options))
     return parts
+
+
+def _too_few(rows: int, name: str, share: float, options: SplitOptions) -> str:
+    """What is wrong where the part `name` has a share and no row."""
+    if options.method == "column":
+        return f"the {name} part gets no row: no cell of column {options.column} is {name!r}"
+    if options.method in ("group", "time"):
+        what = {"group": "groups", "time": "different times"}[options.method]
+        found = f"column {options.column} (data.split.column) has too few {what}"
+    else:
+        what, found = "rows", f"{rows} rows are too few"
+    without = "" if name == "train" else f", or leave the part out (data.split.{name}=0)"
+    return f"{found}: the {name} part, {share:g} of the rows, gets none; add {what}{without}"
 
 
 def folds(
@@ -110,22 +122,28 @@ def folds(
     Raises TableError where a fold, or its training rows, would be empty.
     """
     method, seed = options.method, options.seed
-    if method in ("group", "time"):
-        place = {"group": _hashed, "time": _ranked}[method](seed + 1, texts)
-        places = np.concatenate(list(place))[parts.train]
-    else:
-        places = np.random.default_rng([seed, 2]).permutation(len(parts.train)) / len(parts.train)
-    if method == "time":
-        places = pl.Series(places).rank("min").to_numpy() - 1
+    number: NDArray[np.integer[Any]]
+    if method == "group":
+        members = pl.concat(list(texts)).gather(parts.train)
+        number = deal_groups([members], seed + 1, np.full(count, 1 / count))
+    elif method == "time":
+        members = pl.concat(list(texts)).gather(parts.train)
+        times = times_of([members], str(options.column), options.time_format)
+        places = pl.Series(times).rank("min").to_numpy() - 1
         edges = np.quantile(places, np.arange(1, count + 1) / (count + 1))
         number = np.searchsorted(edges, places, side="right") - 1
     else:
+        places = np.random.default_rng([seed, 2]).permutation(len(parts.train)) / len(parts.train)
         number = np.floor(places * count).astype(np.int64)
     for fold in range(count):
         held = number == fold
         kept = number < fold if method == "time" else ~held
         if not held.any() or not kept.any():
-            raise TableError(f"{len(parts.train)} training rows do not make {count} folds")
+            groups = f" in so few groups of {options.column}" if method == "group" else ""
+            raise TableError(
+                f"{len(parts.train)} training rows{groups} do not make {count} folds; ask for "
+                "fewer (data.split.folds)"
+            )
         yield Split(parts.train[kept], parts.validation, parts.train[held])
 
 
@@ -135,12 +153,15 @@ def _filled(texts: Iterable[pl.Series], column: str) -> Iterator[pl.Series]:
     for cells in texts:
         if cells.null_count():
             row = seen + int(cells.is_null().arg_max() or 0) + 1
-            raise TableError(f"row {row}, column {column} (data.split.column): found an empty cell")
+            raise TableError(
+                f"row {row}, column {column} (data.split.column): found an empty cell; fill it in, "
+                "or choose another data.split"
+            )
         seen += len(cells)
         yield cells
 
 
-def _named(texts: Iterable[pl.Series], column: str) -> Iterator[NDArray[np.int64]]:
+def _named(texts: Iterable[pl.Series], column: str) -> Iterator[Parts]:
     """The number of the part that each cell names."""
     numbers = {name: index for index, name in enumerate(Split._fields)}
     for cells in _filled(texts, column):
@@ -150,31 +171,46 @@ def _named(texts: Iterable[pl.Series], column: str) -> Iterator[NDArray[np.int64
                     f"column {column} (data.split.column): found {text!r}, "
                     f"expected {', '.join(numbers)}"
                 )
-        yield cells.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
+        yield cells.replace_strict(numbers, return_dtype=pl.Int8).to_numpy()
 
 
-def _hashed(seed: int, texts: Iterable[pl.Series]) -> Iterator[NDArray[np.float64]]:
-    """A number in [0, 1] for each cell, by BLAKE2 of (seed, cell)."""
-    for cells in texts:
-        places = {
-            text: int.from_bytes(blake2b(f"{seed}:{text}".encode(), digest_size=8).digest()) / 2**64
-            for text in cells.unique()
-        }
-        yield cells.replace_strict(places, return_dtype=pl.Float64).to_numpy()
+def times_of(
+    texts: Iterable[pl.Series], column: str, time_format: str | None
+) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Numbers [rows] in the order of time: microseconds, or with no format the cells as numbers.
+
+    Raises TableError at the first cell that is neither.
+    """
+    cells = pl.concat(list(_filled(texts, column)))
+    if time_format is not None:
+        times = moments(cells, time_format).cast(pl.Int64)
+    else:  # integers first: a float does not have all of their digits
+        times = cells.cast(pl.Int64, strict=False)
+        times = cells.cast(pl.Float64, strict=False) if times.null_count() else times
+        times = times.fill_nan(None) if times.dtype.is_float() else times
+    if not times.null_count():
+        return times.to_numpy()
+    row = int(times.is_null().arg_max() or 0)
+    expected = "a number or a time like 2024-12-31 23:59"
+    expected = f"a time written {time_format}" if time_format else expected
+    raise TableError(
+        f"row {row + 1}, column {column} (data.split.column): found {cells[row]!r}, expected "
+        f"{expected}; fix the cell, or say how times are written in data.time_format, as in "
+        f"{{{column}: '%d.%m.%Y'}}"
+    )
 
 
-def _ranked(seed: int, texts: Iterable[pl.Series]) -> Iterator[NDArray[np.float64]]:
-    """For each cell the share of cells before it in time: numbers, or ISO 8601 dates."""
-    cells = pl.concat(list(texts))
-    times = cells.cast(pl.Float64, strict=False)
-    if times.null_count():
-        if not (dates := cells.str.contains(r"^\d{4}-\d{2}")).all():
-            wrong = cells.filter(~dates)[0]
-            raise TableError(
-                f"data.split.column: found {wrong!r}, expected a number or a date like 2024-12-31"
-            )
-        times = cells
-    yield (times.rank("min").to_numpy() - 1) / len(cells)
+def _by_time(times: NDArray[Any], shares: Shares) -> Parts:
+    """The part of each row: equal times share one, and where there are as many times as parts with
+    a share, each of these has one at least."""
+    moment, of_row, counts = np.unique(times, return_inverse=True, return_counts=True)
+    before = (counts.cumsum() - counts) / len(times)
+    first = np.searchsorted(before, shares.cumsum()[:2] - 1e-12)  # of validation, of test
+    last = len(moment) - int(shares[2] > 0)
+    first[1] = min(first[1], last) if shares[2] else len(moment)
+    first[0] = max(1, min(first[0], first[1] - int(shares[1] > 0)))
+    first[1] = max(first[1], first[0] + int(shares[1] > 0))
+    return np.searchsorted(first, np.arange(len(moment)), side="right").astype(np.int8)[of_row]
 
 
 def evenly(rows: int, most: int) -> NDArray[np.int64]:
@@ -193,10 +229,11 @@ def _members(part: NDArray[np.int8], index: int) -> Rows:
     return members
 
 
-def _deal(seed: int, _: Iterable[pl.Series]) -> Iterator[NDArray[np.float64]]:
-    """CHUNK numbers in [0, 1) at a time, one in each STRATUM-th of the range in every stretch."""
+def _dealt(seed: int, rows: int, ends: Shares) -> Iterator[Parts]:
+    """The parts of CHUNK rows at a time: each has its share in every stretch."""
     order, within = (np.random.default_rng([seed, stream]) for stream in (0, 1))
     shape = (CHUNK // STRATUM, STRATUM)
-    while True:
+    for start in range(0, rows, CHUNK):
         rank = order.random(shape).argsort(axis=1)
-        yield ((rank + within.random(shape)) / STRATUM).ravel()
+        place = ((rank + within.random(shape)) / STRATUM).ravel()[: rows - start]
+        yield np.searchsorted(ends, place, side="right").astype(np.int8)

@@ -25,7 +25,8 @@ from reader.formats import (
 )
 from reader.header import Header, typed_header
 from reader.json_lines import read_array, scan_lines
-from reader.kinds import as_text, clean
+from reader.kinds import clean
+from reader.moments import as_text
 from reader.numbers import plain_or_as_is
 from reader.rows import Batch, Layout, first_cells, read_batches
 from reader.schema import Schema, did_you_mean, is_number

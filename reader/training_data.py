@@ -1,12 +1,10 @@
-"""A table made ready for training: packed, divided, and what its training rows teach."""
+"""What the training rows of a table teach: inputs, their statistics and scaling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,69 +15,18 @@ from factor import Factor
 from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
 from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
-from reader.kinds import infer, of_kind, rounded_away
 from reader.levels import Absorbed, Iterated, Levels, absorb, iterate, measure
-from reader.lookalikes import look_alikes, of_numbers
-from reader.pack import Cache, PackedTable, pack
-from reader.schema import Column, Schema, roles
-from reader.split import Split, SplitOptions, evenly, folds, split
+from reader.lookalikes import of_numbers
+from reader.pack import PackedTable
+from reader.schema import Column, Schema
+from reader.source import SplitTable
+from reader.split import Split, evenly
 from reader.statistics import Statistics, moments, rounding
-from reader.table import Table, open_table
-from reader.written import form_of
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 SAMPLE = 4_096  # rows by which float32 is judged
 RAREST = 0.1  # the least scale of a flag: the deviation of one that 1 % of the rows have
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """Where a table is, how to read it, what its columns are, and how rows are divided.
-
-    `other_paths`: the tables of the validation and the test part, where each part is a table of
-    its own; `memory_limit`: bytes of packed rows to hold in memory, above which they go to `cache`.
-    """
-
-    path: str
-    target: str
-    reading: Reading = field(default_factory=Reading)
-    columns: Sequence[str] | None = None
-    exclude: Sequence[str] = ()
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    time_format: str | None = None
-    split: SplitOptions = field(default_factory=SplitOptions)
-    other_paths: Sequence[str | None] = ()
-    may_be_empty: bool = True
-    cache: Path = Path(".cache")
-    memory_limit: int = 256 << 20
-
-
-@dataclass(frozen=True)
-class SplitTable:
-    """A packed table and its parts, before any row was looked at as a training row.
-
-    `coarse`: columns that float32 may be too coarse for. `table`: its files, None where the rows
-    come from memory.
-    """
-
-    table: Table | None
-    packed: PackedTable
-    parts: Split
-    split_column: str | None = None
-    coarse: tuple[str, ...] = ()
-
-    def folds(self, count: int, options: SplitOptions) -> Iterator[Split]:
-        """The parts of each of `count` folds of a cross-validation, 0 for none; see
-        reader.split.folds."""
-        if not count:
-            return iter(())
-        column = self.split_column if options.method in ("group", "time") else None
-        return folds(self.parts, count, options, self.texts(column) if column else ())
-
-    def texts(self, column: str) -> Iterator[Any]:
-        """The cells of a column as texts, batch by batch."""
-        return iter(()) if self.table is None else self.table.texts(column)
 
 
 @dataclass(frozen=True)
@@ -232,92 +179,13 @@ class TrainingData:
         return sum(int((block[:, at] == code).sum()) for block in blocks)
 
 
-def read(
-    options: TableOptions,
-    meanwhile: Callable[[], object] | None = None,
-    table: Table | None = None,
-    seen: Callable[[int, float], None] | None = None,
-) -> SplitTable:
-    """The table's rows, in memory or mapped into it, every cell checked; and their parts.
-
-    `meanwhile` is called beside the reading of a table that takes a while; `table`: one that is
-    open already, such as a data frame's (reader.frame.table_of), of which options.path is but the
-    name; `seen`: see reader.pack.pack. Raises TableError.
-    """
-    path, names = options.path, [options.path, *options.other_paths]
-    table = table or open_table(path, options.columns, options.reading)
-    if options.split.method == "files":
-        tables = [open_table(n, options.columns, options.reading) if n else None for n in names]
-        table = _joined([part for part in tables if part])
-    by_split = options.split.column
-    exclude = [*options.exclude, *_set_aside(table, options)]
-    known = roles(path, table.columns, options.target, exclude, by_split, options.kinds)
-    has_header = options.columns is None
-    schema, coarse = infer_schema(table, known, options.time_format, has_header)
-    schema = with_forms(table, schema, options)
-    cache = Cache(options.cache, options.memory_limit)
-    packed = pack(table, schema, cache, options.may_be_empty, meanwhile, seen)
-    column, file_rows = options.split.column, tuple[int, ...]()
-    if options.split.method == "random" and schema.ids:
-        column = schema.ids[0]
-    if options.split.method == "files":
-        ends = np.cumsum([0, *(len(part.files) if part else 0 for part in tables)])
-        file_rows = tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
-    texts = table.texts(column) if column else ()
-    parts = split(len(packed), replace(options.split, column=column), texts, file_rows)
-    return SplitTable(table, packed, parts, column, coarse)
-
-
-def _set_aside(table: Table, options: TableOptions) -> list[str]:
-    """Row names that the recipe does not name, and the like: see reader.header."""
-    named = {options.target, options.split.column or "", *options.exclude, *options.kinds}
-    ignored = {name for name, kind in options.kinds.items() if kind == "ignored"}
-    return table.header.set_aside(options.path, {*options.exclude, *ignored}, named)
-
-
-def infer_schema(
-    table: Table, known: Mapping[str, str | None], time_format: str | None, has_header: bool
-) -> tuple[Schema, tuple[str, ...]]:
-    """The kinds of the columns, from `known` or a sample of cells; and the coarse columns.
-
-    Raises TableError where no column is left to be a feature.
-    """
-    cells = table.sample([name for name, kind in known.items() if kind not in ("ignored", "id")])
-    columns = []
-    for name, kind in known.items():
-        if kind is None:
-            columns.append(infer(name, cells[name], time_format))
-        elif kind == "time":
-            columns.append(of_kind(name, kind, cells[name], time_format))
-        else:
-            columns.append(Column(name, kind))
-    schema = Schema(tuple(columns), has_header)
-    if not schema.features:
-        listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
-        comma = table.files[0].reading.decimal_comma
-        hints = [f"; {found.message}" for found in look_alikes(table, schema, {}, comma)]
-        raise TableError(
-            f"{table.path}: no feature is left; the columns are {listed}{''.join(hints[:1])}"
-        )
-    numeric = [c.name for c in columns if c.kind in ("numeric", "target")]
-    return schema, tuple(name for name in numeric if rounded_away(cells[name]))
-
-
-def with_forms(table: Table, schema: Schema, options: TableOptions) -> Schema:
-    """The schema, with the way in which each column that is asked to be numeric writes them."""
-    asked = [name for name, kind in options.kinds.items() if kind == "numeric"]
-    cells = table.sample(asked, numeric=False) if asked else {}
-    comma = options.reading.decimal_comma
-    forms = {name: str(form_of(name, texts, comma)) for name, texts in cells.items()}
-    columns = (replace(c, format=forms.get(c.name, c.format)) for c in schema.columns)
-    return replace(schema, columns=tuple(columns))
-
-
 def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData:
     """What the training rows of `parts`, and they alone, tell of the columns.
 
-    Raises TableError for a column of numbers that holds none, or that float32 cannot tell apart.
+    Raises TableError for a target that is constant, for columns of numbers that float32 cannot tell
+    apart, and where no feature has a value.
     """
+    check_target(source.packed, parts)
     packed = choose_levels(source.packed, parts.train, options.min_count)
 
     def each(function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
@@ -335,9 +203,24 @@ def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData
     return TrainingData(packed, parts, fitted, statistics)
 
 
+def check_target(packed: PackedTable, parts: Split, where: str = "training rows") -> None:
+    """Raises TableError where the target has one value in all training rows."""
+    rows, target = parts.train, packed.schema.target
+    low, high = np.inf, -np.inf
+    for block in packed.blocks(rows):
+        low, high = min(low, block[:, -1].min()), max(high, block[:, -1].max())
+        if low < high:
+            return
+    found = f"{low:g} in all {len(rows):,} {where}" if len(rows) > 1 else f"a single one of {where}"
+    raise TableError(
+        f"column {target} (data.target): found {found}, expected different values: there is "
+        "nothing to learn; choose another target, or divide the rows otherwise (data.split)"
+    )
+
+
 def check_digits(statistics: Statistics, source: SplitTable) -> None:
     """Raises TableError for one of the `coarse` columns whose deviation float32 cannot show."""
-    for name in source.coarse:
+    for name in set(source.coarse) & set(statistics.columns):
         index = statistics.columns.index(name)
         largest = max(abs(statistics.minimum[index]), abs(statistics.maximum[index]))
         apart = float(np.spacing(np.float32(largest)))
@@ -355,15 +238,3 @@ def _other_reading(source: SplitTable, name: str) -> str:
         return ""
     found = of_numbers(name, source.table.sample([name], numeric=False)[name].drop_nulls())
     return f"; {found.message}" if found else ""
-
-
-def _joined(tables: Sequence[Table]) -> Table:
-    """The rows of one table after the other. Raises TableError where their columns differ."""
-    first = tables[0]
-    for table in tables[1:]:
-        if set(table.columns) != set(first.columns):
-            raise TableError(
-                f"{table.path}: columns {', '.join(table.columns)}, expected those of "
-                f"{first.path}: {', '.join(first.columns)}"
-            )
-    return replace(first, files=tuple(file for table in tables for file in table.files))

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from model.line import epochs_to_gap
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
+from reader.source import SplitTable
 from reader.split import evenly
-from reader.training_data import SplitTable
 from report import diagnostics
 from report.coefficients import coefficients
 from report.figures import worse_than_mean
@@ -100,6 +100,7 @@ def assemble(run: Finished) -> Report:
             sha256=data.packed.sha256,
             target=data.schema.target,
             features=[column.name for column in data.schema.features],
+            rows_without_target=data.packed.without_target,
         ),
         split={
             "method": run.experiment.table.split.method,

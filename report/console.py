@@ -30,8 +30,12 @@ def announce(
 ) -> list[str]:
     """The lines printed before training: a row for each column of the table, the split, and the
     first findings, or `every` one."""
-    table = columns_and_parts(source, overview(data), data.parts._asdict())
-    return [table, *noted(findings, len(findings) if every else MOST_FINDINGS)]
+    lines = [columns_and_parts(source, overview(data), data.parts._asdict())]
+    if count := data.packed.without_target:
+        rows = "rows have" if count > 1 else "row has"
+        without = f"{count:,} {rows} no {data.schema.target} and stay out of all parts"
+        lines.append(f"{without} (data.missing.target=drop)")
+    return [*lines, *noted(findings, len(findings) if every else MOST_FINDINGS)]
 
 
 def columns_and_parts(

@@ -31,13 +31,15 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Data:
-    """The table: its path, rows, SHA-256, target and features."""
+    """The table: its path, rows, SHA-256, target and features, and how many of its rows have no
+    target and are in no part."""
 
     path: str
     rows: int
     sha256: str
     target: str
     features: list[str]
+    rows_without_target: int = 0
 
 
 @dataclass(frozen=True)

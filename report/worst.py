@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.formats import TableFile
-from reader.training_data import SplitTable
+from reader.source import SplitTable
 from report import diagnostics
 from report.report import Worst, WorstRow
 from trainer.evaluation import Evaluation

@@ -13,8 +13,8 @@ import pytest
 import infer
 import train
 from model.predictor import Predictor
+from reader.source import TableOptions, read
 from reader.split import SplitOptions
-from reader.training_data import TableOptions, read
 from tests.conftest import train_recipe
 
 pytestmark = pytest.mark.slow
@@ -137,7 +137,7 @@ def test_what_is_unlike_training_is_told_once_a_column(
     error = capsys.readouterr().err
     assert "warning: town: 50 of 400 values unknown (12.5%); in training 0.0%" in error
     assert "warning: area: 50 of 400 values missing (12.5%); in training 0.0%" in error
-    assert "warning: sold.year: 50 of 400 values outside the range" in error
+    assert "warning: sold: 50 of 400 times outside the range" in error
     assert "town: 50 of 400 values missing" not in error
 
 
@@ -265,7 +265,7 @@ def test_columns_that_make_trouble(tmp_path: Path, name: str) -> None:
     ("cells", "words"),
     [
         ([1e9 + i % 3 - 1 for i in range(400)], "column b: its values are near 1e+09"),
-        ([""] * 400, "no training row has a value of b"),
+        ([20_240_101 + i % 3 for i in range(400)], "data.time_format: {b: '%Y%m%d'}"),
     ],
 )
 def test_columns_that_are_refused(
@@ -275,6 +275,21 @@ def test_columns_that_are_refused(
     assert train.main(["-c", recipe_of(table, "y"), "-o", f"run.dir={tmp_path / 'run'}"]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_column_without_a_value_is_told_and_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = columns("sum")
+    full = table_of(tmp_path / "t.csv", cells | {"b": list(range(len(cells["y"])))})
+    empty = table_of(tmp_path / "e.csv", cells | {"b": [""] * len(cells["y"])})
+    train_recipe(tmp_path / "run", recipe_of(empty, "y"))
+    assert (
+        "column b: no training row has a value, and it is not used: data.exclude: [b]"
+        in capsys.readouterr().out
+    )
+    found = [predicted(tmp_path, table) for table in (empty, full)]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("model", ["linear", "mlp"])

@@ -53,12 +53,12 @@ def test_wrong_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         (["-c", "none.yaml"], "none.yaml: No such file or directory in the working directory"),
         (["-o", "data.path=none.csv"], "none.csv: No such file"),
-        (["-o", "data.target=MDEV"], "'MDEV', which is no column; did you mean 'MEDV'?"),
-        (["-o", "data.exclude=[b]"], "'b', which is no column; did you mean 'B'?"),
+        (["-o", "data.target=MDEV"], "'MDEV', which is not a column; did you mean 'MEDV'?"),
+        (["-o", "data.exclude=[b]"], "'b', which is not a column; did you mean 'B'?"),
         (["-o", "train.epoch=1"], "did you mean train.epochs?"),
         (
             ["-o", "data.split.method=group", "-o", "data.split.column=TOWN"],
-            "data.split.column names 'TOWN', which is no column",
+            "data.split.column names 'TOWN', which is not a column",
         ),
         (["-o", "data.split.method=time"], "data.split: method time needs data.split.column"),
         (["--device", "gpu:99"], "no such GPU"),

@@ -308,15 +308,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         ("time", [f"2024-{month:02}-01" for month in range(1, 13)], [45, 10, 5]),
     ],
 )
-def test_splits_by_a_column_that_is_no_feature(
-    tmp_path: Path, recipe: Path, method: str, cells: list[str], sizes: list[int] | None
+@pytest.mark.parametrize("kind", [None, "ignored", "categorical"])
+def test_a_column_that_rows_are_divided_by(
+    tmp_path: Path,
+    recipe: Path,
+    method: str,
+    cells: list[str],
+    sizes: list[int] | None,
+    kind: str | None,
 ) -> None:
+    """A time is a feature, others are not, unless the recipe says so."""
     table = tmp_path / "table.csv"
     header, *lines = table.read_text().splitlines()
     lines = [f"{line},{cells[index % len(cells)]}" for index, line in enumerate(lines)]
     table.write_text("\n".join([f"{header},c", *lines, "", ""]))
     shares = [f"data.split.{name}" for name in ("train=0.7", "validation=0.2", "test=0.1")]
     overrides = [f"data.split.method={method}", "data.split.column=c", *shares]
+    overrides += [f"data.kinds={{c: {kind}}}"] * (kind is not None)
     report = train_recipe(tmp_path / "run", str(recipe), overrides)
     found = [report["metrics"][part]["rows"] for part in ("train", "validation", "test")]
     assert sum(found) == 60
@@ -324,7 +332,10 @@ def test_splits_by_a_column_that_is_no_feature(
         assert found == sizes
     else:
         assert all(size % 2 == 0 for size in found)
-    assert Predictor(tmp_path / "run").features == ("a", "b")
+    by_kind = {"categorical": ["c"], "ignored": []}
+    parts = ["c.month", "c.day_of_week", "c.elapsed"] if method == "time" else []
+    more = parts if kind is None else by_kind[kind]
+    assert Predictor(tmp_path / "run").features == ("a", "b", *more)
 
 
 def test_patience_without_a_validation_part_writes_nothing(

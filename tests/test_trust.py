@@ -16,8 +16,8 @@ import train
 from configs.load import load
 from errors import ExportError
 from model.predictor import Predictor, read_contract
+from reader.source import read
 from reader.split import Split
-from reader.training_data import read
 from run.checkpoint import Checkpoints
 from tests.conftest import train_recipe
 from trainer.settings import experiment

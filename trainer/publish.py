@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.export import Proof, export
+from reader.source import TableOptions
 from reader.split import evenly
-from reader.training_data import TableOptions, TrainingData
+from reader.training_data import TrainingData
 from trainer.build import Fit
 
 PROVEN_ROWS = 10_000
@@ -36,19 +37,21 @@ def publish(
 def unusual_rows(data: TrainingData, may_be_empty: bool) -> dict[str, NDArray[np.float32]]:
     """Rows that a table seldom has, by kind: made of what training rows hold."""
     real = data.packed.take(data.parts.train[:1])[:, :-1]
-    low, high, unknown = real.copy(), real.copy(), real.copy()
+    low, high, unknown, empty = (real.copy() for _ in range(4))
     columns = [column for column in data.schema.features for _ in column.packed]
     coded = [i for i, column in enumerate(columns) if column.kind == "categorical"]
-    numbers = [i for i in range(len(columns)) if i not in coded]
-    low[:, numbers] = data.statistics.minimum[: len(numbers)]
-    high[:, numbers] = data.statistics.maximum[: len(numbers)]
-    low[:, coded] = [1 if columns[i].levels else 0 for i in coded]
-    high[:, coded] = [len(columns[i].levels) for i in coded]
-    unknown[:, coded] = 0
+    statistics = data.statistics
+    for i, name in enumerate(data.schema.packed):
+        if i in coded:
+            low[:, i], high[:, i] = min(1, len(columns[i].levels)), len(columns[i].levels)
+            unknown[:, i] = 0
+            continue
+        empty[:, i] = np.nan
+        if name in statistics.columns:
+            at = statistics.columns.index(name)
+            low[:, i], high[:, i] = statistics.minimum[at], statistics.maximum[at]
     rows = {"extreme": np.concatenate([low, high])}
-    if may_be_empty and numbers:
-        empty = real.copy()
-        empty[:, numbers] = np.nan
+    if may_be_empty and len(coded) < len(columns):
         rows["missing"] = empty
     if coded:
         rows["unknown"] = unknown

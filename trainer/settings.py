@@ -19,8 +19,9 @@ from reader.fitting import InputOptions
 from reader.formats import Reading
 from reader.inputs import TargetScale
 from reader.pack import PIECE
+from reader.source import TableOptions
 from reader.split import SplitOptions, evenly
-from reader.training_data import TableOptions, TrainingData
+from reader.training_data import TrainingData
 from trainer import network_defaults
 from trainer.network_defaults import BOUND, RATE
 
@@ -155,7 +156,7 @@ class Experiment:
 
 def experiment(config: Config) -> Experiment:
     """The plain values of a recipe."""
-    missing = config.data.missing.model_dump(exclude={"values"})
+    missing = config.data.missing.model_dump(exclude={"values", "target"})
     return Experiment(
         table=table_options(config.data),
         inputs=InputOptions(**missing, **config.data.categories.model_dump()),
@@ -199,6 +200,7 @@ def table_options(data: DataConfig) -> TableOptions:
         split=SplitOptions(**split),
         other_paths=(data.split.validation_path, data.split.test_path),
         may_be_empty=data.missing.numeric != "error",
+        drop_without_target=data.missing.target == "drop",
         cache=Path(data.cache),
         memory_limit=data.memory_limit << 20,
     )

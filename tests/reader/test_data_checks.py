@@ -11,8 +11,9 @@ from reader.data_checks import find
 from reader.findings import KINDS, Finding, listed
 from reader.fitting import InputOptions
 from reader.frame import table_of
+from reader.source import TableOptions, read
 from reader.split import SplitOptions
-from reader.training_data import TableOptions, fit, read
+from reader.training_data import fit
 
 ROWS = 400
 

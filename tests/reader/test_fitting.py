@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from errors import TableError
 from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
-from reader.inputs import Fill, OneHot
+from reader.formats import Reading
+from reader.frame import encode
+from reader.inputs import Fill, Inputs, OneHot
+from reader.kinds import Encoder, infer
+from reader.moments import WEEKDAYS
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
 
@@ -103,8 +108,80 @@ def test_a_level_never_seen_is_the_average_row() -> None:
     np.testing.assert_allclose(without[0], np.full(6, 1 / 6))
 
 
-def test_column_without_any_value() -> None:
+def test_a_column_without_any_value_is_left_out() -> None:
     empty = PACKED.take(np.arange(60))
     empty[:, 0] = np.nan
-    with pytest.raises(TableError, match="no training row has a value of a;"):
-        fit_inputs(PACKED.schema, lambda f: map(f, [empty]), InputOptions())
+    fitted = fit_inputs(PACKED.schema, lambda f: map(f, [empty]), InputOptions(indicator=True))
+    assert fitted.missing["a"] == 60
+    assert not any(column.name.startswith("a") for column in fitted.inputs.columns)
+    assert np.isfinite(fitted.inputs.apply(empty)).all()
+    nothing = Schema((Column("a", "numeric"), Column("y", "target")))
+    with pytest.raises(TableError, match="no feature is left: no training row has a value of a"):
+        fit_inputs(nothing, lambda f: map(f, [empty[:, [0, -1]]]), InputOptions())
+
+
+def test_names_that_a_level_and_a_column_share_are_told_apart() -> None:
+    columns = (Column("c = a", "numeric"), *SCHEMA.columns[1:])
+    packed = choose_levels(PackedTable(Schema(columns), ROWS, "", TEXTS), np.arange(60), 2)
+    inputs = fit_inputs(packed.schema, lambda f: map(f, blocks()), InputOptions()).inputs
+    names = [column.name for column in inputs.columns]
+    assert {"c = a", "c = a_"} < set(names)
+    assert len(set(names)) == len(names)
+
+
+SOLD = infer("sold", pl.Series(["2024-01-01 00:00"]))
+TIMES = Schema((Column("area", "numeric"), SOLD, Column("y", "target")))
+DAYS = [f"2024-{1 + day // 28:02}-{1 + day % 28:02} 07:{day % 60:02}" for day in range(140)]
+DAYS[3] = "2024-12-24 07:00"  # a month of one row
+
+
+def rows_of(times: Sequence[str | None]) -> np.ndarray:
+    frame = {"area": [1.0] * len(times), "sold": times, "y": [0.0] * len(times)}
+    encoders = [Encoder(column, may_be_empty=True) for column in TIMES.columns]
+    return encode(frame, encoders, Reading())
+
+
+def of_times(**options: Any) -> Inputs:
+    rows = rows_of([*DAYS, None, None])
+    return fit_inputs(
+        TIMES, lambda f: map(f, [rows[:50], rows[50:]]), InputOptions(**options)
+    ).inputs
+
+
+def test_months_and_weekdays_are_flags_of_what_training_rows_have() -> None:
+    assert [column.name for column in of_times().columns] == [
+        "area",
+        "sold.elapsed",
+        *(f"sold.month = {month}" for month in range(1, 6)),
+        *(f"sold.day_of_week = {day}" for day in WEEKDAYS),
+    ]  # the hour does not vary, and December has one row
+    indicated = of_times(indicator=True).columns
+    assert [c.name for c in indicated if "missing" in c.name] == ["sold.elapsed is missing"]
+
+
+@pytest.mark.parametrize("numeric", ["mean", "median", "constant"])
+@pytest.mark.parametrize("indicator", [True, False])
+def test_a_month_never_seen_and_a_missing_time_are_the_average_row(
+    numeric: str, indicator: bool
+) -> None:
+    inputs = of_times(numeric=numeric, indicator=indicator)
+    rows = rows_of(["2024-03-05 07:00", "2025-11-09 23:00", None])  # a Tuesday, a Sunday
+    of_rows = [
+        dict(zip([c.name for c in inputs.columns], row, strict=True)) for row in inputs.apply(rows)
+    ]
+    months = [
+        [value for name, value in row.items() if name.startswith("sold.month")] for row in of_rows
+    ]
+    average = [27 / 139, *[28 / 139] * 4]
+    assert months[0] == [0, 0, 1, 0, 0]
+    np.testing.assert_allclose(months[1:], [average] * 2)
+    weekdays = [
+        [value for name, value in row.items() if name.startswith("sold.day")] for row in of_rows
+    ]
+    assert weekdays[:2] == [[0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1]]
+    np.testing.assert_allclose(weekdays[2], np.bincount(rows_of(DAYS)[:, 2].astype(int))[1:] / 140)
+    elapsed = rows_of(DAYS)[:, -2].astype(np.float64)
+    middle = {"mean": elapsed.mean(), "median": np.median(elapsed), "constant": 0.0}[numeric]
+    assert of_rows[2]["sold.elapsed"] == pytest.approx(middle)
+    if indicator:
+        assert [row["sold.elapsed is missing"] for row in of_rows] == [0, 0, 1]

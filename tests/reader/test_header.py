@@ -15,9 +15,9 @@ from reader.frame import table_of
 from reader.header import header_of
 from reader.pack import Cache
 from reader.schema import Schema
+from reader.source import TableOptions, read
 from reader.split import SplitOptions
 from reader.table import open_like, open_table
-from reader.training_data import TableOptions, read
 from tests.conftest import numbers
 
 WHOLE = SplitOptions(train=1.0, validation=0.0, test=0.0)

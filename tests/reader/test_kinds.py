@@ -6,7 +6,7 @@ import pytest
 
 from errors import TableError
 from reader.formats import Reading
-from reader.kinds import Encoder, Levels, clean, infer, of_kind, rounded_away
+from reader.kinds import Encoder, Levels, clean, infer, rounded_away, time_column
 from reader.schema import Column, Schema
 
 
@@ -43,9 +43,8 @@ def encoded(column: Column, cells: list[str | None]) -> list[list[float | None]]
 def test_time_becomes_its_parts() -> None:
     cells: list[str | None] = ["2024-01-01 12:00", "2024-03-02 06:30", None, "soon"]
     column = infer("t", pl.Series(cells))
-    assert column.packed == ("t.year", "t.month", "t.day_of_week", "t.hour", "t.elapsed")
+    assert column.packed == ("t.month", "t.day_of_week", "t.hour", "t.elapsed")
     assert encoded(column, cells) == [
-        [2024, 2024, None, None],
         [1, 3, None, None],
         [1, 6, None, None],
         [12, 6, None, None],
@@ -63,7 +62,6 @@ def test_time_becomes_its_parts() -> None:
         ("2000/01/02 12:00", 1.5),
         ("2000年1月2日", 1),
         ("00.1.2", None),
-        ("02.01.2000", None),
     ],
 )
 def test_a_time_may_be_written_in_any_way_with_the_year_first(
@@ -73,15 +71,17 @@ def test_a_time_may_be_written_in_any_way_with_the_year_first(
     right = "2000-01-02 00:00:00"
     found = encoded(column, [right, cell, None])[-1]
     assert found == [1, moment and pytest.approx(moment), None]
-    other = of_kind("t", "time", pl.Series(["31.12.2024"]), "%d.%m.%Y")
-    assert encoded(other, ["2000-01-02"])[-1] == [None]
+    other = time_column("t", pl.Series(["31.12.2024"]), "%d.%m.%Y", "data.kinds")
+    assert encoded(other, ["03.01.2000", cell])[-1] == [2, found[1]]
+    backwards = time_column("t", pl.Series(["2024-31-12"]), "%Y-%d-%m", "data.kinds")
+    assert encoded(backwards, ["2000-02-01", "2000-01-13"])[-1] == [1, None]
 
 
 def test_time_written_in_a_way_of_its_own() -> None:
-    column = of_kind("t", "time", pl.Series(["31.12.2024"]), "%d.%m.%Y")
+    column = time_column("t", pl.Series(["31.12.2024"]), "%d.%m.%Y", "data.kinds")
     assert encoded(column, ["02.01.2000"])[-1] == [1]
-    with pytest.raises(TableError, match=r"data\.time_format"):
-        of_kind("t", "time", pl.Series(["31.12.2024"]))
+    with pytest.raises(TableError, match=r"found '31\.12\.2024', .* in data\.time_format"):
+        time_column("t", pl.Series(["31.12.2024"]), None, "data.kinds")
 
 
 def test_boolean() -> None:
@@ -128,4 +128,4 @@ def test_schema_reads_back() -> None:
     columns = (time, Column("c", "categorical", ("a", None)), Column("y", "target"))
     schema = Schema(columns, has_header=False)
     assert Schema.read(schema.describe()) == schema
-    assert schema.packed == ("t.year", "t.month", "t.day_of_week", "t.elapsed", "c")
+    assert schema.packed == ("t.month", "t.day_of_week", "t.elapsed", "c")

@@ -13,7 +13,7 @@ import yaml
 from reader.findings import Finding, in_yaml
 from reader.frame import table_of
 from reader.lookalikes import look_alikes
-from reader.training_data import infer_schema
+from reader.source import TableOptions, infer_schema
 
 RANDOM = random.Random(3)  # noqa: S311
 ROWS = 120
@@ -26,8 +26,7 @@ DAYS = [
 def found(cells: list[str], name: str = "c", comma: bool = False) -> list[Finding]:
     """What is said of a column, as a table of one file has it."""
     table = table_of({name: cells, "other": range(len(cells)), "y": range(len(cells))})
-    known = {name: None, "other": "numeric", "y": "target"}
-    schema, _ = infer_schema(table, known, None, True)
+    schema, _ = infer_schema(table, TableOptions("t", "y", kinds={"other": "numeric"}))
     return list(look_alikes(table, schema, {"other": "numeric"}, comma))
 
 
@@ -150,7 +149,7 @@ def test_nothing_is_said_of_what_is_read_as_it_should_be(cells: list[str]) -> No
 
 def test_a_kind_that_was_asked_for_is_not_questioned() -> None:
     table = table_of({"zip": ["01234", "04321"] * 20, "y": range(40)})
-    schema, _ = infer_schema(table, {"zip": None, "y": "target"}, None, True)
+    schema, _ = infer_schema(table, TableOptions("t", "y"))
     assert len(list(look_alikes(table, schema, {}, False))) == 1
     assert not list(look_alikes(table, schema, {"zip": "numeric"}, False))
 

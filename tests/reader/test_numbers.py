@@ -11,9 +11,9 @@ from errors import TableError
 from reader.formats import Reading
 from reader.numbers import with_points
 from reader.pack import pack
+from reader.source import TableOptions, read
 from reader.split import SplitOptions
 from reader.table import open_like, open_table
-from reader.training_data import TableOptions, read
 from tests.conftest import numbers, numeric
 
 COMMA = Reading(decimal_comma=True)

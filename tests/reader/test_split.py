@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import TableError
-from reader.split import SplitOptions, _hashed, evenly, split
+from reader.split import SplitOptions, evenly, folds, split
 
 METHODS = st.sampled_from(["sequential", "random"])
 SHARES = st.sampled_from([(0.8, 0.1, 0.1), (0.8, 0.0, 0.2), (1.0, 0.0, 0.0), (0.5, 0.5, 0.0)])
@@ -52,10 +54,12 @@ def test_seed_decides() -> None:
     assert one.tolist() != other.tolist()
 
 
-def by(method: str, texts: list[str | None], seed: int = 0) -> tuple[list[int], ...]:
+def by(
+    method: str, texts: list[str | None], time_format: str | None = None
+) -> tuple[list[int], ...]:
     """The parts, 60 : 20 : 20, with the cells in two batches."""
     batches = [pl.Series(texts[:3], dtype=pl.String), pl.Series(texts[3:], dtype=pl.String)]
-    parts = split(len(texts), SplitOptions(method, 0.6, 0.2, 0.2, seed, "c"), batches)
+    parts = split(len(texts), SplitOptions(method, 0.6, 0.2, 0.2, 0, "c", time_format), batches)
     return tuple(part.tolist() for part in parts)
 
 
@@ -75,7 +79,9 @@ def test_column_without_a_validation_part() -> None:
         ("column", ["train", "train", "test", None], "row 4, column c .* an empty cell"),
         ("column", ["test", "test", "test", "test"], "the train part"),
         ("group", ["a", None, "b", "c"], "row 2, column c .* an empty cell"),
-        ("time", ["2024-01-01", "31/12/2024", "2024-02-01", "1"], "found '31/12/2024'"),
+        ("time", ["1", "2", "nan", "3"], "row 3, .* found 'nan', expected a number"),
+        ("time", ["1", "1", "2", "2"], "column c .* too few different times: the test part"),
+        ("group", ["a", "a", "b", "b"], "column c .* too few groups: the (validation|test) part"),
     ],
 )
 def test_wrong_cells(method: str, texts: list[str | None], words: str) -> None:
@@ -83,19 +89,10 @@ def test_wrong_cells(method: str, texts: list[str | None], words: str) -> None:
         by(method, texts)
 
 
-@given(st.lists(st.integers(0, 30), min_size=60, max_size=200), st.integers(0, 5))
-def test_a_group_stays_together_whatever_other_rows_there_are(groups: list[int], seed: int) -> None:
-    def part_of_group(members: list[int]) -> dict[int, int]:
-        texts = [pl.Series([str(group) for group in members])]
-        parts = split(len(members), SplitOptions("group", 1.0, 0.0, 0.0, seed, "c"), texts)
-        assert len(parts.train) == len(members)
-        found = next(_hashed(seed, texts)).tolist()
-        places = dict(zip(members, found, strict=True))
-        assert [places[group] for group in members] == found
-        return places
-
-    whole, half = part_of_group(groups), part_of_group(groups[::2])
-    assert {group: whole[group] for group in half} == half
+def test_a_text_that_is_not_a_time() -> None:
+    words = r"row 2, column c \(data.split.column\): found '31/12/2024', .* data.time_format"
+    with pytest.raises(TableError, match=words):
+        by("time", ["2024-01-01", "31/12/2024", "2024-02-01", "1"], "%Y-%m-%d")
 
 
 def test_groups_keep_the_shares_on_average() -> None:
@@ -106,14 +103,52 @@ def test_groups_keep_the_shares_on_average() -> None:
 
 
 @pytest.mark.parametrize(
-    "times",
+    ("times", "time_format"),
     [
-        ["9", "-1", "10", "2.5", "1e3"],
-        ["2024-03-01", "2023-12-31", "2024-10-01", "2024-02-29T10:00", "2025-01-01"],
+        (["9", "-1", "10", "2.5", "1e3"], None),
+        (["9007199254740992", "1", "9007199254740993", "2", "9007199254740994"], None),
+        (["2024-03-01", "2023-12-31", "2024-10-10", "2024-02-29T10:00", "2025-01-01"], "%Y-%m-%d"),
+        (["2024-10-5", "2024-9-30", "2024-10-10", "2024-10-1", "2024-11-1"], "%Y-%m-%d"),
+        (["05.10.2024", "30.09.2024", "10.10.2024", "2024-10-01", "01.11.2024"], "%d.%m.%Y"),
+        (["20241005", "20240930", "20241010", "20241001", "20241101"], "%Y%m%d"),
+        (
+            [
+                "2024-01-01T05:00:00+02:00",
+                "2024-01-01 02:59:59.9",
+                "2024-01-01T03:00:00.5Z",
+                "2024-01-01 02:00 UTC",
+                "2024-01-01T04:00",
+            ],
+            "%Y-%m-%d %H:%M",
+        ),
     ],
 )
-def test_time_trains_on_the_past(times: list[str | None]) -> None:
-    assert by("time", times) == ([0, 1, 3], [2], [4])
+def test_time_trains_on_the_past(times: list[str | None], time_format: str | None) -> None:
+    assert by("time", times, time_format) == ([0, 1, 3], [2], [4])
+
+
+@given(st.integers(3, 6), st.integers(1, 40), SHARES)
+def test_few_times_give_each_part_one(
+    many: int, rows: int, shares: tuple[float, float, float]
+) -> None:
+    """The last of them come last, however many rows share the first."""
+    times = [0] * rows + list(range(1, many))
+    texts = [pl.Series([str(time) for time in times])]
+    parts = split(len(times), SplitOptions("time", *shares, column="c"), texts)
+    for part, share in zip(parts, shares, strict=True):
+        assert (len(part) > 0) == (share > 0)
+    found = [np.array(times)[part] for part in parts if len(part)]
+    for earlier, later in pairwise(found):
+        assert earlier.max() < later.min()
+
+
+def test_folds_by_time_go_by_moments_and_not_by_texts() -> None:
+    texts = pl.Series([f"2024-{1 + day // 28}-{1 + day % 28}" for day in range(300)])
+    options = SplitOptions("time", 0.8, 0.0, 0.2, column="c", time_format="%Y-%m-%d")
+    parts = split(300, options, [texts])
+    assert parts.train.tolist() == list(range(240))
+    for fold in folds(parts, 3, options, [texts]):
+        assert fold.train.max() < fold.test.min()
 
 
 def test_equal_times_share_a_part() -> None:

@@ -15,10 +15,10 @@ from reader.kinds import Encoder
 from reader.pack import PackedTable
 from reader.rows import Layout
 from reader.schema import Column
+from reader.source import TableOptions
+from reader.source import read as read_table
 from reader.split import SplitOptions
 from reader.table import open_table
-from reader.training_data import TableOptions
-from reader.training_data import read as read_table
 from reader.written import Form, form_of, read, survey
 
 

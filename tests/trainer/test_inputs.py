@@ -26,7 +26,8 @@ from reader.inputs import (
     Step,
     Whiten,
 )
-from reader.training_data import fit, read
+from reader.source import read
+from reader.training_data import fit
 from trainer.build import build
 from trainer.settings import experiment
 

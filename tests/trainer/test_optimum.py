@@ -11,7 +11,8 @@ from scipy import sparse
 from scipy.optimize import linprog, minimize
 
 from configs.load import load
-from reader.training_data import fit, read
+from reader.source import read
+from reader.training_data import fit
 from tests.conftest import train_recipe
 from trainer.build import Fit, build
 from trainer.optimum import optimum

@@ -1,0 +1,235 @@
+"""A table packed and divided, before any row was looked at as a training row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from errors import TableError
+from reader.formats import Reading
+from reader.kinds import infer, rounded_away, time_column
+from reader.lookalikes import look_alikes
+from reader.pack import Cache, PackedTable, pack
+from reader.schema import Column, Role, Schema, roles
+from reader.split import Split, SplitOptions, folds, split
+from reader.table import Table, open_table
+from reader.written import form_of
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Where a table is, how to read it, what its columns are, and how rows are divided.
+
+    `time_format`: how times are written, in all columns or by column; `other_paths`: the tables of
+    the validation and the test part, where each part is a table of its own; `memory_limit`: bytes
+    of packed rows to hold in memory, above which they go to `cache`.
+    """
+
+    path: str
+    target: str
+    reading: Reading = field(default_factory=Reading)
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | Mapping[str, str] | None = None
+    split: SplitOptions = field(default_factory=SplitOptions)
+    other_paths: Sequence[str | None] = ()
+    may_be_empty: bool = True
+    drop_without_target: bool = False
+    cache: Path = Path(".cache")
+    memory_limit: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """A packed table and its parts, before any row was looked at as a training row.
+
+    `by`: how rows were divided; `coarse`: columns that float32 may be too coarse for. `table`:
+    its files, None where the rows come from memory.
+    """
+
+    table: Table | None
+    packed: PackedTable
+    parts: Split
+    by: SplitOptions = field(default_factory=SplitOptions)
+    coarse: tuple[str, ...] = ()
+
+    def folds(self, count: int) -> Iterator[Split]:
+        """The parts of each of `count` folds of a cross-validation, 0 for none; see
+        reader.split.folds."""
+        if not count:
+            return iter(())
+        column = self.by.column if self.by.method in ("group", "time") else None
+        return folds(self.parts, count, self.by, self.texts(column) if column else ())
+
+    def texts(self, column: str) -> Iterator[Any]:
+        """The cells of a column as texts, batch by batch."""
+        return iter(()) if self.table is None else self.table.texts(column)
+
+
+def read(
+    options: TableOptions,
+    meanwhile: Callable[[], object] | None = None,
+    table: Table | None = None,
+    seen: Callable[[int, float], None] | None = None,
+) -> SplitTable:
+    """The table's rows, in memory or mapped into it, every cell checked; and their parts.
+
+    `meanwhile` is called beside the reading of a table that takes a while; `table`: one that is
+    open already, such as a data frame's (reader.frame.table_of), of which options.path is but the
+    name; `seen`: see reader.pack.pack. Raises TableError.
+    """
+    path, names = options.path, [options.path, *options.other_paths]
+    table = table or open_table(path, options.columns, options.reading)
+    if options.split.method == "files":
+        tables = [open_table(n, options.columns, options.reading) if n else None for n in names]
+        table = _joined([part for part in tables if part])
+    schema, coarse = infer_schema(table, options)
+    schema = with_forms(table, schema, options)
+    cache = Cache(options.cache, options.memory_limit)
+    packed = pack(table, schema, cache, options.may_be_empty, meanwhile, seen)
+    by, file_rows = _resolved(options, table, schema), tuple[int, ...]()
+    if options.split.method == "files":
+        ends = np.cumsum([0, *(len(part.files) if part else 0 for part in tables)])
+        file_rows = tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
+    if packed.without_target and not options.drop_without_target:
+        raise TableError(_without_target(table, packed))
+    parts = _divide(packed, by, table.texts(by.column) if by.column else (), file_rows)
+    return SplitTable(table, packed, parts, by, coarse)
+
+
+def _without_target(table: Table, packed: PackedTable) -> str:
+    """Where the first row without a target is, and how many there are."""
+    row, index = int(np.isnan(packed.matrix[:, -1]).argmax()), 0
+    while row >= packed.file_rows[index]:
+        row, index = row - packed.file_rows[index], index + 1
+    file = table.files[index]
+    survey = file.survey()
+    if survey.lines is not None:
+        row = int(np.setdiff1d(np.arange(len(survey.lines)), survey.blank)[row])
+    return (
+        f"{file.path}, {survey.place(row)}, column {packed.schema.target} (data.target): found an "
+        f"empty cell, expected a number; {packed.without_target:,} of {len(packed):,} rows have no "
+        "target. Fill them in, or leave these rows out with data.missing.target=drop"
+    )
+
+
+def _divide(
+    packed: PackedTable, by: SplitOptions, texts: Iterable[pl.Series], file_rows: Sequence[int]
+) -> Split:
+    """The parts, of the rows that have a target as if there were no others."""
+    known = packed.with_target()
+    if known is None:
+        return split(len(packed), by, texts, tuple(file_rows))
+    has_target = np.zeros(len(packed), dtype=np.bool_)
+    has_target[known] = True
+    ends = np.cumsum([0, *file_rows])
+    counts = tuple(int(has_target[start:end].sum()) for start, end in pairwise(ends))
+    parts = split(len(known), by, _chosen(texts, has_target), counts)
+    return Split(*(known[part] for part in parts))
+
+
+def _chosen(texts: Iterable[pl.Series], rows: NDArray[np.bool_]) -> Iterator[pl.Series]:
+    seen = 0
+    for cells in texts:
+        yield cells.filter(pl.Series(rows[seen : seen + len(cells)]))
+        seen += len(cells)
+
+
+def infer_schema(table: Table, options: TableOptions) -> tuple[Schema, tuple[str, ...]]:
+    """The kinds of the columns, from the options or a sample of cells; and the coarse columns.
+
+    Raises TableError where no column is left to be a feature.
+    """
+    known = roles(str(table.path), table.columns, options.target, _given(table, options))
+    cells = table.sample([name for name, kind in known.items() if kind not in ("ignored", "id")])
+    columns = [_column(name, kind, cells.get(name), options) for name, kind in known.items()]
+    others = {column.name for column in columns}
+    columns = [_told_apart(column, others - {column.name}) for column in columns]
+    schema = Schema(tuple(columns), options.columns is None)
+    if not schema.features:
+        listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
+        comma = table.files[0].reading.decimal_comma
+        hints = [f"; {found.message}" for found in look_alikes(table, schema, {}, comma)]
+        raise TableError(
+            f"{table.path}: no feature is left; the columns are {listed}{''.join(hints[:1])}"
+        )
+    numeric = [c.name for c in columns if c.kind in ("numeric", "target")]
+    return schema, tuple(name for name in numeric if rounded_away(cells[name]))
+
+
+def with_forms(table: Table, schema: Schema, options: TableOptions) -> Schema:
+    """The schema, with the way in which each column that is asked to be numeric writes them."""
+    asked = [name for name, kind in options.kinds.items() if kind == "numeric"]
+    cells = table.sample(asked, numeric=False) if asked else {}
+    comma = options.reading.decimal_comma
+    forms = {name: str(form_of(name, texts, comma)) for name, texts in cells.items()}
+    columns = (replace(c, format=forms.get(c.name, c.format)) for c in schema.columns)
+    return replace(schema, columns=tuple(columns))
+
+
+def _given(table: Table, options: TableOptions) -> list[Role]:
+    """What is said of columns: that row names and the like are set aside, and what the recipe says.
+    One that rows are divided by is not a feature, unless it is a time."""
+    by, formats = options.split, options.time_format
+    given = [Role("data.exclude", name, "ignored") for name in options.exclude]
+    if by.column is not None:
+        kind = None if by.method == "time" else "ignored"
+        given.insert(0, Role("data.split.column", by.column, kind))
+    given += [Role("data.kinds", name, kind) for name, kind in options.kinds.items()]
+    if isinstance(formats, Mapping):
+        given += [Role("data.time_format", name, None) for name in formats]
+    named = {options.target, *(role.column for role in given)}
+    ignored = {role.column for role in given if role.kind == "ignored"} - {by.column}
+    aside = table.header.set_aside(options.path, ignored, named)
+    return [*(Role("data.exclude", name, "ignored") for name in aside), *given]
+
+
+def _column(name: str, kind: str | None, cells: pl.Series | None, options: TableOptions) -> Column:
+    if cells is None or kind not in (None, "time"):
+        return Column(name, str(kind))
+    formats = options.time_format
+    named = isinstance(formats, Mapping) and name in formats
+    time_format = formats.get(name) if isinstance(formats, Mapping) else formats
+    if kind is None and not named:
+        return infer(name, cells, time_format)
+    return time_column(name, cells, time_format, "data.time_format" if named else "data.kinds")
+
+
+def _told_apart(column: Column, others: Container[str]) -> Column:
+    """The column, under other names for its parts where there are columns of these names."""
+    while column.parts and any(name in others for name in column.packed):
+        column = replace(column, stem=(column.stem or column.name) + "_")
+    return column
+
+
+def _resolved(options: TableOptions, table: Table, schema: Schema) -> SplitOptions:
+    """How to divide rows: with the first id for a random split, and the format of times."""
+    by = options.split
+    if by.method == "random":
+        return replace(by, column=schema.ids[0] if schema.ids else None)
+    if by.method != "time" or by.column is None:
+        return by
+    column = next(column for column in schema.columns if column.name == by.column)
+    if column.kind != "time":  # it is no feature: its cells were not looked at
+        column = _column(by.column, None, table.sample([by.column])[by.column], options)
+    return replace(by, time_format=column.format or None)
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """The rows of one table after the other. Raises TableError where their columns differ."""
+    first = tables[0]
+    for table in tables[1:]:
+        if set(table.columns) != set(first.columns):
+            raise TableError(
+                f"{table.path}: columns {', '.join(table.columns)}, expected those of "
+                f"{first.path}: {', '.join(first.columns)}"
+            )
+    return replace(first, files=tuple(file for table in tables for file in table.files))
