@@ -84,7 +84,7 @@ def test_texts_and_numbers_in_other_clothes(cells: list[str], says: str, key: st
         *(("%m/%d/%Y", "month first"), ("%d/%m/%Y", "day first"), ("%d.%m.%Y", "day first")),
         *(("%m-%d-%Y %H:%M", "month first"), ("%m/%d/%Y %I:%M %p", "month first")),
         *(("%d-%B-%Y", "dates ("), ("%B %d, %Y", "dates ("), ("%B-%y", "dates (")),
-        *(("%Y-%m", "dates ("), ("%Y%m%d", "dates ("), ("%Y%m", "dates (")),
+        *(("%Y%m%d", "dates ("), ("%Y%m", "dates (")),
     ],
 )
 def test_dates_in_other_clothes(form: str, order: str) -> None:
