@@ -31,7 +31,7 @@ from reader.kinds import Encoder
 from reader.metrics import Sums
 from reader.parallel import read_ahead
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
-from reader.schema import Schema
+from reader.schema import Schema, id_headers
 from reader.table import Table, open_like
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
@@ -206,7 +206,8 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
     most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
     with read_ahead(table.batches(layout), most) as batches:
         predictor = load(options)
-        header = [*ids, *predictor.outputs, *["error"] * flag]
+        headers = id_headers(ids, predictor.outputs)
+        header = [*headers.values(), *predictor.outputs, *["error"] * flag]
         output.write(pl.DataFrame(schema=header), header=True)
         for batch in batches:
             rows, _, errors = batch
@@ -214,7 +215,8 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
             features[list(errors)] = 0
             predictions = predictor.predict_outputs(features)
             named = dict(zip(predictor.outputs, predictions.T, strict=True))
-            output.write(lines_of(named, batch, flag))
+            renamed = batch._replace(ids=batch.ids.rename(headers))
+            output.write(lines_of(named, renamed, flag))
             right = np.delete(features, list(errors), axis=0) if errors else features
             monitor.add(right, wrong=len(errors))
             wrong += len(errors)
@@ -223,6 +225,9 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
                 sums.add(rows[at, -1], predictions[at, 0])
     for encoder in encoders:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
+    for name, written in headers.items():
+        if name != written:
+            print(f"note: the id column {name} is written as {written}", file=sys.stderr)
     report(schema, table, monitor, sums, wrong)
     if target and (unread := target[0].unknown):
         rows_of = "1 row" if unread == 1 else f"{unread:,} rows"

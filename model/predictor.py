@@ -10,7 +10,7 @@ import re
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -114,12 +114,17 @@ class Predictor:
         self._graph_on_all_cores = load(cores) if cores > 1 and device == "cpu" else self._graph
         self._lock = Lock()
 
-    def predict(self, rows: ArrayLike) -> NDArray[np.float32]:
-        """Predict for `rows` [N, D], columns in the order of `features`, in raw units -> [N]."""
+    def predict(self, rows: ArrayLike | Frame) -> NDArray[np.float32]:
+        """Predict for `rows` [N, D], columns in the order of `features`, in raw units -> [N].
+
+        A table with columns by name, as for `encode`, goes by its names: others are not looked at.
+        """
         return self.predict_outputs(rows)[:, 0]
 
-    def predict_outputs(self, rows: ArrayLike) -> NDArray[np.float32]:
-        """All `outputs` of `rows` [N, D] -> [N, outputs]."""
+    def predict_outputs(self, rows: ArrayLike | Frame) -> NDArray[np.float32]:
+        """All `outputs` of `rows` [N, D], or of a table by its names -> [N, outputs]."""
+        if any(hasattr(rows, name) for name in ("items", "iter_columns", "column_names")):
+            rows = self._by_name(cast("Frame", rows))
         values = np.asarray(rows)
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise ValueError(
@@ -169,6 +174,17 @@ class Predictor:
         may_be_empty = self.contract["may_be_empty"]
         encoders = [Encoder(column, may_be_empty, levels) for column, levels in self._columns]
         return encode(table, encoders, Reading(**self.contract["reading"]))
+
+    def _by_name(self, table: Frame) -> NDArray[np.float32]:
+        """The rows of a table, which has the columns of a table, or else those of `features`."""
+        from reader.frame import columns_of
+
+        columns = columns_of(table)
+        if {column.name for column, _ in self._columns} <= columns.keys():
+            return self.encode(table)
+        if not columns.keys() >= {*self.features}:
+            return self.encode(table)  # which says what is missing
+        return np.column_stack([np.asarray(columns[name], np.float32) for name in self.features])
 
     @cached_property
     def _columns(self) -> list[tuple[Column, Levels]]:

@@ -15,7 +15,7 @@ from reader.leaks import Order, leaks
 from reader.lookalikes import TIME_NAME, look_alikes
 from reader.moments import day_of
 from reader.pack import PackedTable
-from reader.schema import Column
+from reader.schema import Column, id_headers
 from reader.source import SplitTable, TableOptions
 from reader.split import Split, evenly
 from reader.training_data import TrainingData
@@ -50,7 +50,7 @@ def _content(column: Column, data: TrainingData) -> str:
         embedded = column.name in {code.name for code in data.encoding.codes}
         return f"{len(column.levels):,} levels{', embedded' if embedded else ''}{folded}"
     if column.kind in ("ignored", "id"):
-        return "passed through to the predictions" if column.kind == "id" else ""
+        return _passed(column.name) if column.kind == "id" else ""
     names = data.statistics.columns
     if (name := column.packed[-1]) not in names:
         return "no value in training rows: not used"
@@ -60,6 +60,12 @@ def _content(column: Column, data: TrainingData) -> str:
         days = (str(day_of(elapsed, column.origin)) for elapsed in (low, high))
         return f"{' to '.join(days)}: {', '.join(column.parts)}"
     return f"{low:.6g} to {high:.6g}"
+
+
+def _passed(name: str) -> str:
+    """What becomes of an id."""
+    written = id_headers([name])[name]
+    return f"passed through to the predictions{f' as {written}' if written != name else ''}"
 
 
 def find(

@@ -73,11 +73,7 @@ def table_of(frame: Frame, reading: Reading | None = None) -> Table:
 
     Raises TableError for what is no such table; cells are looked at when they are read.
     """
-    columns: dict[str, Any] = {}
-    for label, cells in _named_columns(frame):
-        if str(label) in columns:
-            raise TableError(f"{NAME} names {str(label)!r} more than once; rename one")
-        columns[str(label)] = cells
+    columns = columns_of(frame)
     lengths = {name: _length(name, cells) for name, cells in columns.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
@@ -85,6 +81,17 @@ def table_of(frame: Frame, reading: Reading | None = None) -> Table:
     file = _FrameFile(columns, reading or Reading())
     header = typed_header(file.columns)
     return Table(NAME, file.columns, (file,), header, header.notes)
+
+
+def columns_of(frame: Frame) -> dict[str, Any]:
+    """The columns of a dictionary or a data frame by name. Raises TableError where it is neither,
+    and for a name that stands twice."""
+    columns: dict[str, Any] = {}
+    for label, cells in _named_columns(frame):
+        if str(label) in columns:
+            raise TableError(f"{NAME} names {str(label)!r} more than once; rename one")
+        columns[str(label)] = cells
+    return columns
 
 
 def encode(frame: Frame, encoders: Sequence[Encoder], reading: Reading) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from errors import TableError
 
 KINDS = ("numeric", "categorical", "boolean", "time", "id", "ignored")
+OUTPUTS = ("prediction", "lower", "upper", "error")  # what stands beside ids in predictions
 FEATURES = ("numeric", "categorical", "boolean", "time")
 
 
@@ -143,6 +144,20 @@ def free_name(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def id_headers(ids: Sequence[str], outputs: Sequence[str] = OUTPUTS) -> dict[str, str]:
+    """What each id column is called beside `outputs`, which keep their names.
+
+    >>> id_headers(["home", "error"])
+    {'home': 'home', 'error': 'error_'}
+    """
+    taken = {*outputs, *OUTPUTS}
+    headers = {name: name for name in ids if name not in taken}
+    for name in ids:
+        if name in taken:
+            headers[name] = free_name(name, {*taken, *ids, *headers.values()})
+    return {name: headers[name] for name in ids}
 
 
 def is_number(cell: str) -> bool:

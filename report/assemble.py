@@ -75,6 +75,19 @@ class Finished:
     elapsed: Callable[[], float]
 
 
+def table_of(run: Finished) -> Data:
+    """The table that was read."""
+    packed = run.fit.data.packed
+    return Data(
+        path=run.experiment.table.path,
+        rows=len(packed),
+        sha256=packed.sha256,
+        target=packed.schema.target,
+        features=[column.name for column in packed.schema.features],
+        rows_without_target=packed.without_target,
+    )
+
+
 def assemble(run: Finished) -> Report:
     """All figures, of predictions that were made once; only shuffled rows are predicted here."""
     fit, state, settings = run.fit, run.state, run.fit.settings
@@ -94,14 +107,7 @@ def assemble(run: Finished) -> Report:
             name: diagnostics.bootstrap(*_floats(evaluation))
             for name, evaluation in run.evaluations.items()
         },
-        data=Data(
-            path=run.experiment.table.path,
-            rows=len(data.packed),
-            sha256=data.packed.sha256,
-            target=data.schema.target,
-            features=[column.name for column in data.schema.features],
-            rows_without_target=data.packed.without_target,
-        ),
+        data=table_of(run),
         split={
             "method": run.experiment.table.split.method,
             "seed": run.experiment.table.split.seed,
