@@ -29,8 +29,9 @@ from configs.load import load
 from errors import UserError
 from files import to_json, write_atomically
 from reader.fitting import InputOptions
+from reader.source import SplitTable, read
 from reader.split import evenly
-from reader.training_data import SplitTable, fit, read
+from reader.training_data import fit
 from run.signals import Signals
 from trainer.build import build
 from trainer.machine import share_machine
