@@ -50,7 +50,7 @@ def infer(name: str, cells: pl.Series, time_format: str | None = None) -> Column
     numbers = known.cast(pl.Float64, strict=False)
     if 2 * numbers.null_count() <= len(known):
         if time_format and is_day(time_format) and not _fails(texts, time_format):
-            return _time_column(name, time_format)
+            return _time_column(name, texts, time_format)
         named = ID_NAME.search(name) or ID_IN_CAMEL_CASE.search(name)
         whole = not numbers.null_count() and (numbers == numbers.round()).all()
         is_id = named and len(known) and whole and known.n_unique() == len(known)
@@ -58,7 +58,7 @@ def infer(name: str, cells: pl.Series, time_format: str | None = None) -> Column
     if texts.str.to_lowercase().is_in(list(BOOLEANS)).all():
         return Column(name, "boolean")
     if found := find_format(texts, time_format):
-        return _time_column(name, found)
+        return _time_column(name, texts, found)
     differ = len(known) > FEW and known.n_unique() == len(known)
     return Column(name, "id" if differ else "categorical")
 
@@ -68,7 +68,7 @@ def time_column(name: str, cells: pl.Series, time_format: str | None, key: str) 
     nor a format with the year first reads at least half of the cells."""
     texts = as_plain_text(cells.drop_nulls())
     if found := find_format(texts, time_format):
-        return _time_column(name, found)
+        return _time_column(name, texts, found)
     wrong = texts.filter(moments(texts, time_format or YEAR_FIRST[0]).is_null())
     example = repr(wrong[0]) if len(wrong) else "no cell"
     expected = f"a time written {time_format!r}" if time_format else "a time like 2024-12-31 23:59"
@@ -78,8 +78,12 @@ def time_column(name: str, cells: pl.Series, time_format: str | None, key: str) 
     )
 
 
-def _time_column(name: str, time_format: str) -> Column:
+def _time_column(name: str, texts: pl.Series, time_format: str) -> Column:
+    """A time; of months, which all begin on one day, weekdays would be but noise."""
     parts = parts_of(time_format)
+    days = moments(texts, time_format).drop_nulls()
+    if len(days) > 1 and days.dt.day().n_unique() == 1 and days.dt.month().n_unique() > 1:
+        parts = tuple(part for part in parts if part != "day_of_week")
     return Column(name, "time", format=time_format, parts=parts, origin=ORIGIN)
 
 

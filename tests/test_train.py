@@ -333,7 +333,7 @@ def test_a_column_that_rows_are_divided_by(
     else:
         assert all(size % 2 == 0 for size in found)
     by_kind = {"categorical": ["c"], "ignored": []}
-    parts = ["c.month", "c.day_of_week", "c.elapsed"] if method == "time" else []
+    parts = ["c.month", "c.elapsed"] if method == "time" else []
     more = parts if kind is None else by_kind[kind]
     assert Predictor(tmp_path / "run").features == ("a", "b", *more)
 

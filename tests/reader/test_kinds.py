@@ -82,6 +82,11 @@ def test_a_time_may_be_written_in_any_way_with_the_year_first(
     assert encoded(backwards, ["2000-02-01", "2000-01-13"])[-1] == [1, None]
 
 
+@pytest.mark.parametrize("cells", [["2024-01", "2024-02"], ["2024-01-01", "2024-02-01", "x"]])
+def test_months_have_no_weekdays(cells: list[str]) -> None:
+    assert infer("t", pl.Series(cells)).parts == ("month", "elapsed")
+
+
 def test_time_written_in_a_way_of_its_own() -> None:
     column = time_column("t", pl.Series(["31.12.2024"]), "%d.%m.%Y", "data.kinds")
     assert encoded(column, ["02.01.2000"])[-1] == [1]
