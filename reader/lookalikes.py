@@ -17,6 +17,7 @@ from reader.written import CURRENCIES, PERCENT, QUANTITIES, Seen, survey
 
 SAMPLE = 2_000  # rows
 FIRST_LOOK = 20  # cells
+LONG, MANY = 11, 50  # digits of a code that its name does not tell, and cells that all differ
 FEWEST = 10  # cells that tell of dates and codes
 MOSTLY = 0.95
 
@@ -32,6 +33,7 @@ COMPACT = {
     r"^(19|20)\d{10}$": "%Y%m%d%H%M",
     r"^(19|20)\d{12}$": "%Y%m%d%H%M%S",
 }
+CLOCK = r"^\d{1,2}:\d{2}(:\d{2})?( ?[AaPp]\.?[Mm]\.?)?$"
 QUARTER = r"^(\d{4}[-/ ]?Q[1-4]|Q[1-4][-/ ]?\d{4})$"
 WITH_CENTURY = r"\d{4}"
 DOTTED = r"^[1-9]\d{0,2}\.\d{3}$"
@@ -45,7 +47,10 @@ TIME_NAME = re.compile(
 )
 PLACE_NAME = re.compile(r"(^|[\W_])(zip|postal|post_?code|plz|fips)|zip_?code$|邮编|区号", re.I)
 PHONE_NAME = re.compile(r"(^|[\W_])(phone|tel|mobile|fax)([\W_]|$|number)|电话|手机", re.I)
-CODE_NAME = re.compile(r"[\W_](id|code|nr)$|[a-z](ID|Id|Code|Nr)$|编号$|代码$")
+CODE_NAME = re.compile(
+    r"[\W_](id|code|nr)$|[a-z](ID|Id|Code|Nr)$|编号$|代码$|(^|[\W_])(?i:customer|client|account|invoice"
+    r"|order|member|user|patient|student|employee|ticket|serial)[\W_]?(?i:no|num|number)?$"
+)
 
 
 def look_alikes(
@@ -55,6 +60,8 @@ def look_alikes(
     for, in `kinds`, are not looked at."""
     looked = [c for c in schema.columns if c.kind in ("numeric", "categorical", "id")]
     kind_of = {column.name: column.kind for column in looked if column.name not in kinds}
+    if not kind_of:
+        return
     for name, cells in table.sample(list(kind_of), SAMPLE, numeric=False).items():
         known = cells.drop_nulls()
         if not len(known):
@@ -75,6 +82,9 @@ def of_texts(name: str, cells: pl.Series, decimal_comma: bool = False) -> Findin
         return _dates(name, cells[0], formats)
     if _share(cells, QUARTER) > MOSTLY:
         message = f"its texts look like quarters ({cells[0]!r}); a time needs their first days"
+        return Finding.of_column("dates", name, message)
+    if _share(cells, CLOCK) > MOSTLY:
+        message = f"its texts look like times of the day ({cells[0]!r}); write them as hours"
         return Finding.of_column("dates", name, message)
     seen = survey(cells, decimal_comma)
     if seen.share >= MOSTLY and seen.example:
@@ -189,13 +199,16 @@ def _codes(name: str, cells: pl.Series) -> Finding | None:
     """Whole numbers that name something, and do not measure it."""
     levels, padded = cells.n_unique(), cells.filter(cells.str.contains(r"^0\d\d+$"))
     key = as_kind(name, "categorical")
-    if len(padded) and cells.str.len_chars().n_unique() == 1:
+    one_width = cells.str.len_chars().n_unique() == 1
+    if len(padded) and one_width:
         what = f"codes, with zeros in front ({padded[0]!r})"
     elif PHONE_NAME.search(name):
         what, key = f"phone numbers ({cells[0]})", exclude(name)
     elif PLACE_NAME.search(name):
         what = f"codes of places ({cells[0]})"
-    elif CODE_NAME.search(name) and levels > 2:
+    elif (CODE_NAME.search(name) and levels > 2) or (
+        one_width and len(cells[0]) >= LONG and levels == len(cells) >= MANY
+    ):
         what = f"codes ({cells[0]})"
         key = as_kind(name, "id") if levels == len(cells) else key
     else:

@@ -68,6 +68,7 @@ def written(form: Callable[[random.Random], object]) -> list[str]:
             "data.missing.values",
         ),
         (written(lambda r: f"{r.randrange(2000, 2020)}Q{r.randrange(1, 5)}"), "quarters", ""),
+        (written(lambda r: f"{r.randrange(24)}:{r.randrange(60):02}"), "times of the day", ""),
     ],
 )
 def test_texts_and_numbers_in_other_clothes(cells: list[str], says: str, key: str) -> None:
@@ -115,6 +116,11 @@ def test_times_and_codes_that_a_name_tells_of() -> None:
     zips = written(lambda r: r.randrange(10_000, 99_999))
     assert found(zips, "zipcode")[0].key == "data.kinds: {zipcode: categorical}"
     assert found(written(lambda r: r.randrange(40)), "store_id")[0].key.endswith("categorical}")
+    customers = [str(1000 + 7 * i) for i in range(ROWS)]
+    assert found(customers, "customer")[0].key == "data.kinds: {customer: id}"
+    assert found(customers, "customers") == []  # may be a count
+    barcodes = [str(4006381333931 + 17 * i) for i in range(ROWS)]
+    assert found(barcodes, "x")[0].key == "data.kinds: {x: id}"
     assert found(written(lambda r: r.randrange(10**9, 10**10)), "phone")[0].key.startswith(
         "data.ex"
     )
@@ -138,7 +144,6 @@ def test_times_and_codes_that_a_name_tells_of() -> None:
         written(lambda r: f"#{r.randrange(30)}"),
         written(lambda r: f"{r.randrange(9)}{r.choice('abc')}"),
         written(lambda r: r.choice(["yes", "no"])),
-        written(lambda r: f"{r.randrange(24)}:00"),
         [f"2024-01-{day % 28 + 1:02}" for day in range(ROWS)],
         ["" for _ in range(ROWS)],
     ],
