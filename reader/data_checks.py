@@ -108,7 +108,9 @@ def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     clocks = [names.index(name) for column in times for name in column.packed]
     neighbours = packed.take(np.arange(min(len(packed), NEIGHBOURS))).astype(np.float64)
     neighbours = neighbours[~np.isnan(neighbours[:, -1])]
-    for leak in leaks(rows, coded, Order(neighbours, clocks)):
+    found = list(leaks(rows, coded, Order(neighbours, clocks)))
+    all_leak = {at for leak in found for at in leak.columns} >= {*range(len(names) - 1)}
+    for leak in found:
         columns = tuple(names[at] for at in leak.columns)
         if len(columns) > 1:
             how = "multiply to" if leak.logarithms else "add up to"
@@ -117,8 +119,11 @@ def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
             tells = f"{columns[0]} alone gives {target}: rows of one level have one target"
         else:
             tells = f"{columns[0]} alone gives {target}: it puts the rows in the same order"
-        key = exclude(*columns)
-        message = f"likely leak: {tells}; if unknown when a prediction is needed: {key}"
+        key = "" if all_leak else exclude(*columns)
+        advice = f"if unknown when a prediction is needed: {key}"
+        if all_leak:
+            advice = "a formula, unless they are unknown when a prediction is needed"
+        message = f"likely leak: {tells}; {advice}"
         yield Finding("leak", columns, message, key)
 
 

@@ -22,7 +22,7 @@ CLEARLY = 0.1  # of what the target's own past leaves open
 PAST = 3  # values of a series before one
 FIRST_LOOK, WORTH_A_LOOK = 500, 0.2  # rows, and the share they may leave open
 MOST_COLUMNS = 400  # of a sum
-MOST_TERMS = 6
+MOST_TERMS = 12
 
 
 class Leak(NamedTuple):

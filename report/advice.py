@@ -28,7 +28,8 @@ def _steps(report: Report) -> Iterator[Text]:
     text, part = texts().advice, report.last_part
     if report.warning:
         yield text.diverged
-    if leak := next((finding for finding in report.findings if finding.kind == "leak"), None):
+    leaks = (finding for finding in report.findings if finding.kind == "leak" and finding.key)
+    if leak := next(leaks, None):
         excluded = [*report.config.get("data", {}).get("exclude", []), *leak.columns]
         options = _options(report, "excluded", **{"data.exclude": excluded})
         yield text.leak.fill(column=", ".join(leak.columns), options=options)

@@ -123,6 +123,14 @@ def test_a_leak_comes_first_and_names_the_key() -> None:
     assert "a and c (times constants) add up to y" in one(parts, "leak").message
 
 
+def test_a_formula_of_all_columns_leaves_nothing_to_exclude() -> None:
+    a, b = plain()["a"], plain()["b"]
+    (finding,) = found({"a": a, "b": b, "y": 2 * a - 3 * b + 1})
+    assert finding.columns == ("a", "b")
+    assert finding.key == ""
+    assert "a formula, unless" in finding.message
+
+
 def test_texts_that_are_numbers_are_not_also_called_constant() -> None:
     price = [f"${1000 + i:,}" for i in range(ROWS)]
     assert one(plain() | {"price": price}, "numbers").key == "data.kinds: {price: numeric}"
