@@ -84,7 +84,7 @@ def sure(rmse: float) -> Mapping[str, Any]:
     [
         (line(), "intervals that cover 90 %", "-o intervals.coverage=0.9 -o run.dir=runs/a-inter"),
         (
-            line(findings=[Finding("leak", ("NOX",), "")]),
+            line(findings=[Finding("leak", ("NOX",), "", "data.exclude: [NOX]")]),
             "is NOX known before",
             """-o 'data.exclude=["id", "NOX"]' -o run.dir=runs/a-excluded""",
         ),
