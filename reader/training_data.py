@@ -19,9 +19,7 @@ from reader.levels import Absorbed, Iterated, Levels, absorb, iterate, measure
 from reader.lookalikes import of_numbers
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
-from reader.source import SplitTable as SplitTable
-from reader.source import TableOptions as TableOptions
-from reader.source import read as read
+from reader.source import SplitTable
 from reader.split import Split, evenly
 from reader.statistics import Statistics, moments, rounding
 
