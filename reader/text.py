@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from errors import TableError
 from reader.decode import PACKED_SUFFIXES, Plain, not_utf8
@@ -21,6 +22,7 @@ from reader.quotes import holds_quotes, quotes_match
 
 WHITE_SPACE = " "
 WORD = r'"(?:[^"]|"")*"|[^\s\ufeff]+'  # between runs of white space: in quotes, or not
+ODD_QUOTES = pl.col("line").str.count_matches('"', literal=True) % 2 == 1
 COMMON = ("NA", "NaN", "nan", "null")  # marks of missing cells
 COMMENT = re.compile(r"\s*(#|%|//)")  # how a comment often starts
 MOST_NAMES = 20  # of columns, in a message
@@ -86,9 +88,8 @@ class TextFile(OnDisk):
         if self.separator == WHITE_SPACE or not (self.is_packed or holds_quotes(self.plain.path)):
             return False
         lines = pl.scan_lines(self.plain.path, glob=False)
-        odd = pl.col("line").str.count_matches('"', literal=True) % 2 == 1
         try:
-            some = lines.select(odd.any()).collect().item()
+            some = lines.select(ODD_QUOTES.any()).collect().item()
         except POLARS_ERRORS:
             return False  # what is wrong is told by whoever reads the lines
         return bool(some) and not quotes_match(self.plain, self.separator)
@@ -154,6 +155,21 @@ class TextFile(OnDisk):
     def _fits(self, cells: Sequence[str]) -> bool:
         width = len(self.columns)
         return width <= len(cells) <= width + self.tail and not any(map(str.strip, cells[width:]))
+
+    def lines(self) -> NDArray[np.int64]:
+        """The line that each row begins on; blank ones are no rows."""
+        line = pl.col("line")
+        blank = line.str.strip_chars() == ""
+        if self.separator != WHITE_SPACE:
+            blank &= ~line.str.contains(self.separator, literal=True)
+        lines = pl.scan_lines(self.plain.path, glob=False).with_row_index("number", offset=1)
+        lines = lines.slice(self.header_lines)
+        if self.reading.comment:
+            lines = lines.filter(~line.str.starts_with(self.reading.comment))
+        found = lines.select("number", blank=blank, odd=ODD_QUOTES).collect()
+        if self.separator != WHITE_SPACE and found["odd"].any():  # a cell may hold line breaks
+            return np.array([row.line for row in self._rows() if row.cells], dtype=np.int64)
+        return found["number"].filter(~found["blank"]).to_numpy().astype(np.int64)
 
     def survey(self) -> Survey:
         blank, ragged, lines = [], {}, []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reader.formats import TableFile
 from reader.source import SplitTable
+from reader.text import TextFile
 from report import diagnostics
 from report.report import Worst, WorstRow
 from trainer.evaluation import Evaluation
@@ -109,7 +110,7 @@ def places(source: SplitTable, rows: NDArray[Any]) -> list[tuple[str, int | None
 
 def lines_of(file: TableFile, rows: int) -> NDArray[np.int64] | None:
     """The line of each of the file's rows; None where it has no lines, or too many."""
-    if file.size() > SURVEYED or (survey := file.survey()).lines is None:
+    if not isinstance(file, TextFile) or file.size() > SURVEYED:
         return None
-    lines = np.delete(survey.lines, survey.blank)
+    lines = file.lines()
     return lines if len(lines) == rows else None

@@ -19,6 +19,7 @@ from reader.quotes import quotes_match
 from reader.rows import Layout
 from reader.schema import Column, Schema
 from reader.table import Table, open_like, open_table
+from reader.text import TextFile
 from tests.conftest import numbers, numeric
 
 ROWS = [[1.5, 2, 3], [4, -5, 6000], [7, 8, 9]]
@@ -287,3 +288,28 @@ def test_the_separator_divides_lines_evenly(tmp_path: Path) -> None:
         path = tmp_path / f"{index}.txt"
         path.write_text(content)
         assert texts_of(open_table(path), "note") == texts
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        ("a,y\n1,2\n\n \n3,4\n", [2, 5]),
+        ("a\ty\n1\t2\n\t\n\n3\t4\n", [2, 3, 5]),
+        ("# of 2024\na,y\n1,2\n# more\n3,4\n", [3, 5]),
+        ('a,y\n"one, two",2\n\n5,6\n', [2, 4]),
+        ('a,y\n"one\n\ntwo",2\n\n5,6\n', [2, 6]),
+        ('a y\n5" 2\n \n3" 4\n', [2, 4]),
+        ("Sales\n\na,y\r\n1,2\r\n\r\n3,4\r\n", [4, 6]),
+    ],
+)
+def test_each_row_is_told_by_the_line_it_begins_on(
+    tmp_path: Path, content: str, lines: list[int]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content.encode())
+    file = open_table(path, reading=Reading(comment="#")).files[0]
+    assert isinstance(file, TextFile)
+    assert file.lines().tolist() == lines
+    survey = file.survey()
+    assert survey.lines is not None
+    assert np.delete(survey.lines, survey.blank).tolist() == lines
