@@ -231,7 +231,7 @@ def _hole_steps(
             values[k] = np.nanmedian(np.concatenate(cells))
     if fills:
         values = np.array([*values, *[0.0] * len(flags), *fills])
-    yield Fill(columns, values)
+    yield Fill(columns, as_held(values))
 
 
 def flag_table(shares: NDArray[np.float64]) -> Table:
@@ -242,7 +242,15 @@ def flag_table(shares: NDArray[np.float64]) -> Table:
     """
     if shares[0]:
         return np.eye(len(shares))
-    return np.vstack([shares[1:], np.eye(len(shares) - 1)])
+    return np.vstack([as_held(shares[1:]), np.eye(len(shares) - 1)])
+
+
+def as_held(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values as the exported graph holds them, in float32.
+
+    Where columns nearly follow from each other, whitening would multiply what is rounded off.
+    """
+    return values.astype(np.float32).astype(np.float64)
 
 
 def level_names(column: Column) -> list[str]:
