@@ -83,7 +83,7 @@ def test_learns_what_the_columns_say(run: tuple[Path, list[dict[str, Any]]]) -> 
 
 
 def predicted(folder: Path, table: Path, *options: str) -> list[dict[str, str]]:
-    output = table.with_suffix(".out")
+    output = table.with_suffix(".out.csv")
     given = ["--model", str(folder / "run"), "--input", str(table), "--output", str(output)]
     assert infer.main([*given, *options]) == 0
     with open(output, newline="") as file:
