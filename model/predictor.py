@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONTRACT = "contract.json"
 GRAPH, WEIGHTS = "model.json", "model.pdiparams"
-FORMAT = 3
+FORMAT = 4
 ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
 ROWS_FOR_ALL_CORES = 8_192  # with fewer, cores wait for each other longer than they work
 
@@ -46,7 +46,10 @@ def read_contract(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise ExportError(f"{path}: not a contract; export the model again") from None
     if contract["format"] != FORMAT:
-        raise ExportError(f"{path}: format {contract['format']}, this version reads {FORMAT}")
+        raise ExportError(
+            f"{path}: exported in format {contract['format']}, but this version reads format "
+            f"{FORMAT}; train the model again, or predict with the version that exported it"
+        )
     for name, noted in contract["files"].items():
         try:
             compare((folder / name).read_bytes(), noted)
