@@ -1,4 +1,4 @@
-"""The commands and programs of both READMEs, run as they stand there."""
+"""The commands and programs of the documents for users, run as they are there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 READMES = ["README.md", "README.zh-CN.md"]
+COMMANDS = {"README": 4, "docs/runs": 1, "docs/predicting": 2, "docs/tables": 0}
+DOCUMENTS = [f"{name}{language}.md" for name in COMMANDS for language in ("", ".zh-CN")]
 
 
 def blocks(readme: str, language: str) -> list[str]:
@@ -38,15 +40,33 @@ def clone(tmp_path: Path, boston_run: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_shell_commands(readme: str, clone: Path) -> None:
-    lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_shell_commands(document: str, clone: Path) -> None:
+    lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
     commands = [line for line in lines if not line.startswith("make ")]
-    assert len(commands) == 5
+    assert len(commands) == COMMANDS[document.split(".")[0]]
     for line in commands:
         done = subprocess.run(["bash", "-c", line], cwd=clone, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    assert len((clone / "predictions.csv").read_text().splitlines()) == 507
+        if "--output predictions.csv" in line:
+            assert len((clone / "predictions.csv").read_text().splitlines()) == 507
+
+
+def test_the_programs_about_predicting_run(clone: Path) -> None:
+    for program in blocks("docs/predicting.md", "python"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=clone, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "docs/architecture.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    links = re.findall(r"\]\((?!http)([^)#]+)", path.read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        assert (path.parent / link).exists(), link
 
 
 @pytest.mark.parametrize("readme", READMES)
@@ -54,7 +74,7 @@ def test_make_targets_exist(readme: str) -> None:
     text = (ROOT / readme).read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^make (\w+)", text, re.MULTILINE))
-    assert {"train", "test", "curves"} <= targets
+    assert {"train", "test"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
@@ -82,14 +102,18 @@ def test_recipe_is_one(readme: str) -> None:
     Config.model_validate(yaml.safe_load(recipe) | {"run": {"dir": "runs/houses"}})
 
 
-def test_both_readmes_show_the_same() -> None:
-    def shown(readme: str) -> list[str]:
-        found = [block for language in ("sh", "yaml", "text") for block in blocks(readme, language)]
+@pytest.mark.parametrize("name", COMMANDS)
+def test_both_languages_show_the_same(name: str) -> None:
+    def shown(document: str) -> list[str]:
+        languages = ("sh", "yaml", "text", "python")
+        found = [block for language in languages for block in blocks(document, language)]
         return [re.sub(r"\s*#.*", "", block) for block in found]
 
-    assert shown(READMES[0]) == shown(READMES[1])
-    sections = [(ROOT / readme).read_text(encoding="utf-8").count("\n## ") for readme in READMES]
-    assert sections[0] == sections[1]
+    pair = [f"{name}.md", f"{name}.zh-CN.md"]
+    assert shown(pair[0]) == shown(pair[1])
+    texts = [(ROOT / document).read_text(encoding="utf-8") for document in pair]
+    assert texts[0].count("\n## ") == texts[1].count("\n## ")
+    assert texts[0].count("\n| ") == texts[1].count("\n| ")
 
 
 def test_the_figures_shown_are_those_of_the_recipe(boston_run: Path) -> None:
