@@ -45,14 +45,6 @@ class Factor:
         found[self.kept] = self.inverse.T @ (self.inverse @ (right[self.kept] / scale)) / scale
         return found
 
-    def inverse_diagonal(self) -> Vector:
-        """The diagonal of A^-1 [D]; NaN for a column that follows from others, or helps to."""
-        diagonal = np.full(len(self.scale), np.nan)
-        determined = (np.abs(self.others) < 1e-6).all(axis=0)
-        inverses = np.square(self.inverse).sum(axis=0) / self.scale[self.kept] ** 2
-        diagonal[self.kept] = np.where(determined, inverses, np.nan)
-        return diagonal
-
 
 def factor(
     covariance: Matrix, scale: Vector | None = None, rounding: Vector | float = 0.0

@@ -31,11 +31,13 @@ from reader.kinds import Encoder
 from reader.metrics import Sums
 from reader.parallel import read_ahead
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
-from reader.schema import Schema, id_headers
+from reader.schema import Schema, abridged, id_headers
 from reader.table import Table, open_like
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
 HELD = 1 << 26  # bytes of output that wait in memory; more wait on disk
+FLAGGED = "fix the cell"
+ADVICE = f"{FLAGGED}, or leave the prediction of its row empty with --on-error flag"
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}  # of an output, by its suffix
 
 
@@ -201,7 +203,7 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
     encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
     target = [Encoder(schema.target_column, True, may_be_wrong=True)] if known else []
     ids = tuple(name for name in schema.ids if name in table.columns)
-    layout = Layout((*encoders, *target), ids, flag)
+    layout = Layout((*encoders, *target), ids, flag, FLAGGED if flag else ADVICE)
     monitor, sums, wrong = Monitor(contract), Sums(), 0
     most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
     with read_ahead(table.batches(layout), most) as batches:
@@ -256,7 +258,7 @@ def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: in
     if ignored := [
         name for name in table.columns if name not in (*schema.names, *table.header.row_names)
     ]:
-        notes.append(f"note: columns not trained on are ignored: {', '.join(ignored)}")
+        notes.append(f"note: columns not trained on are ignored: {abridged(ignored)}")
     if wrong:
         notes.append(
             f"warning: {wrong:,} of {monitor.rows:,} rows have no prediction; "

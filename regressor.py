@@ -18,6 +18,7 @@ from files import to_json, write_atomically
 from model.predictor import resolve_device
 from reader.data_checks import find
 from reader.findings import Finding
+from reader.schema import abridged
 from reader.source import SplitTable, infer_schema, read
 from reader.split import Split
 from reader.table import Table, open_table
@@ -65,8 +66,7 @@ def _columns(recipe: str | None, overrides: Sequence[str]) -> str:
         table = plan_table(recipe, [*overrides, "data.target=?"])
     except UserError:
         return ""
-    shown = ", ".join(table.columns[:MOST_COLUMNS])
-    return f"; the table has {shown}{', ...' if len(table.columns) > MOST_COLUMNS else ''}"
+    return f"; the table has {abridged(table.columns, MOST_COLUMNS)}"
 
 
 def plan_table(recipe: str | None, overrides: Sequence[str]) -> Table:

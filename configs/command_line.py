@@ -132,7 +132,7 @@ def explain(unknown: Sequence[str], options: Sequence[str]) -> str:
 
 
 def versions() -> str:
-    """This project's version, as pyproject.toml has it, and those of what it stands on."""
+    """The versions of this project, by pyproject.toml, and of what it runs on."""
     file = Path(__file__).resolve().parent.parent / "pyproject.toml"
     project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     lines = [f"{project['name']} {project['version']}", f"Python {platform.python_version()}"]

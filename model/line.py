@@ -223,17 +223,6 @@ class LinearProblem:
         longest = 1 + steepest * np.square(ends.max(axis=0) / self._deviation).sum()
         return float(longest * max(1.0, self.curvature()))
 
-    def standard_errors(self, mse: float) -> Vector:
-        """Of the weights [D] of a least-squares line with a bias, in raw units.
-
-        sigma^2 (X'X)^-1 of the textbook. NaN for a column that is constant or follows from others,
-        and with too few rows.
-        """
-        free = self.rows - self.factor.rank - 1 - (self.absorbed.rank if self.absorbed else 0)
-        if free <= 0:
-            return np.full(len(self.center), np.nan)
-        return np.sqrt(self.factor.inverse_diagonal() * mse / free)
-
 
 def iterate(start: Line, weigh: Callable[[Line, float], WeightedMoments]) -> Line:
     """The line of least loss, by iteratively reweighted least squares from `start` on.

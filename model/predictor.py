@@ -132,7 +132,7 @@ class Predictor:
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise ValueError(
                 f"found an array of shape {values.shape}, expected [rows, {len(self.features)}] "
-                f"({', '.join(self.features)})"
+                f"({', '.join(self.features[:20])}{', ...' if len(self.features) > 20 else ''})"
             )
         if 0 < len(values) <= ROWS_AT_ONCE:
             return self._predict_piece(values)

@@ -13,7 +13,7 @@ from errors import TableError
 from reader.inputs import Fill, Indicate, InputColumn, Inputs, OneHot, Rows, Select, Step
 from reader.moments import LEVELS, level_name
 from reader.pack import PackedTable
-from reader.schema import Column, Schema, free_name
+from reader.schema import Column, Schema, abridged, free_name
 
 Each = Callable[[Callable[[Rows], Any]], Iterator[Any]]
 Table = NDArray[np.float64]
@@ -100,8 +100,8 @@ def fit_inputs(schema: Schema, each: Each, options: InputOptions) -> FittedInput
     # The largest first: see reader.levels.absorb.
     many = sorted((i for i in coded if i not in few), key=lambda i: -packed[i].size)
     if not (order := [*numbers, *calendar, *few, *many]):
-        listed = ", ".join(column.name for column in schema.features)
-        raise TableError(f"no feature is left: no training row has a value of {listed}")
+        features = abridged([column.name for column in schema.features])
+        raise TableError(f"no feature is left: no training row has a value of {features}")
     columns = tuple(column.input for column in packed)
     inputs = Inputs(columns)
     if order != list(range(len(columns))):

@@ -19,7 +19,7 @@ from reader.formats import EVEN, Reading, Survey, typed_cells, typed_numbers
 from reader.header import typed_header
 from reader.kinds import Encoder
 from reader.rows import ROWS_PER_BATCH, Layout
-from reader.schema import did_you_mean
+from reader.schema import abridged, did_you_mean
 from reader.table import Table
 
 NAME = "the table"  # in messages
@@ -104,9 +104,9 @@ def encode(frame: Frame, encoders: Sequence[Encoder], reading: Reading) -> NDArr
     names = [encoder.column.name for encoder in encoders]
     if missing := [name for name in names if name not in table.columns]:
         hint = did_you_mean(missing[0], table.columns)
-        found = ", ".join(table.columns) or "none"
-        raise TableError(f"no column {', '.join(missing)}{hint}; found {found}")
-    rows = [batch.rows for batch in table.batches(Layout(tuple(encoders)))]
+        found = abridged(table.columns) or "none"
+        raise TableError(f"no column {abridged(missing)}{hint}; found {found}")
+    rows = [batch.rows for batch in table.batches(Layout(tuple(encoders), advice="fix the cell"))]
     width = sum(len(encoder.column.packed) for encoder in encoders)
     return np.concatenate([np.empty((0, width), dtype=np.float32), *rows])
 

@@ -12,6 +12,7 @@ import polars as pl
 from errors import TableError
 from reader.decode import Plain, as_utf8, copied, whole
 from reader.formats import POLARS_ERRORS, Reading, TypedFile
+from reader.schema import abridged
 
 EXPECTED = (
     "expected one object per line, or one array of objects, as pandas writes with orient='records'"
@@ -50,7 +51,7 @@ def _scan(plain: Plain, reading: Reading) -> TypedFile:
     schema = frame.collect_schema()
     if all(kind.is_nested() for kind in schema.values()):
         raise TableError(
-            f"{plain.original}: found {', '.join(schema)}, each of them a list or an object; "
+            f"{plain.original}: found {abridged(list(schema))}, each of them a list or an object; "
             f"{EXPECTED}"
         )
     return TypedFile(plain.original, tuple(schema), frame, reading, plain.keep)

@@ -67,7 +67,7 @@ def look_alikes(
         if not len(known):
             continue
         if kind_of[name] == "numeric":
-            found = of_numbers(name, known)
+            found = of_numbers(name, known, decimal_comma)
         else:
             found = of_texts(name, known, decimal_comma)
         if kind_of[name] == "categorical" and not found:
@@ -161,7 +161,7 @@ def _time_format(name: str, text: str) -> str:
     return f"data.time_format: {{{in_yaml(name)}: {text!r}}}"
 
 
-def of_numbers(name: str, cells: pl.Series) -> Finding | None:
+def of_numbers(name: str, cells: pl.Series, decimal_comma: bool) -> Finding | None:
     """What a column of numbers looks like: numbers with dots for thousands, dates without
     separators, Unix times, or codes."""
     first = cells.head(FIRST_LOOK).to_list()
@@ -169,7 +169,8 @@ def of_numbers(name: str, cells: pl.Series) -> Finding | None:
         return None
     dotted = cells.filter(cells.str.contains(DOTTED))
     if (
-        dotted.n_unique() >= FEWEST
+        not decimal_comma
+        and dotted.n_unique() >= FEWEST
         and len(dotted) < len(cells)
         and _share(cells, DOTTED_OR_SHORT) == 1
     ):

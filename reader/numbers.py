@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from reader.formats import Reading
+from reader.written import APOSTROPHES, SPACES
 
-SIGNS = r"[. '\u{a0}\u{2009}\u{202f}]"  # between groups of three digits
+SIGNS = f"[.{SPACES}{APOSTROPHES}]"  # between groups of three digits
 COMMA = (
     rf"^[+-]?(?:[1-9]\d{{0,2}}(?:{SIGNS}\d{{3}})+(?:,\d*)?|\d+(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?$"
     r"|^[+-]?(?i:nan|inf|infinity)$"

@@ -36,12 +36,14 @@ class Batch(NamedTuple):
 class Layout:
     """What a row is made of: columns that become numbers, and columns passed through as text.
 
-    With `flag` a wrong row does not raise, but goes into `Batch.errors`.
+    With `flag` a wrong row does not raise, but goes into `Batch.errors`. `advice`: what helps with
+    a wrong cell of a table to predict; "" where keys of the recipe do.
     """
 
     encoders: tuple[Encoder, ...] = ()
     ids: tuple[str, ...] = ()
     flag: bool = False
+    advice: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -215,7 +217,15 @@ class _Decoded(NamedTuple):
             return
         for row, column in np.argwhere(np.column_stack(list(self._wrong()))):
             encoder, cell = self.layout.encoders[column], self.cells[column][int(row)]
-            yield int(row), _explain(encoder, "" if cell is None else str(cell), file)
+            yield int(row), self._explain(encoder, "" if cell is None else str(cell), file)
+
+    def _explain(self, encoder: Encoder, cell: str, file: TableFile) -> str:
+        found = repr(cell[:40]) if cell else "an empty cell"
+        expected, advice = encoder.expected(cell), _advice(encoder, cell, file, self.layout.advice)
+        if is_number(cell) and _plain(encoder, pl.Series([cell]), file.reading).null_count():
+            expected = "a number with a decimal comma (data.decimal_comma)"
+            advice = "a point only goes between thousands, as in 1.234,5"
+        return f"column {encoder.column.name}: found {found}, expected {expected}; {advice}"
 
     def batch(self, errors: dict[int, str] | None = None) -> Batch:
         for encoder, cells, parts in zip(
@@ -235,30 +245,23 @@ def _plain(encoder: Encoder, cells: pl.Series, reading: Reading) -> pl.Series:
     return with_points(cells, reading) if reads else cells
 
 
-def _explain(encoder: Encoder, cell: str, file: TableFile) -> str:
-    name = encoder.column.name
-    found = repr(cell[:40]) if cell else "an empty cell"
-    expected, advice = encoder.expected(cell), _advice(encoder, cell, file)
-    if is_number(cell) and _plain(encoder, pl.Series([cell]), file.reading).null_count():
-        expected = "a number with a decimal comma (data.decimal_comma)"
-        advice = "a point only goes between thousands, as in 1.234,5"
-    return f"column {name}: found {found}, expected {expected}; {advice}"
-
-
-def _advice(encoder: Encoder, cell: str, file: TableFile) -> str:
-    """What helps where a cell is wrong."""
+def _advice(encoder: Encoder, cell: str, file: TableFile, otherwise: str) -> str:
+    """What helps where a cell is wrong: beside a header among the rows, `otherwise` if that is
+    given, else keys of the recipe."""
     name, kind = encoder.column.name, encoder.column.kind
     if cell == name:
         if isinstance(file, TextFile) and not file.has_header:
             return "the line is a header: leave data.columns out, and it will be read"
         return "the line repeats the header: delete it"
+    if otherwise:
+        return otherwise
     advice = "fix the cell, or train without the column (data.exclude)"
     if kind == "target":
         advice = "fix the cell, or leave the row out of the table"
     elif not cell:
         advice += "; data.missing.numeric says how missing numbers are filled"
     elif kind == "numeric":
-        advice += f", or treat it as text (data.kinds: {{{name}: categorical}})"
+        advice += f", or treat it as text ({as_kind(name, 'categorical')})"
     if cell and encoder.reads_numbers and not is_number(cell):
         advice = f"{_other_reading(encoder, cell)}; or {advice}"
     return advice

@@ -123,7 +123,7 @@ def roles(
         if name not in names:
             raise TableError(
                 f"{source}: {key} names {name!r}, which is not a column"
-                f"{did_you_mean(name, names)}; the columns are {', '.join(names)}"
+                f"{did_you_mean(name, names)}; the columns are {abridged(names)}"
                 f"{_no_header(names)}"
             )
         as_numbers = (key, kind) == ("data.kinds", "numeric")
@@ -131,7 +131,7 @@ def roles(
             raise TableError(f"{source}: {target!r} is both data.target and in {key}")
         kinds[name] = "target" if name == target else kind or kinds[name]
     if all(kind in ("ignored", "id", "target") for kind in kinds.values()):
-        raise TableError(f"{source}: no feature is left; the columns are {', '.join(names)}")
+        raise TableError(f"{source}: no feature is left; the columns are {abridged(names)}")
     return kinds
 
 
@@ -166,6 +166,28 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def abridged(names: Sequence[str], most: int = 20) -> str:
+    """The names after commas; of many the first, and how many more there are.
+
+    >>> abridged(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def unlike(names: Sequence[str], expected: Sequence[str]) -> str:
+    """What a file lacks of the expected columns, and what it has beside them.
+
+    >>> unlike(["a", "c"], ["a", "b"])
+    'without b, with c'
+    """
+    lacking = [name for name in expected if name not in set(names)]
+    beside = [name for name in names if name not in set(expected)]
+    parts = (("without", lacking), ("with", beside))
+    return ", ".join(f"{word} {abridged(some)}" for word, some in parts if some)
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:

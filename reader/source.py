@@ -17,7 +17,7 @@ from reader.formats import Reading
 from reader.kinds import infer, rounded_away, time_column
 from reader.lookalikes import look_alikes
 from reader.pack import Cache, PackedTable, pack
-from reader.schema import Column, Role, Schema, roles
+from reader.schema import Column, Role, Schema, abridged, roles, unlike
 from reader.split import Split, SplitOptions, folds, split
 from reader.table import Table, open_table
 from reader.written import form_of
@@ -155,11 +155,11 @@ def infer_schema(table: Table, options: TableOptions) -> tuple[Schema, tuple[str
     columns = [_told_apart(column, others - {column.name}) for column in columns]
     schema = Schema(tuple(columns), options.columns is None)
     if not schema.features:
-        listed = ", ".join(f"{column.name} ({column.kind})" for column in columns)
+        known_as = abridged([f"{column.name} ({column.kind})" for column in columns])
         comma = table.files[0].reading.decimal_comma
         hints = [f"; {found.message}" for found in look_alikes(table, schema, {}, comma)]
         raise TableError(
-            f"{table.path}: no feature is left; the columns are {listed}{''.join(hints[:1])}"
+            f"{table.path}: no feature is left; the columns are {known_as}{''.join(hints[:1])}"
         )
     numeric = [c.name for c in columns if c.kind in ("numeric", "target")]
     return schema, tuple(name for name in numeric if rounded_away(cells[name]))
@@ -229,7 +229,7 @@ def _joined(tables: Sequence[Table]) -> Table:
     for table in tables[1:]:
         if set(table.columns) != set(first.columns):
             raise TableError(
-                f"{table.path}: columns {', '.join(table.columns)}, expected those of "
-                f"{first.path}: {', '.join(first.columns)}"
+                f"{table.path}: found other columns ({unlike(table.columns, first.columns)}), "
+                f"expected those of {first.path}"
             )
     return replace(first, files=tuple(file for table in tables for file in table.files))

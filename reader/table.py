@@ -29,7 +29,7 @@ from reader.kinds import clean
 from reader.moments import as_text
 from reader.numbers import plain_or_as_is
 from reader.rows import Batch, Layout, first_cells, read_batches
-from reader.schema import Schema, did_you_mean, is_number
+from reader.schema import Schema, abridged, did_you_mean, is_number, unlike
 from reader.text import TextFile
 from reader.workbook import as_csv
 
@@ -131,11 +131,11 @@ def _like(schema: Schema, file: Path) -> Names:
         if not numbers:
             hint = did_you_mean(missing[0], cells)
             raise TableError(
-                f"{file}: no column {', '.join(missing)}{hint}; found {', '.join(cells)}"
+                f"{file}: no column {abridged(missing)}{hint}; found {abridged(cells)}"
             )
         raise TableError(
             f"{file}: found {len(cells)} values in the first line and no header; expected "
-            f"{len(features)} ({', '.join(features)}), or a line with their names"
+            f"{len(features)} ({abridged(features)}), or a line with their names"
         )
 
     return names
@@ -156,9 +156,9 @@ def _open(
         first, columns = opened[0].file, opened[-1].file.columns
         if set(columns) != set(first.columns):
             raise TableError(
-                f"{file}: columns {', '.join(columns)}, expected those of "
-                f"{first.path}: {', '.join(first.columns)}; to read only some of the files, give "
-                "a glob, as in data.path=folder/*.csv"
+                f"{file}: found other columns ({unlike(columns, first.columns)}), expected those "
+                f"of {first.path}; to read only some of the files, give a glob, as in "
+                "data.path=folder/*.csv"
             )
     files, header = tuple(each.file for each in opened), opened[0].header
     return Table(path, files[0].columns, files, header, tuple(_notes(opened, beside)))
@@ -206,7 +206,7 @@ def _typed(file: TypedFile, names: Names, parquet: Path | None = None) -> _Opene
     columns = file.columns
     if names(columns) is not None:
         raise TableError(
-            f"{file.path}: its columns have names of their own ({', '.join(columns)}); "
+            f"{file.path}: its columns have names of their own ({abridged(columns)}); "
             "data.columns is for text without a header"
         )
     return _Opened(file, typed_header(columns, parquet))

@@ -19,13 +19,13 @@ from errors import TableError
 from reader.decode import PACKED_SUFFIXES, Plain, not_utf8
 from reader.formats import POLARS_ERRORS, OnDisk, Reading, Survey
 from reader.quotes import holds_quotes, quotes_match
+from reader.schema import abridged
 
 WHITE_SPACE = " "
 WORD = r'"(?:[^"]|"")*"|[^\s\ufeff]+'  # between runs of white space: in quotes, or not
 ODD_QUOTES = pl.col("line").str.count_matches('"', literal=True) % 2 == 1
 COMMON = ("NA", "NaN", "nan", "null")  # marks of missing cells
 COMMENT = re.compile(r"\s*(#|%|//)")  # how a comment often starts
-MOST_NAMES = 20  # of columns, in a message
 CSV_ERRORS = {
     "unexpected end of data": "a quote opens a cell, and none closes it",
     "new-line character": "a carriage return inside a line; end all lines alike",
@@ -183,11 +183,10 @@ class TextFile(OnDisk):
 
     def _counted(self, cells: Sequence[str]) -> str:
         """What is wrong with a row of another length."""
-        shown = [*self.columns[:MOST_NAMES], *["..."] * (len(self.columns) > MOST_NAMES)]
         mark = COMMENT.match(cells[0])
         return (
             f"found {len(cells)} {'value' if len(cells) == 1 else 'values'}, expected "
-            f"{len(self.columns)} ({', '.join(shown)}); fix the line"
+            f"{len(self.columns)} ({abridged(self.columns)}); fix the line"
             + (f", or set data.comment: '{mark[1]}' if it is a comment" if mark else "")
         )
 

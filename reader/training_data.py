@@ -236,5 +236,6 @@ def _other_reading(source: SplitTable, name: str) -> str:
     """What a column of numbers looks like, where it looks like something else."""
     if source.table is None:
         return ""
-    found = of_numbers(name, source.table.sample([name], numeric=False)[name].drop_nulls())
+    cells = source.table.sample([name], numeric=False)[name].drop_nulls()
+    found = of_numbers(name, cells, source.table.files[0].reading.decimal_comma)
     return f"; {found.message}" if found else ""

@@ -11,7 +11,7 @@ import polars as pl
 from errors import TableError
 from reader.decode import START, Plain
 from reader.formats import Reading
-from reader.schema import did_you_mean
+from reader.schema import abridged, did_you_mean
 
 MIDNIGHT = " 00:00:00"
 MOMENT = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
@@ -57,7 +57,7 @@ def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
 
 
 def _chosen(plain: Plain, sheets: dict[str, pl.DataFrame], asked: str | None) -> str:
-    listed = ", ".join(map(repr, sheets))
+    listed = abridged([*map(repr, sheets)])
     filled = [name for name, frame in sheets.items() if frame.height]
     if asked is not None and asked not in sheets and len(filled) != 1:
         hint = did_you_mean(asked, list(sheets))

@@ -64,11 +64,12 @@ def noted(findings: Sequence[Finding], most: int) -> list[str]:
 
 
 def choices(settings: Settings, verbose: bool = False) -> list[str]:
-    """What `auto` chose; of how often a curve has a point only where `verbose`."""
+    """What `auto` chose; what no user acts on only where `verbose`."""
+    minor = {"train.log_every", *(["train.patience"] if settings.is_line else [])}
     return [
         _line("auto", f"{key}={choice.value} ({choice.why})")
         for key, choice in settings.chosen.items()
-        if verbose or key != "train.log_every"
+        if verbose or key not in minor
     ]
 
 

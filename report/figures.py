@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from reader.metrics import title
 from report.report import BestLine, Interval, Optimum, Report
 from report.texts import Text, texts
 
@@ -114,12 +113,14 @@ def worse_than_mean(metric: str, r2: float | None) -> Text | None:
     return texts().warning.worse_than_mean.fill(r2=number(r2))
 
 
-def distance(report: Report, optimum: Optimum) -> Text:
-    """How far a line is from the least loss of any."""
+def distance(report: Report, optimum: Optimum, in_target_unit: bool = False) -> Text:
+    """How far a line is from the least loss of any; of an MSE, or `in_target_unit` of its root."""
     text = texts().curves
     if optimum.gap is None:
         return text.exact
     if is_nearly_exact(report):
         return text.nearly_exact
-    share = change(1 + optimum.gap, 2)
-    return text.gap.fill(metric=title(optimum.metric), change=share if optimum.gap else f"+{share}")
+    ratio = 1 + optimum.gap
+    ratio = math.sqrt(ratio) if in_target_unit and optimum.metric == "mse" else ratio
+    share = change(ratio, 2)
+    return text.gap.fill(change=share if share.startswith(("+", "−", ">")) else f"+{share}")

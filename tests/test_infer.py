@@ -317,3 +317,20 @@ def test_control_c_while_paddle_is_imported(
         signal.signal(signal.SIGINT, before)
     assert code == 130
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_advice_on_a_wrong_cell_names_no_key_of_a_recipe(
+    boston_run: Path, tmp_path: Path, flag: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [",".join(COLUMNS), *(",".join(repr(float(v)) for v in row) for row in TABLE[:5])]
+    lines[2] = lines[2].replace("0.02731", "$12")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    output = tmp_path / "out.csv"
+    options = ["--output", str(output), *["--on-error", "flag"] * flag]
+    code = main(["--model", str(boston_run), "--input", str(tmp_path / "t.csv"), *options])
+    assert code == (0 if flag else 2)
+    told = output.read_text() if flag else capsys.readouterr().err
+    assert "column CRIM: found '$12', expected a number; fix the cell" in told
+    assert ("--on-error flag" in told) != flag
+    assert "data." not in told

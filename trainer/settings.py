@@ -327,18 +327,18 @@ class _Resolving:
 
     def optimizer(self) -> Choice:
         if self.is_network:
-            return Choice("adam", "each weight of a network needs a step size of its own")
-        return Choice("sgd", "a line has one lowest point, and its curvature is known")
+            return Choice("adam", "adapts the step size of each weight of a network")
+        return Choice("sgd", "a linear model has a known curvature, so one step size is enough")
 
     def patience(self) -> Choice:
         if self.is_network:
             return Choice(*network_defaults.patience(len(self.data.parts.validation)))
-        return Choice(0, "a line is trained to its lowest point")
+        return Choice(0, "a linear model is trained to its optimum")
 
     def schedule(self) -> Choice:
         if self.averages:
-            return Choice("inverse", "averages over the rows of an epoch")
-        return Choice("cosine", "falls to 0, and with it the noise of mini-batches")
+            return Choice("inverse", "averages over the rows of each epoch")
+        return Choice("cosine", "falls to 0, which removes the noise of mini-batches")
 
     def batch_size(self) -> Choice:
         rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
@@ -356,11 +356,14 @@ class _Resolving:
         level = self.noise(problem, "whiten", most)
         size = min(most, max(FEWEST_ROWS, 1 << int(level).bit_length()))
         self.chosen["optimizer.learning_rate"] = _rate(problem.curvature(), level / size)
-        return Choice(size, f"single rows have a curvature of up to {level:,.0f}")
+        return Choice(
+            size,
+            f"large enough to average out differences between rows (curvature up to {level:,.0f})",
+        )
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
         if self.is_network and "optimizer.name" in self.chosen:
-            return Choice(RATE, "measured on tables of many kinds")
+            return Choice(RATE, "the best over many tables")
         if not self.is_line:
             return Choice(0.02, "default for non-linear models")
         # No loss here curves more than the squared error, for which the step is made.

@@ -162,3 +162,9 @@ def test_a_kind_that_was_asked_for_is_not_questioned() -> None:
 @pytest.mark.parametrize("name", ["fare", "a b", 'q"x', "no", "2021", "a: b", "面积", "x,y", "# a"])
 def test_a_key_can_be_pasted_into_a_recipe(name: str) -> None:
     assert yaml.safe_load(f"kinds: {{{in_yaml(name)}: numeric}}") == {"kinds": {name: "numeric"}}
+
+
+def test_dots_between_thousands_that_are_read_as_such_are_not_told() -> None:
+    cells = [f"{i}.{i:03}" if i % 2 else f"{i}" for i in range(1, 101)]
+    assert any("thousands" in finding.message for finding in found(cells))
+    assert not any("thousands" in finding.message for finding in found(cells, comma=True))

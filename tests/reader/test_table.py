@@ -238,3 +238,9 @@ def test_row_taken_for_a_header() -> None:
 
 def test_schema_reads_back() -> None:
     assert Schema.read(SCHEMA.describe()) == SCHEMA
+
+
+def test_a_message_names_the_first_of_many_columns() -> None:
+    names = [f"c{i}" for i in range(600)]
+    with pytest.raises(TableError, match=r"the columns are c0, c1, .*, c19 and 580 more"):
+        roles("t.csv", names, "y")

@@ -15,7 +15,7 @@ def test_closing_of_all_that_a_run_may_have(tmp_path: Path) -> None:
     lines = closing(full(), tmp_path / "houses")
     assert lines[3:9] == [
         "5 folds     RMSE 30411, standard deviation 8.1e+02",
-        "optimum     MSE 8.97e+08 (exact least squares on train); MSE of this run: +0.32 %",
+        "optimum     MSE 8.97e+08 (exact least squares on train); this run: +0.32 %",
         "baseline    RMSE 30822 of the best line on test; this model: 2.1 % lower",
         "intervals   cover 91.3 % of 600 test rows (target 90 %); mean width 99512",
         "export      check passed: differs from the trained network by at most 3.1e-02 "
@@ -49,9 +49,9 @@ def test_worse_than_the_mean_of_the_training_rows() -> None:
     ("metric", "gap", "line"),
     [
         ("mse", None, "MSE 2 (exact least squares on train); the fit is exact"),
-        ("mse", 0.0, "MSE 2 (exact least squares on train); MSE of this run: +0.00 %"),
-        ("mae", -0.1, "MAE 2 (the best line on train); MAE of this run: -10.00 %"),
-        ("mse", 1355641.0, "MSE 2 (exact least squares on train); MSE of this run: > 10 x"),
+        ("mse", 0.0, "MSE 2 (exact least squares on train); this run: +0.00 %"),
+        ("mae", -0.1, "MAE 2 (the best line on train); this run: -10.00 %"),
+        ("mse", 1355641.0, "MSE 2 (exact least squares on train); this run: > 10 x"),
     ],
 )
 def test_optimum(metric: str, gap: float | None, line: str) -> None:
@@ -62,7 +62,7 @@ def test_optimum(metric: str, gap: float | None, line: str) -> None:
 def test_a_share_of_next_to_nothing_is_not_told() -> None:
     metrics = {"train": replace(minimal().metrics["train"], r2=1 - 1e-9)}
     report = replace(minimal(), metrics=metrics, optimum=Optimum("mse", 1e-12, 3.0, {}))
-    assert summary(report)[0].endswith("this run leaves less than a millionth of the variance")
+    assert summary(report)[0].endswith("a millionth of the variance unexplained")
 
 
 def test_baseline_of_the_last_part() -> None:

@@ -119,7 +119,7 @@ def test_says_what_the_report_says() -> None:
         "SalePrice",
         "30,166",
         "28,635 – 31,464",
-        "MSE of this run: +0.32 %",
+        "this run: +0.16 %",
         "21, 66, – (– means never)",
         "Estimates for a first talk with a seller.",
         "(missing)",
@@ -231,7 +231,7 @@ def test_the_watched_metric_is_named(metric: str) -> None:
         f"{name} of y by epoch",
         f"{name} {2 if metric == 'mse' else 4}.000 on train",
         f"Optimum: {name} {value} on train",
-        f"{metric.upper()} of this run: −1.00 %",
+        f"this run: −{0.5 if metric == 'mse' else 1:.2f} %",
         f"{name} vs linear baseline",
         f"{name} of linear baseline",
     ):
