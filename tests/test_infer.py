@@ -328,7 +328,7 @@ def test_advice_on_a_wrong_cell_names_no_key_of_a_recipe(
     (tmp_path / "t.csv").write_text("\n".join(lines))
     output = tmp_path / "out.csv"
     options = ["--output", str(output), *["--on-error", "flag"] * flag]
-    code = main(["--model", str(boston_run), "--input", str(tmp_path / "t.csv"), *options])
+    code = infer.main(["--model", str(boston_run), "--input", str(tmp_path / "t.csv"), *options])
     assert code == (0 if flag else 2)
     told = output.read_text() if flag else capsys.readouterr().err
     assert "column CRIM: found '$12', expected a number; fix the cell" in told

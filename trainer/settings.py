@@ -8,29 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from configs.load import differences, load
 from configs.schema import Config, DataConfig, Section
 from configs.yaml_text import dump
-from model.line import LinearProblem, fourth_moment, noise
+from model.line import LinearProblem
 from model.objective import OBJECTIVES
 from reader.fitting import InputOptions
 from reader.formats import Reading
 from reader.inputs import TargetScale
-from reader.pack import PIECE
 from reader.source import TableOptions
-from reader.split import SplitOptions, evenly
+from reader.split import SplitOptions
 from reader.training_data import TrainingData
-from trainer import network_defaults
+from trainer import line_defaults, network_defaults
+from trainer.line_defaults import linear_problem
 from trainer.network_defaults import BOUND, RATE
 
 WIDEST = 5_000  # columns; whitening costs their number cubed, and squared a row
-MOST_ROWS, MOST_NUMBERS = 65_536, 1 << 22  # of a mini-batch
-MOST_CODED = 1 << 24  # numbers of one that looks up levels, which rows hold one by one
-FEWEST_ROWS = 4_096  # of one that averages: a step then costs less than the rows it takes
 POINTS = 200
-PRODUCTS = 1 << 35  # of a pass that takes some seconds
 GAP = 1e-4
 MAY_CHANGE = ("train.device", "data.cache", "data.memory_limit", "checkpoint", "card", "run.dir")
 
@@ -98,24 +92,6 @@ class Settings:
             target_scale=target.scale,
             decay=self.weight_decay if decays else 0.0,
         )
-
-
-def linear_problem(data: TrainingData, scaling: str, by_level: bool) -> LinearProblem:
-    """A line on the columns of these rows, scaled so."""
-    center, matrix = data.scaling_matrix(scaling, by_level)
-    return LinearProblem(
-        rows=data.statistics.count,
-        mean=data.statistics.mean,
-        covariance=data.statistics.covariance,
-        center=center,
-        matrix=matrix,
-        levels=data.levels,
-        absorbed=data.absorbed,
-        iterated=data.iterated,
-        by_level=by_level,
-        is_white=scaling == "whiten",
-        known=data.factor(by_level=data.absorbed is not None),
-    )
 
 
 @dataclass(frozen=True)
@@ -207,15 +183,7 @@ def table_options(data: DataConfig) -> TableOptions:
 
 
 def resolve(config: Config, data: TrainingData) -> Settings:
-    """A value for each `auto`.
-
-    Of a linear model without embeddings the squared loss is a parabola, whose curvature is the
-    second moment of the features: 1 in all directions once they are whitened. One step of
-    1 / (2 * 1) on all rows then leads to its lowest point. A mini-batch has a curvature of its own,
-    and steps of at most 1 / (largest curvature + noise / batch_size) do not diverge in the mean
-    square (Bach and Moulines, "Non-strongly-convex smooth stochastic approximation with convergence
-    rate O(1/n)", 2013); half of that is chosen.
-    """
+    """A value for each `auto`: see trainer.line_defaults and trainer.network_defaults."""
     return _Resolving(config, data).settings()
 
 
@@ -341,37 +309,27 @@ class _Resolving:
         return Choice("cosine", "falls to 0, which removes the noise of mini-batches")
 
     def batch_size(self) -> Choice:
-        rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
+        rows = len(self.data.parts.train)
         if self.is_network:
             return Choice(*network_defaults.batch_size(rows))
         if not self.averages:
             size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
             return Choice(size, f"about 256 steps per epoch of {rows:,} rows")
-        most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_NUMBERS // columns))
-        if self.data.encoding.codes:
-            most = max(most, MOST_CODED // columns)
-        if rows <= most:
+        if rows <= (most := line_defaults.largest_batch(self.data)):
             return Choice(rows, "all rows, so each step is exact")
-        problem = self.problem("whiten")
-        level = self.noise(problem, "whiten", most)
-        size = min(most, max(FEWEST_ROWS, 1 << int(level).bit_length()))
-        self.chosen["optimizer.learning_rate"] = _rate(problem.curvature(), level / size)
-        return Choice(
-            size,
-            f"large enough to average out differences between rows (curvature up to {level:,.0f})",
-        )
+        batch, rate = line_defaults.averaging_batch(self.data, self.by_level, most)
+        self.chosen["optimizer.learning_rate"] = Choice(*rate)
+        return Choice(*batch)
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
         if self.is_network and "optimizer.name" in self.chosen:
             return Choice(RATE, "the best over many tables")
         if not self.is_line:
             return Choice(0.02, "default for non-linear models")
-        # No loss here curves more than the squared error, for which the step is made.
-        problem = self.problem(scaling)
-        every = batch_size >= len(self.data.parts.train)
-        level = 0.0 if every else self.noise(problem, scaling, batch_size) / batch_size
         keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)
-        return _rate(problem.curvature(), level, keeps)
+        problem = linear_problem(self.data, scaling, self.by_level)
+        rate = line_defaults.learning_rate(self.data, problem, scaling, batch_size, keeps)
+        return Choice(*rate)
 
     def epochs(self, schedule: str, patience: int) -> Choice:
         if self.is_network and patience:
@@ -381,45 +339,3 @@ class _Resolving:
                 200 if self.data.iterated else 50, f"at most; stops within {GAP:.2%} of the optimum"
             )
         return Choice(10 if schedule == "inverse" else 50, "default")
-
-    def problem(self, scaling: str) -> LinearProblem:
-        return linear_problem(self.data, scaling, self.by_level)
-
-    def noise(self, problem: LinearProblem, scaling: str, batch_size: int) -> float:
-        """How far the curvature of single rows may be from that of all: by the columns' extremes
-        where these say that it is of no account, else by a pass over the training rows, or where
-        there are very many columns over some of them."""
-        data, width = self.data, problem.matrix.shape[1] + 1
-        rare = rarity(data, self.by_level, batch_size) if data.levels else 0.0
-        ends = data.statistics.minimum[:-1], data.statistics.maximum[:-1]
-        if not data.levels and (bound := problem.noise_bound(*ends)) <= FEWEST_ROWS / 8:
-            return bound
-        rows, inputs = data.parts.train, data.inputs(scaling, self.by_level)
-        rows = rows[evenly(len(rows), max(PIECE, PRODUCTS // width**2))]
-
-        def of_block(block: Any) -> Any:
-            scaled = inputs.transform(block)[:, : width - 1].astype("float64")
-            if data.levels:  # which rows share: the longest row then bounds the curvature of each
-                return 1 + (scaled**2).sum(axis=1).max()
-            return fourth_moment(scaled)
-
-        parts = data.packed.map(of_block, rows, width)
-        if data.levels:
-            return float(max(parts) + rare) * problem.curvature()
-        return noise(parts, len(rows))
-
-
-def rarity(data: TrainingData, by_level: bool, batch_size: int) -> float:
-    """The square of the longest row that the levels of code columns make: see level_scaling."""
-    levels = data.levels
-    assert levels
-    shares = np.where(levels.shares > 0, levels.shares, 1.0)
-    rarest = [float(shares[at].min()) for at in levels.spans]
-    first = max(rarest[0], 1 / batch_size)
-    return 1 / first + sum(1 / (r if by_level else max(r, 1 / batch_size)) for r in rarest[1:])
-
-
-def _rate(curvature: float, level: float, keeps: float = 1.0) -> Choice:
-    rate = float(f"{0.5 * keeps / (curvature + level):.4g}")
-    why = f"half the largest stable step: curvature {curvature:.4g}, noise {level:.3g}"
-    return Choice(rate, why)
