@@ -22,7 +22,7 @@ EXPECTED = (
 def scan_lines(plain: Plain, reading: Reading) -> TypedFile:
     """Open a file with an object a line; its columns and their types are those of all lines.
 
-    Raises TableError for a line that is not an object.
+    Raises TableError for a line that is not an object, and where there is none.
     """
     plain = as_utf8(plain, None, without_mark=True)
     try:
@@ -58,10 +58,14 @@ def _scan(plain: Plain, reading: Reading) -> TypedFile:
 
 
 def _objects(plain: Plain) -> Iterator[dict[str, Any]]:
+    empty = True
     with plain.path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
+                empty = False
                 yield _object(plain, number, line)
+    if empty:
+        raise TableError(f"{plain.original}: the file is empty; expected a table")
 
 
 def _object(plain: Plain, number: int, line: str) -> dict[str, Any]:

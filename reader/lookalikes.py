@@ -86,13 +86,14 @@ def of_texts(name: str, cells: pl.Series, decimal_comma: bool = False) -> Findin
     if _share(cells, CLOCK) > MOSTLY:
         message = f"its texts look like times of the day ({cells[0]!r}); write them as hours"
         return Finding.of_column("dates", name, message)
-    seen = survey(cells, decimal_comma)
+    seen, other = survey(cells, decimal_comma), survey(cells, comma=True)
     if seen.share >= MOSTLY and seen.example:
         becomes = " (45% is then 0.45)" if seen.form.unit in PERCENT else ""
+        if not decimal_comma and other.share >= MOSTLY and "," in other.example:
+            becomes += ", or set data.decimal_comma: true if their commas are decimal commas"
         message = f"its texts look like numbers {_written(seen)} ({seen.example!r}); read them with"
         found = Finding.of_column("numbers", name, message, as_kind(name, "numeric"))
         return replace(found, message=found.message + becomes)
-    other = survey(cells, comma=True)
     if not decimal_comma and other.share >= MOSTLY and other.example:
         message = f"its texts look like numbers with a decimal comma ({other.example!r}); set"
         found = Finding.of_column("numbers", name, message, "data.decimal_comma: true")

@@ -269,9 +269,11 @@ def _advice(encoder: Encoder, cell: str, file: TableFile, otherwise: str) -> str
 
 def _other_reading(encoder: Encoder, cell: str) -> str:
     """Which key reads a text in a column of numbers."""
-    text = pl.Series([cell])
+    text, readings = pl.Series([cell]), dict[float, str]()
     for comma in (False, True) if not encoder.form else ():
         if (seen := survey(text, comma)).example and seen.form.is_known:
             key = "data.decimal_comma: true" if comma else as_kind(encoder.column.name, "numeric")
-            return f"{key} reads it as {read(text, seen.form)[0]:g}"
+            readings.setdefault(read(text, seen.form)[0], key)
+    if readings:
+        return ", ".join(f"{key} reads it as {number:g}" for number, key in readings.items())
     return "add it to data.missing.values if it means missing"

@@ -99,7 +99,8 @@ def read(
     if options.split.method == "files":
         ends = np.cumsum([0, *(len(part.files) if part else 0 for part in tables)])
         file_rows = tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
-    if packed.without_target and not options.drop_without_target:
+    none_left = packed.without_target == len(packed)
+    if packed.without_target and (none_left or not options.drop_without_target):
         raise TableError(_without_target(table, packed))
     parts = _divide(packed, by, table.texts(by.column) if by.column else (), file_rows)
     return SplitTable(table, packed, parts, by, coarse)
@@ -114,10 +115,13 @@ def _without_target(table: Table, packed: PackedTable) -> str:
     survey = file.survey()
     if survey.lines is not None:
         row = int(np.setdiff1d(np.arange(len(survey.lines)), survey.blank)[row])
+    advice = "Fill them in, or leave these rows out with data.missing.target=drop"
+    if packed.without_target == len(packed):
+        advice = "Fill them in, or choose another column"
     return (
         f"{file.path}, {survey.place(row)}, column {packed.schema.target} (data.target): found an "
         f"empty cell, expected a number; {packed.without_target:,} of {len(packed):,} rows have no "
-        "target. Fill them in, or leave these rows out with data.missing.target=drop"
+        f"target. {advice}"
     )
 
 

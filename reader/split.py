@@ -106,7 +106,7 @@ def _too_few(rows: int, name: str, share: float, options: SplitOptions) -> str:
         what = {"group": "groups", "time": "different times"}[options.method]
         found = f"column {options.column} (data.split.column) has too few {what}"
     else:
-        what, found = "rows", f"{rows} rows are too few"
+        what, found = "rows", "1 row is too few" if rows == 1 else f"{rows:,} rows are too few"
     without = "" if name == "train" else f", or leave the part out (data.split.{name}=0)"
     return f"{found}: the {name} part, {share:g} of the rows, gets none; add {what}{without}"
 

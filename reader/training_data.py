@@ -211,7 +211,9 @@ def check_target(packed: PackedTable, parts: Split, where: str = "training rows"
         low, high = min(low, block[:, -1].min()), max(high, block[:, -1].max())
         if low < high:
             return
-    found = f"{low:g} in all {len(rows):,} {where}" if len(rows) > 1 else f"a single one of {where}"
+    found = f"{low:g} in all {len(rows):,} {where}"
+    if len(rows) == 1:
+        found = f"{low:g} in a single {where.replace('rows', 'row', 1)}"
     raise TableError(
         f"column {target} (data.target): found {found}, expected different values: there is "
         "nothing to learn; choose another target, or divide the rows otherwise (data.split)"

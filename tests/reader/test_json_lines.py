@@ -109,3 +109,10 @@ def test_nested_values_are_refused_where_they_are_used(tmp_path: Path) -> None:
         assert read(path) == [[1, 2], [3.5, 4]]
         with pytest.raises(TableError, match=r"column tags: found List.*data\.exclude"):
             open_table(path).sample(["a", "tags"])
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_a_file_without_an_object_is_empty(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.jsonl").write_text(content)
+    with pytest.raises(TableError, match="the file is empty; expected a table"):
+        open_table(tmp_path / "t.jsonl")

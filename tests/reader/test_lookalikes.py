@@ -79,6 +79,13 @@ def test_texts_and_numbers_in_other_clothes(cells: list[str], says: str, key: st
     assert finding.key in finding.message
 
 
+def test_what_a_comma_may_be_is_not_guessed() -> None:
+    (finding,) = found(written(lambda r: f"{r.randrange(1, 9)},{r.randrange(100, 999)}"))
+    assert "or set data.decimal_comma: true if" in finding.message
+    (finding,) = found(written(lambda r: f"{r.randrange(1, 9)},{r.randrange(100, 999)}.5"))
+    assert "decimal_comma" not in finding.message
+
+
 @pytest.mark.parametrize(
     ("form", "order"),
     [

@@ -166,6 +166,14 @@ def test_rows_without_a_target_are_as_if_they_were_not_there(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("drop", [False, True])
+def test_a_table_without_any_target(tmp_path: Path, drop: bool) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n1,\n2,\n")
+    options = TableOptions(str(tmp_path / "t.csv"), "y", drop_without_target=drop)
+    with pytest.raises(TableError, match=r"2 of 2 rows have no target.*choose another column"):
+        read(options)
+
+
 def test_files_of_which_one_has_rows_without_a_target(tmp_path: Path) -> None:
     for name, cells in {"a": [1.0, 2.0, None], "b": [None, 3.0]}.items():
         pl.DataFrame({"x": [1.0] * len(cells), "y": cells}).write_csv(tmp_path / f"{name}.csv")
@@ -195,7 +203,7 @@ def test_a_constant_target() -> None:
     with pytest.raises(TableError, match=words):
         fit(source, source.parts, InputOptions())
     one = of_target([7.0])
-    with pytest.raises(TableError, match="found a single one of training rows of fold 2"):
+    with pytest.raises(TableError, match="found 7 in a single training row of fold 2"):
         check_target(one.packed, one.parts, "training rows of fold 2")
     varied = of_target([7.0] * 29 + [8.0])
     check_target(varied.packed, varied.parts)

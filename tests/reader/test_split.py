@@ -158,6 +158,8 @@ def test_equal_times_share_a_part() -> None:
 def test_too_few_rows() -> None:
     with pytest.raises(TableError, match="3 rows are too few: the validation part"):
         split(3, SplitOptions("sequential"))
+    with pytest.raises(TableError, match="1 row is too few: the train part"):
+        split(1, SplitOptions("sequential"))
 
 
 def test_evenly() -> None:

@@ -144,6 +144,14 @@ def test_the_target_may_be_written_so(tmp_path: Path) -> None:
     assert packed(path, "price", "price").matrix[:, -1].tolist() == [1234, 5]
 
 
+def test_what_a_comma_may_be_is_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;price\n1;30,535\n2;1,5\n")
+    words = r"\{price: numeric\} reads it as 30535, data\.decimal_comma: true reads it as 30\.535;"
+    with pytest.raises(TableError, match=words):
+        packed(path, "price")
+
+
 def test_dots_for_thousands_with_a_decimal_comma(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a;y\n1.011,5;1\n994;2\n")
