@@ -26,7 +26,7 @@ quick: $(VENV)/.installed-dev  ## what to run before each commit: all of it but 
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -m "not slow" -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "not slow" -n 2
 
 recipe: setup  ## write docs/recipe.md, the list of all keys, from configs/schema.py
 	@$(BIN)/python -m configs.document > docs/recipe.md

@@ -64,6 +64,7 @@ def test_two_layers_learn_what_one_neuron_cannot() -> None:
     assert losses[-1] < 0.01
 
 
+@pytest.mark.slow
 def test_the_pages(tmp_path: Path) -> None:
     purchase.main(tmp_path)
     facts = backpropagation.main(tmp_path)
