@@ -267,12 +267,17 @@ def binary_format(plain: Plain) -> str | None:
 def format_of(plain: Plain, reading: Reading) -> str:
     """csv, tsv, white_space, jsonl or json; text where lines must tell.
 
-    What was asked for; else what the suffix says; else JSON by its first characters.
+    What was asked for; else what the suffix says; else JSON by its first characters. Raises
+    TableError where a format was asked for that is not of text.
     """
     start = plain.start.lstrip(b"\xef\xbb\xbf \t\r\n")
     told = reading.format or FORMATS_BY_SUFFIX.get(plain.suffix)
     if told in (None, "jsonl"):
         told = next((name for look, name in JSON.items() if re.match(look, start)), told)
+    if told in BINARY.values():
+        raise TableError(
+            f"{plain.original}: cannot be read as {told} (data.format): it does not start as one"
+        )
     return told or "text"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import polars as pl
@@ -29,7 +29,9 @@ def scan_lines(plain: Plain, reading: Reading) -> TypedFile:
         return _scan(plain, reading)
     except POLARS_ERRORS:
         # Python's own json module copes with more: NaN, and nested values of several shapes.
-        return _scan(copied(plain, _written(_objects(whole(plain)))), reading)
+        plain = whole(plain)
+        nested = _nested(_objects(plain))
+        return _scan(copied(plain, _written(_objects(plain), nested)), reading)
 
 
 def read_array(plain: Plain, reading: Reading) -> TypedFile:
@@ -41,8 +43,8 @@ def read_array(plain: Plain, reading: Reading) -> TypedFile:
         raise TableError(f"{plain.original}: not valid JSON ({error}); {EXPECTED}") from None
     if not found:
         raise TableError(f"{plain.original}: the array is empty; expected at least one row")
-    objects = (_checked(plain, f"row {row}", value) for row, value in enumerate(found, start=1))
-    return _scan(copied(plain, _written(objects)), reading)
+    objects = [_checked(plain, f"row {row}", value) for row, value in enumerate(found, start=1)]
+    return _scan(copied(plain, _written(objects, _nested(objects))), reading)
 
 
 def _scan(plain: Plain, reading: Reading) -> TypedFile:
@@ -85,11 +87,18 @@ def _checked(plain: Plain, place: str, value: Any) -> dict[str, Any]:
     raise TableError(f"{plain.original}, {place}: found {found}; {EXPECTED}")
 
 
-def _written(objects: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """A line an object; nested values of any shape as lists of text."""
+def _nested(objects: Iterable[dict[str, Any]]) -> set[str]:
+    """The keys that have a list or an object in some row."""
+    return {
+        key for value in objects for key, cell in value.items() if isinstance(cell, dict | list)
+    }
+
+
+def _written(objects: Iterable[dict[str, Any]], nested: Container[str]) -> Iterator[bytes]:
+    """A line an object; values of `nested` keys, of any shape, as lists of text."""
     for value in objects:
         cells = {
-            key: [json.dumps(cell)] if isinstance(cell, dict | list) else cell
+            key: [json.dumps(cell)] if key in nested and cell is not None else cell
             for key, cell in value.items()
         }
         yield json.dumps(cells).encode() + b"\n"

@@ -40,7 +40,7 @@ class Column:
 
     def describe(self) -> dict[str, Any]:
         """JSON values that `Column.read` takes back."""
-        return {key: value for key, value in asdict(self).items() if value}
+        return {key: value for key, value in asdict(self).items() if value or key == "name"}
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Column:

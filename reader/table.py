@@ -23,7 +23,7 @@ from reader.formats import (
     format_of,
     scan_typed,
 )
-from reader.header import Header, typed_header
+from reader.header import ROW_NAMES, Header, header_of, typed_header
 from reader.json_lines import read_array, scan_lines
 from reader.kinds import clean
 from reader.moments import as_text
@@ -105,7 +105,10 @@ def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) 
     if asked.format and Path(path).suffix in FORMATS_BY_SUFFIX:
         asked = replace(asked, format=None)
     table = _open(Path(path), asked, partial(_like, schema), lenient=True)
-    features = {column.name for column in schema.features}
+    features = dict.fromkeys(column.name for column in schema.features)
+    if missing := [name for name in features if name not in table.columns]:
+        listed = ", ".join(table.columns)
+        raise TableError(f"{path}: no column {', '.join(missing)}; found {listed}")
     for name, others in table.header.doubles.items():
         if name in features and not set(others) <= set(schema.names):
             raise TableError(f"{table.header.doubled(path, name)}; keep the one that is meant")
@@ -119,7 +122,9 @@ def _like(schema: Schema, file: Path) -> Names:
     layouts = (schema.names, without_target, features)
 
     def names(cells: Sequence[str]) -> Sequence[str] | None:
-        missing = [name for name in features if name not in cells]
+        # Columns without a name got one in training; row names may have no cell in the header.
+        named = {*cells, *header_of(cells).names, ROW_NAMES}
+        missing = [name for name in features if name not in named]
         if not missing:
             return None
         numbers = all(is_number(cell.replace(",", ".")) for cell in cells if cell)

@@ -227,10 +227,12 @@ def check_digits(statistics: Statistics, source: SplitTable) -> None:
         largest = max(abs(statistics.minimum[index]), abs(statistics.maximum[index]))
         apart = float(np.spacing(np.float32(largest)))
         if statistics.deviation[index] < 16 * apart:
+            is_target = name == source.packed.schema.target
+            or_else = "" if is_target else ", or leave it out (data.exclude)"
             raise TableError(
                 f"column {name}: its values are near {largest:g}, where float32 numbers are "
                 f"{apart:g} apart, and differ by little more; subtract a constant from the "
-                f"column, or leave it out (data.exclude){_other_reading(source, name)}"
+                f"column{or_else}{_other_reading(source, name)}"
             )
 
 

@@ -69,7 +69,8 @@ def _chosen(plain: Plain, sheets: dict[str, pl.DataFrame], asked: str | None) ->
         return str(asked)
     if len(filled) > 1:
         raise TableError(
-            f"{plain.original}: found {len(filled)} sheets ({listed}); say which in data.sheet"
+            f"{plain.original}: found {len(filled)} sheets ({listed}); say which in "
+            "data.sheet, or keep only one of them in the file"
         )
     if not filled:
         raise TableError(f"{plain.original}: all sheets are empty; expected a table")

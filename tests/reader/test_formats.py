@@ -132,6 +132,13 @@ def test_file_that_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
         read(tmp_path / name)
 
 
+@pytest.mark.parametrize("asked", ["parquet", "arrow"])
+def test_text_that_is_not_what_was_asked_for(tmp_path: Path, asked: str) -> None:
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(TableError, match=rf"cannot be read as {asked} \(data\.format\)"):
+        open_table(tmp_path / "t.csv", reading=Reading(format=asked))
+
+
 def test_bad_line_after_comments_is_found_by_its_line(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("# x\na,b,c\n# y\n1,2,3\n\n4,x,6\n")
     with pytest.raises(TableError, match="line 6, column b"):

@@ -211,3 +211,27 @@ def test_the_index_of_a_frame_in_memory() -> None:
     table = table_of({"Unnamed: 0": [7, 8], "a": [1, 2], "y": [1, 2]})
     assert table.header.row_names == ("Unnamed: 0",)
     assert "only names the rows" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("a,,y\n1,2,3\n4,5,6\n", "column 2"),
+        (",a,y\n1,2,3\n4,5,6\n", "row names"),
+        ("a,y\n1,2,3\n4,5,6\n", "row names"),
+    ],
+)
+def test_a_column_without_a_name_that_is_used_is_found_again(
+    tmp_path: Path, content: str, name: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    schema = schema_of(path, kinds={name: "numeric"})
+    assert set(features(schema)) == {name, "a"}
+    layout = numbers([name, "a"])
+    (trained,) = open_table(path).batches(layout)
+    (batch,) = open_like(path, schema).batches(layout)
+    assert batch.rows.tolist() == trained.rows.tolist()
+    path.write_text("a,y\n1,2\n3,4\n")
+    with pytest.raises(TableError, match=f"no column {name}"):
+        open_like(path, schema)

@@ -11,6 +11,8 @@ import pytest
 
 from errors import TableError
 from reader.pack import pack
+from reader.schema import Schema
+from reader.source import TableOptions, infer_schema
 from reader.table import open_table
 from tests.conftest import numbers, numeric
 
@@ -116,3 +118,25 @@ def test_a_file_without_an_object_is_empty(tmp_path: Path, content: str) -> None
     (tmp_path / "t.jsonl").write_text(content)
     with pytest.raises(TableError, match="the file is empty; expected a table"):
         open_table(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("odd", [[1], {"of": 2}])
+@pytest.mark.parametrize("is_array", [False, True])
+def test_a_list_or_an_object_among_numbers_is_the_columns_fault(
+    tmp_path: Path, odd: object, is_array: bool
+) -> None:
+    cells = [0, 1, 2, odd, None, 5]
+    rows = [{"a": row, "y": row, "k": cell} for row, cell in enumerate(cells)]
+    path = tmp_path / ("t.json" if is_array else "t.jsonl")
+    path.write_text(json.dumps(rows) if is_array else lines(*rows))
+    assert read(path) == [[row, row] for row in range(6)]
+    with pytest.raises(TableError, match=r"column k: found (List|Struct).*data\.exclude"):
+        list(open_table(path).batches(numbers(["k"])))
+
+
+def test_a_key_without_a_letter_names_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(lines(*({"": row, "a": row, "y": row} for row in range(9))))
+    table = open_table(tmp_path / "t.jsonl")
+    schema, _ = infer_schema(table, TableOptions("t", "y"))
+    assert [column.kind for column in schema.columns] == ["ignored", "numeric", "target"]
+    assert Schema.read(schema.describe()) == schema
