@@ -24,7 +24,7 @@ Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
 def parity_tolerance(target_range: float, expected: NDArray[np.float64]) -> float:
     """What float32 arithmetic in another order may change, in the target's unit.
 
-    1e-5 of the target's range, and 1e-6 (some 8 units in the last place) of the predictions.
+    1e-5 of the target's range, and 1e-6 (about 8 units in the last place) of the predictions.
     """
     return 1e-5 * target_range + 1e-6 * float(np.abs(expected).max(initial=0.0))
 

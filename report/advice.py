@@ -104,7 +104,7 @@ def _has_rows_for_a_network(report: Report) -> bool:
 
 
 def _still_falls(report: Report) -> bool:
-    """Whether training ended for want of epochs, while the watched metric was still falling."""
+    """Whether training used all of its epochs while the watched metric was still falling."""
     training, part = report.training, "validation" if "validation" in report.metrics else "train"
     values = [epoch[part] for epoch in report.history if part in epoch]
     if not training or training.epochs < training.planned or len(values) < 5:

@@ -76,7 +76,7 @@ class Curves:
                 self._writer(part).add_scalar(f"epoch/{tag}", value, epoch)
 
     def weights(self, epoch: int, epochs: int, network: nn.Layer) -> None:
-        """Histograms, the dearest of all, after some twenty of the `epochs`."""
+        """Histograms, which take longest, after about twenty of the `epochs`."""
         if epoch % -(-epochs // HISTOGRAMS) == 0 or epoch in (1, epochs):
             self.histograms(epoch, network)
 

@@ -60,7 +60,7 @@ class StopAtOptimum(Observer):
         else:
             is_near = self.problem.gap(*self.network.line(), self.network.effects()) <= GAP
         if is_near:
-            state.stop = f"stopped after epoch {state.epoch}: within {GAP:.2%} of the optimum"
+            state.stop = f"stopped after epoch {state.epoch}: within {GAP * 100:g} % of the optimum"
 
 
 class EarlyStopping(Observer):

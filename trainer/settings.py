@@ -336,6 +336,7 @@ class _Resolving:
             return Choice(*network_defaults.epochs(len(self.data.parts.train), patience))
         if self.stops_at_optimum:
             return Choice(
-                200 if self.data.iterated else 50, f"at most; stops within {GAP:.2%} of the optimum"
+                200 if self.data.iterated else 50,
+                f"at most; stops within {GAP * 100:g} % of the optimum",
             )
         return Choice(10 if schedule == "inverse" else 50, "default")
