@@ -55,12 +55,12 @@ def test_paddle_is_imported_beside_the_reading_of_a_large_table(tmp_path: Path) 
     """And trains in the main thread all the same."""
     run = ["-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}", "-o", "train.epochs=2"]
     program = f"""
-import sys, reader.pack, reader.training_data, train
+import sys, reader.pack, reader.source, train
 reader.pack.LARGE = 0
 def split(*arguments, **options):
     print("paddle" in sys.modules)
     return found(*arguments, **options)
-found, reader.training_data.split = reader.training_data.split, split
+found, reader.source.split = reader.source.split, split
 sys.exit(train.main({run!r}))
 """
     done = command("-c", program)

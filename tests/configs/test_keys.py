@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from safetensors.numpy import load_file
 from visualdl import LogReader
+from xlsxwriter import Workbook
 
 import train
 from configs.keys import keys
@@ -20,13 +22,15 @@ pytestmark = pytest.mark.slow
 MLP = ["model.name=mlp", "model.hidden=[4]"]
 RESNET = ["model.name=resnet", "model.width=8"]
 ADAM = ["optimizer.name=adam"]
-DIVERGING = ["train.epochs=9", "optimizer.learning_rate=1.2", "schedule.name=constant"]
+GROWING = ["train.epochs=3", "optimizer.learning_rate=1.2", "schedule.name=constant"]
 
 # key: (what both runs share, the value in one, the value in the other)
 CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.path": ([], "TABLE", "OTHER"),
     "data.format": ([], "csv", "white_space"),
     "data.separator": ([], "','", "b"),
+    "data.sheet": (["data.path=BOOK"], "all", "half"),
+    "data.encoding": ([], "utf-8", "utf-16"),
     "data.comment": ([], "null", "'9'"),
     "data.decimal_comma": ([], "false", "true"),
     "data.memory_limit": (["data.cache=RUN/cache"], "256", "0"),
@@ -41,6 +45,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.missing.numeric": ([], "mean", "median"),
     "data.missing.constant": (["data.missing.numeric=constant"], "0", "7"),
     "data.missing.indicator": (["data.missing.numeric=mean"], "false", "true"),
+    "data.missing.target": ([], "error", "drop"),
     "data.missing.values": (["data.missing.numeric=mean"], "[NA]", "['?']"),
     "data.split.method": ([], "random", "sequential"),
     "data.split.column": (["data.split.method=group"], "a", "b"),
@@ -81,8 +86,8 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "train.seed": ([], "0", "1"),
     "train.device": ([], "cpu", "gpu:99"),
     "train.average": ([], "false", "true"),
-    "train.patience": (DIVERGING, "0", "1"),
-    "train.export": (DIVERGING, "best", "last"),
+    "train.patience": (GROWING, "0", "1"),
+    "train.export": (GROWING, "best", "last"),
     "train.log_every": ([], "1", "5"),
     "checkpoint.seconds": ([], "0", "1e-9"),
     "checkpoint.steps": (["checkpoint.seconds=0"], "0", "1"),
@@ -133,18 +138,26 @@ def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
         table.write_text(table.read_text().replace(",", ";").replace("9;", "9,5;"))
     if key == "data.time_format":
         table.write_text(re.sub(r"^(\d),", r"1\1.02.2024,", table.read_text(), flags=re.M))
-    if key.startswith("data.missing"):
+    if key == "data.missing.target":
+        table.write_text(table.read_text() + "1,2,\n")
+    elif key.startswith("data.missing"):
         table.write_text(re.sub(r"^[0-2],", "NA,", table.read_text(), flags=re.MULTILINE))
     if key == "data.columns":
         table.write_text("\n".join(table.read_text().splitlines()[1:]))
-    names = {"TABLE": str(table), "OTHER": str(other), "RUN": str(tmp_path / "runs")}
+    book = tmp_path / "book.xlsx"
+    if key == "data.sheet":
+        with Workbook(book) as workbook:
+            frame = pl.read_csv(table)
+            frame.write_excel(workbook, "all")
+            frame[:30].write_excel(workbook, "half")
+    names = {"TABLE": table, "OTHER": other, "RUN": tmp_path / "runs", "BOOK": book}
     shared, *values = CHANGES[key]
     outcomes = []
     for index, value in enumerate(values):
         run = tmp_path / "runs" if key == "run.dir" else tmp_path / f"run{index}"
         overrides = [*shared, f"run.dir={run}", f"{key}={value}"]
         for word, meant in names.items():
-            overrides = [override.replace(word, meant) for override in overrides]
+            overrides = [override.replace(word, str(meant)) for override in overrides]
         found = outcome(recipe, run, overrides)
         outcomes.append((found, sorted(tmp_path.rglob("*.float32"))))
     assert outcomes[0] != outcomes[1]

@@ -95,7 +95,7 @@ def test_choices_are_told_with_reasons(tmp_path: Path) -> None:
     report = run(tmp_path, of_condition(10))
     assert report["chosen"]["train.batch_size"] == {
         "value": report["metrics"]["train"]["rows"],
-        "why": "all rows: the step is then exact",
+        "why": "all rows, so each step is exact",
     }
     assert set(report["chosen"]) == {
         "data.scale.features",
