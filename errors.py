@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+
+from display import say, short, visible
+
+MOST = 2_000  # columns of a line
+
 
 class UserError(ValueError):
-    """The message says where, what was found, what was expected, and what helps.
+    """The message says where, what was found, what was expected, and what helps; its arguments are
+    its lines. Whatever names are in it, as a text it has these lines and nothing that acts.
 
     A command line prints it and ends with code 2; a server and a notebook catch this class alone.
     """
+
+    def __str__(self) -> str:
+        return "\n  ".join(short(str(line), MOST) for line in self.args)
 
 
 class ConfigError(UserError):
@@ -32,3 +42,12 @@ class ExportError(UserError):
 
 class DeviceError(UserError):
     """The device that was asked for is not there."""
+
+
+def tell(error: UserError | OSError) -> None:
+    """Print what went wrong on standard error, as every command line does."""
+    text = str(error)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        text = visible(f"{place}{error.strerror or error}")
+    say(*f"error: {text}".split("\n"), to=sys.stderr)

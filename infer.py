@@ -22,7 +22,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from errors import TableError, UserError
+from display import say, short, visible
+from errors import TableError, UserError, tell
 from files import drafted
 from model.monitor import Monitor
 from model.predictor import Predictor, find_export, read_contract
@@ -52,16 +53,15 @@ def main(arguments: Sequence[str]) -> int:
         with input_file(options.input) as source, output_file(options.output, source) as output:
             predict(options, source, Writer(output, separator))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(error)
         return 2
     except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        tell(error)
         return 2
     except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+        say("stopped; nothing was written", to=sys.stderr)
         return 130
     return 0
 
@@ -70,7 +70,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong on one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; infer.py --help lists the options\n")
+        tell(UserError(f"{message}; infer.py --help lists the options"))
+        self.exit(2)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -115,10 +116,10 @@ def load(options: argparse.Namespace) -> Predictor:
 def verify(predictor: Predictor) -> None:
     """Raises ExportError where golden rows are not predicted as they were."""
     rows, worst = predictor.verify()
-    print(
+    say(
         f"verified: {len(predictor.contract['files']) + 1} files by SHA-256, {rows} golden rows "
         f"within {worst:.1e} (tolerance {predictor.contract['golden']['tolerance']:.1e})",
-        file=sys.stderr,
+        to=sys.stderr,
     )
 
 
@@ -137,7 +138,8 @@ def input_file(name: str) -> Iterator[Path]:
         try:
             yield Path(spool.name)
         except TableError as error:
-            raise TableError(str(error).replace(spool.name, "standard input")) from None
+            message, *more = (line.replace(spool.name, "standard input") for line in error.args)
+            raise TableError(message, *more) from None
 
 
 def separator_of(name: str) -> str:
@@ -229,12 +231,14 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
     for name, written in headers.items():
         if name != written:
-            print(f"note: the id column {name} is written as {written}", file=sys.stderr)
+            note = f"note: the id column {short(name)} is written as {short(written)}"
+            say(note, to=sys.stderr)
     report(schema, table, monitor, sums, wrong)
     if target and (unread := target[0].unknown):
         rows_of = "1 row" if unread == 1 else f"{unread:,} rows"
-        note = f"note: {schema.target} is not a number in {rows_of}; metrics leave them out"
-        print(note, file=sys.stderr)
+        target_of = short(schema.target)
+        note = f"note: {target_of} is not a number in {rows_of}; metrics leave them out"
+        say(note, to=sys.stderr)
 
 
 def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> pl.DataFrame:
@@ -242,7 +246,7 @@ def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bo
     lines = {name: batch.ids[name] for name in batch.ids.columns}
     lines |= {name: pl.Series(values) for name, values in predictions.items()}
     if flag:
-        wrong, reasons = list(batch.errors), list(batch.errors.values())
+        wrong, reasons = list(batch.errors), list(map(visible, batch.errors.values()))
         empty = pl.repeat(None, len(batch.rows), dtype=pl.String, eager=True)
         lines["error"] = empty.scatter(wrong, reasons) if wrong else empty
         lines |= {name: lines[name].scatter(wrong, None) for name in predictions if wrong}
@@ -252,7 +256,7 @@ def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bo
 def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: int) -> None:
     """Say on stderr what a reader of the predictions should know."""
     if not monitor.rows:
-        print(f"note: {table.path} has no rows, so there are no predictions", file=sys.stderr)
+        say(f"note: {table.path} has no rows, so there are no predictions", to=sys.stderr)
         return
     notes = [f"note: {note}" for note in table.notes]
     if ignored := [
@@ -266,10 +270,11 @@ def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: in
         )
     notes += [f"warning: {warning}" for warning in monitor.warnings()]
     if sums.rows:
-        notes.append(f"{schema.target} is known in {sums.rows:,} of {monitor.rows:,} rows:")
+        target = short(schema.target)
+        notes.append(f"{target} is known in {sums.rows:,} of {monitor.rows:,} rows:")
         notes.append(str(sums.metrics()))
     if notes:
-        print(*notes, sep="\n", file=sys.stderr)
+        say(*notes, to=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from configs.load import check_tables, load
 from configs.paths import run_name
 from configs.starter import starter
+from display import for_shell
 from errors import ConfigError, DivergedError, RunError, UserError
 from files import to_json, write_atomically
 from model.predictor import resolve_device
@@ -56,7 +57,8 @@ def plan(recipe: str | None, overrides: Sequence[str]) -> Experiment:
     try:
         config = load(recipe, overrides)
     except ConfigError as error:
-        raise ConfigError(f"{error}{_columns(recipe, overrides)}") from None
+        *lines, last = error.args
+        raise ConfigError(*lines, f"{last}{_columns(recipe, overrides)}") from None
     return experiment(check_tables(config, recipe))
 
 
@@ -81,12 +83,13 @@ def write_recipe(experiment: Experiment, overrides: Sequence[str]) -> str:
     options = experiment.table
     file = Path(f"{run_name(options.path)}.yaml")
     if file.exists():
-        raise RunError(f"{file}: exists, and is not overwritten; train with -c {file}, or move it")
+        train = f"train with -c {for_shell(str(file))}, or move it"
+        raise RunError(f"{file}: exists, and is not overwritten; {train}")
     table = open_table(options.path, options.columns, options.reading)
     schema, _ = infer_schema(table, options)
     kinds = {c.name: c.kind for c in schema.columns if c.name != options.target}
     write_atomically(file, starter(str(file), overrides, kinds).encode())
-    return f"wrote {file}; edit it, then train with {python()} train.py -c {file}"
+    return f"wrote {file}; edit it, then train with {python()} train.py -c {for_shell(str(file))}"
 
 
 def prepare(
@@ -143,9 +146,9 @@ def is_done(experiment: Experiment, begin: Begin) -> bool:
     recipe = folder.path / CONFIG
     if recipe.exists() and (other := experiment.differences(recipe)):
         raise RunError(
-            f"{folder.path}: --resume needs the recipe that the run began with; these differ:\n  "
-            + "\n  ".join(other)
-            + "\nset them back, or start a new run with another run.dir"
+            f"{folder.path}: --resume needs the recipe that the run began with; set these keys "
+            "back, or start a new run with another run.dir:",
+            *other,
         )
     return folder.is_done
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.command_line import parse
-from errors import UserError
+from display import say
+from errors import UserError, tell
 from regressor import is_done, plan, prepare, write_recipe
 from regressor import train as train_regressor
 from report.console import announce, closing, stopped_lines
@@ -30,15 +31,11 @@ def main(arguments: Sequence[str]) -> int:
                 plan(options.config, options.overrides)  # a mistake is told before two runs begin
                 return 0 if resumes_exactly(Path(__file__), arguments) else 1
             train(options, signals)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        except (UserError, OSError) as error:
+            tell(error)
             return 2
         except Stopped as stopped:
-            print(*stopped_lines(stopped, arguments), sep="\n", file=sys.stderr)
+            say(*stopped_lines(stopped, arguments), to=sys.stderr)
             return 128 + stopped.number
     return 0
 

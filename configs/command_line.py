@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import sys
 import tomllib
@@ -17,7 +16,8 @@ from configs.keys import by_path, describe
 from configs.overrides import joined
 from configs.spelling import nearest
 from configs.suggest import key_like
-from errors import ConfigError
+from display import for_shell, say, short
+from errors import ConfigError, UserError, tell
 
 USAGE = """\
 Train a regressor on a table, and predict with it:
@@ -42,7 +42,8 @@ def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
     Ends the process where they are wrong (2), or where they ask for a text alone (0).
     """
     if not arguments:
-        _leave(USAGE, 2)
+        say(*USAGE.splitlines(), to=sys.stderr)
+        raise SystemExit(2)
     parser = _parser(description)
     options, unknown = parser.parse_known_args(arguments)
     if options.version:
@@ -51,14 +52,14 @@ def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
         try:
             _leave(describe(options.help_keys))
         except ConfigError as error:
-            _leave(f"error: {error}", 2)
+            _refuse(str(error))
     if unknown:
-        _leave(f"error: {explain(unknown, list(parser._option_string_actions))}", 2)
+        _refuse(explain(unknown, list(parser._option_string_actions)))
     if options.init and (options.config or options.data):
-        _leave("error: --init TABLE writes a new recipe; leave -c and --data out", 2)
+        _refuse("--init TABLE writes a new recipe; leave -c and --data out")
     options.data = options.init or options.data
     if not options.config and not options.data:
-        _leave("error: expected a table (--data TABLE --target COLUMN) or a recipe (-c RECIPE)", 2)
+        _refuse("expected a table (--data TABLE --target COLUMN) or a recipe (-c RECIPE)")
     given = [f"{key}={getattr(options, name)}" for name, key in KEYS.items() if vars(options)[name]]
     options.overrides = [*(o for words in options.override for o in joined(words)), *given]
     return options
@@ -68,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong on one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; train.py --help lists the options\n")
+        _refuse(f"{message}; train.py --help lists the options")
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
@@ -118,17 +119,18 @@ def explain(unknown: Sequence[str], options: Sequence[str]) -> str:
     word, value = unknown[0], unknown[1] if len(unknown) > 1 else "..."
     if not word.startswith("-"):
         if "=" in word:
-            return f"{word}: keys are set with -o, as in -o {word}"
+            return f"{short(word)}: keys are set with -o, as in -o {for_shell(word)}"
         flag = "-c" if word.endswith((".yaml", ".yml")) else "--data"
-        return f"{word}: expected an option; did you mean {flag} {word}?"
+        return f"{short(word)}: expected an option; did you mean {flag} {for_shell(word)}?"
     name, _, inline = word.partition("=")
     plain = name.lstrip("-").replace("-", "_")
     key = plain if plain in by_path() else key_like(plain)
     if key in by_path() and plain not in ("val", "out"):
-        return f"{name} is not an option; set the key with -o {key}={inline or value}"
+        setting = for_shell(f"{key}={inline or value}")
+        return f"{name} is not an option; set the key with -o {setting}"
     near = nearest(name, [option for option in options if option.startswith("--")])
     hint = f"did you mean {near}?" if near else "train.py --help lists the options"
-    return f"{name} is not an option; {hint}"
+    return f"{short(name)} is not an option; {hint}"
 
 
 def versions() -> str:
@@ -144,10 +146,13 @@ def versions() -> str:
     return ", ".join(lines)
 
 
-def _leave(text: str, code: int = 0) -> None:
-    """Print a text, an error on standard error, and end; a reader that has gone does no harm."""
-    try:
-        print(text, file=sys.stderr if code else sys.stdout, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(code)
+def _leave(text: str) -> NoReturn:
+    """Print a text of several lines, and end."""
+    say(*text.splitlines())
+    raise SystemExit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    """Print what is wrong with the arguments, and end."""
+    tell(UserError(message))
+    raise SystemExit(2)

@@ -17,6 +17,7 @@ from configs.paths import missing, run_name
 from configs.schema import Config
 from configs.suggest import key_like, value_like
 from configs.yaml_text import inline, parse
+from display import short
 from errors import ConfigError
 
 
@@ -58,7 +59,7 @@ def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> 
         raise ConfigError(lines[0] if known else f"{source}: {lines[0]}")
     if lines:
         place = f"{source}: " if source else ""
-        raise ConfigError(f"{place}{len(lines)} problems\n  " + "\n  ".join(lines))
+        raise ConfigError(f"{place}{len(lines)} problems", *lines)
     return config
 
 
@@ -72,7 +73,7 @@ def check_tables(config: Config, recipe: str | Path | None) -> Config:
     }
     told = [missing(key, path, recipe) for key, path in named.items() if path]
     if lines := [line for line in told if line]:
-        raise ConfigError("\n  ".join(lines))
+        raise ConfigError(*lines)
     return config
 
 
@@ -80,7 +81,7 @@ def differences(old: Config, new: Config, aside: Sequence[str] = ()) -> list[str
     """A line for each key that differs; `aside`: keys, or sections, that may."""
     before, after = (dict(leaves(config.model_dump())) for config in (old, new))
     return [
-        f"{key}: {inline(after[key])} now, {inline(before[key])} in the run"
+        f"{key}: {short(inline(after[key]))} now, {short(inline(before[key]))} in the run"
         for key in after  # what only one variant of a section has, its name tells
         if key in before
         and before[key] != after[key]
@@ -102,7 +103,7 @@ def _read(recipe: Path) -> dict[str, Any]:
         ) from None
     values = parse(text, str(recipe))
     if not isinstance(values, dict):
-        found = "an empty file" if values is None else inline(values)[:60]
+        found = "an empty file" if values is None else short(inline(values))
         raise ConfigError(
             f"{recipe}: found {found}; expected sections, as in `data: {{path: houses.csv, target: "
             "price}`. A table is given with --data"
@@ -116,10 +117,10 @@ def _explain(alternatives: Sequence[ErrorDetails], values: Mapping[str, Any]) ->
     path, value = _locate(problem["loc"], values)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{path}: no such key{_nearest_key(path, problem['loc'])}"
+        return f"{short(path)}: no such key{_nearest_key(path, problem['loc'])}"
     if kind == "missing":
-        short = {"data.path": "--data TABLE", "data.target": "--target COLUMN"}
-        return f"{path}: missing; set it with {short.get(path, f'-o {path}=...')}, or in a recipe"
+        table = {"data.path": "--data TABLE", "data.target": "--target COLUMN"}
+        return f"{path}: missing; set it with {table.get(path, f'-o {path}=...')}, or in a recipe"
     if kind == "union_tag_invalid":
         path, value = f"{path}.name", context["tag"]
     elif kind == "value_error":
@@ -128,7 +129,8 @@ def _explain(alternatives: Sequence[ErrorDetails], values: Mapping[str, Any]) ->
     options = [name for each in alternatives for name in _options(each)]
     near = _nearest_value(path, value, options, problem)
     hint = f"; did you mean {near}?" if near else ""
-    return f"{path}: found {inline(value)}, expected {' or '.join(expected)}{hint}"
+    found = short(inline(value))
+    return f"{short(path)}: found {found}, expected {' or '.join(expected)}{hint}"
 
 
 def _nearest_value(

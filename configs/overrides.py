@@ -9,6 +9,7 @@ from typing import Any
 
 from configs.keys import Key, by_path
 from configs.yaml_text import parse
+from display import short
 from errors import ConfigError
 
 OPENING, CLOSING = "[{", "]}"
@@ -46,14 +47,15 @@ def apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     steps, known = key.strip().split("."), by_path()
     if not equals or not all(steps):
-        raise ConfigError(f"-o {override}: expected key=value, as in -o train.epochs=20")
+        raise ConfigError(f"-o {short(override)}: expected key=value, as in -o train.epochs=20")
     entry, text = known.get(".".join(steps), []), text.strip()
     for length in range(1, len(steps)):
         if dict in _types(known.get(".".join(steps[:length]), [])):
             steps = [*steps[:length], ".".join(steps[length:])]
             break
     is_plain = len(steps) > 1 and dict in _types(known.get(".".join(steps[:-1]), []))
-    value = text if is_plain and text[:1] not in "'\"" else _value(entry, text, f"-o {override}")
+    source = f"-o {short(override)}"
+    value = text if is_plain and text[:1] not in "'\"" else _value(entry, text, source)
     *parents, last = steps
     for parent in parents:
         inner = values.setdefault(parent, {})

@@ -7,6 +7,7 @@ from typing import Any
 
 from configs.overrides import apply
 from configs.yaml_text import dump, inline
+from display import for_shell, padded, width
 
 MOST = 60  # columns that are listed
 OTHERS = {
@@ -27,15 +28,16 @@ def starter(file: str, overrides: Sequence[str], kinds: Mapping[str, str]) -> st
     at = next(i for i, line in enumerate(given) if line.startswith("  target:")) + 1
     comments = [line for key, line in _data(kinds).items() if key not in values["data"]]
     others = [f"# {name}: {text}" for name, text in OTHERS.items() if name not in values]
-    head = [f"# python train.py -c {file}", "# All keys: docs/recipe.md, or train.py --help-keys"]
+    train = f"# python train.py -c {for_shell(file)}"
+    head = [train, "# All keys: docs/recipe.md, or train.py --help-keys"]
     return "\n".join([*head, *given[:at], *comments, *given[at:], *others, ""])
 
 
 def _data(kinds: Mapping[str, str]) -> dict[str, str]:
     """The comments on keys of the table."""
     shown = list(kinds.items())[:MOST]
-    width = max((len(inline(name)) for name, _ in shown), default=0) + 1
-    columns = [f"  #   {inline(name) + ':':<{width}} {kind}" for name, kind in shown]
+    most = max((width(inline(name)) for name, _ in shown), default=0) + 1
+    columns = [f"  #   {padded(inline(name) + ':', most)} {kind}" for name, kind in shown]
     if len(kinds) > MOST:
         columns.append(f"  #   # and {len(kinds) - MOST:,} more")
     allowed = "numeric, categorical, boolean, time, id or ignored"

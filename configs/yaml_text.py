@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from display import quoted, short, visible
 from errors import ConfigError
 
 
@@ -21,7 +23,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.value in lines:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} appears twice, first in line "
+                    problem=f"the key {quoted(str(key.value))} appears twice, first in line "
                     f"{lines[key.value]}; remove one",
                     problem_mark=key.start_mark,
                 )
@@ -48,6 +50,12 @@ for _tag, _pattern, _first in (
         _side.add_implicit_resolver(
             f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_pattern})$"), list(_first)
         )
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if visible(text) == text else '"'
+    ),
+)
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 PLAINLY = (
@@ -80,16 +88,19 @@ def parse(text: str, source: str) -> Any:
 
 def dump(values: Mapping[str, Any]) -> str:
     """A recipe's values, `config.model_dump()`, as YAML that `parse` reads back to equal values."""
-    text = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-    return str(text)
+    return _dump(dict(values), sort_keys=False, width=100)
 
 
 def inline(value: Any) -> str:
     """One value as it would stand in a recipe, on one line."""
-    text = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10_000
-    )
-    return str(text).removesuffix("...\n").strip()
+    text = _dump(value, default_flow_style=True, width=sys.maxsize)
+    return text.removesuffix("...\n").strip()
+
+
+def _dump(value: Any, **options: Any) -> str:
+    """YAML in which what is not visible stands as an escape between double quotes."""
+    text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, **options)
+    return "\n".join(map(visible, str(text).split("\n")))
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -101,7 +112,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
     if mark is None or text.count("\n") == 0:
         return f": not valid YAML: {told}"
     line = text.splitlines()[mark.line].strip() if mark.line < len(text.splitlines()) else ""
-    shown = f" (the line is: {line})" if line else ""
+    shown = f" (the line is: {short(line)})" if line else ""
     return f", line {mark.line + 1}: not valid YAML: {told}{shown}"
 
 

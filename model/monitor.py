@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from display import short
+
 
 class Monitor:
     """Counts what is unlike the training rows: values out of range, missing, of unknown level.
@@ -60,14 +62,14 @@ class Monitor:
                     days = (date.fromisoformat(origin) + timedelta(float(v)) for v in (low, high))
                     what, shown = "times", " to ".join(map(str, days))
                 yield (
-                    f"{column}: {count:,} of {self.rows:,} {what} outside the range "
+                    f"{short(column)}: {count:,} of {self.rows:,} {what} outside the range "
                     f"that the model was trained on, {shown}"
                 )
         for column, shares in self.shares.items():
             for what in ("missing", "unknown"):
                 if self._is_far_above(cells := self.counts[column, what], shares[what]):
                     yield (
-                        f"{column}: {cells:,} of {self.rows:,} values {what} "
+                        f"{short(column)}: {cells:,} of {self.rows:,} values {what} "
                         f"({cells / self.rows:.1%}); in training {shares[what]:.1%}"
                     )
 

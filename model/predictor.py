@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from display import short
 from errors import DeviceError, ExportError
 from files import AlteredError, compare, unseal
 
@@ -132,7 +133,8 @@ class Predictor:
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise ValueError(
                 f"found an array of shape {values.shape}, expected [rows, {len(self.features)}] "
-                f"({', '.join(self.features[:20])}{', ...' if len(self.features) > 20 else ''})"
+                f"({', '.join(map(short, self.features[:20]))}"
+                f"{', ...' if len(self.features) > 20 else ''})"
             )
         if 0 < len(values) <= ROWS_AT_ONCE:
             return self._predict_piece(values)
@@ -213,7 +215,7 @@ def resolve_device(name: str) -> str:
     """
     if not re.fullmatch(r"auto|cpu|gpu|gpu:\d+", name):
         hint = "; a CUDA GPU is called gpu here" if name.startswith("cuda") else ""
-        raise DeviceError(f"device {name}: expected auto, cpu, gpu or gpu:N{hint}")
+        raise DeviceError(f"device {short(name)}: expected auto, cpu, gpu or gpu:N{hint}")
     import paddle
 
     count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0

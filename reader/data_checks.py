@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from display import short
 from reader.findings import KINDS, Finding, exclude, listed
 from reader.leaks import Order, leaks
 from reader.lookalikes import TIME_NAME, look_alikes
@@ -112,13 +113,14 @@ def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     all_leak = {at for leak in found for at in leak.columns} >= {*range(len(names) - 1)}
     for leak in found:
         columns = tuple(names[at] for at in leak.columns)
+        alone = short(columns[0])
         if len(columns) > 1:
             how = "multiply to" if leak.logarithms else "add up to"
-            tells = f"{listed(columns)} (times constants) {how} {target}"
+            tells = f"{listed(columns)} (times constants) {how} {short(target)}"
         elif leak.columns[0] in coded:
-            tells = f"{columns[0]} alone gives {target}: rows of one level have one target"
+            tells = f"{alone} alone gives {short(target)}: rows of one level have one target"
         else:
-            tells = f"{columns[0]} alone gives {target}: it puts the rows in the same order"
+            tells = f"{alone} alone gives {short(target)}: it puts the rows in the same order"
         key = "" if all_leak else exclude(*columns)
         advice = f"if unknown when a prediction is needed: {key}"
         if all_leak:
@@ -257,7 +259,7 @@ def copied_columns(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
             alike.append([other])
     for first, *copies in sorted(map(sorted, alike)):
         for name in (names[varies[copy]] for copy in copies):
-            of = names[varies[first]]
+            of = short(names[varies[first]])
             message = f"a copy of {of}, perhaps in another unit (correlation 1):"
             yield Finding.of_column("copied_column", name, message, exclude(name))
 

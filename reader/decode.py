@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+from display import short
 from errors import TableError
 
 START = 1 << 20  # bytes that tell how a file is written
@@ -278,7 +279,7 @@ def _member(path: Path, archive: zipfile.ZipFile) -> str:
     names = [name for name in archive.namelist() if not name.endswith("/")]
     names = [n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith(".")]
     if len(names) != 1:
-        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        listed = ", ".join(map(short, names[:5])) + (", ..." if len(names) > 5 else "")
         raise TableError(
             f"{path}: found {len(names)} files in the zip{f' ({listed})' if names else ''}, "
             "expected one; unpack it, and give the file or the folder"

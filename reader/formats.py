@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from display import short
 from errors import TableError
 from reader.decode import Plain
 
@@ -225,7 +226,7 @@ def typed_cells(
         wide = kind.is_decimal() and not _is_number(kind)
         if wide or kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
             raise TableError(
-                f"{path}, column {name}: found {kind}, expected numbers, texts or times; "
+                f"{path}, column {short(name)}: found {kind}, expected numbers, texts or times; "
                 "train without the column (data.exclude)"
             )
         as_it_is = kind.is_numeric() or (name in times and kind in (pl.Date, pl.Datetime))

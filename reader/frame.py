@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from display import quoted, short
 from errors import TableError
 from reader.formats import EVEN, Reading, Survey, typed_cells, typed_numbers
 from reader.header import typed_header
@@ -76,7 +77,7 @@ def table_of(frame: Frame, reading: Reading | None = None) -> Table:
     columns = columns_of(frame)
     lengths = {name: _length(name, cells) for name, cells in columns.items()}
     if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
+        counts = abridged([f"{short(name)} {count:,}" for name, count in lengths.items()])
         raise TableError(f"{NAME} has columns of several lengths: {counts}")
     file = _FrameFile(columns, reading or Reading())
     header = typed_header(file.columns)
@@ -89,7 +90,7 @@ def columns_of(frame: Frame) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for label, cells in _named_columns(frame):
         if str(label) in columns:
-            raise TableError(f"{NAME} names {str(label)!r} more than once; rename one")
+            raise TableError(f"{NAME} names {quoted(str(label))} more than once; rename one")
         columns[str(label)] = cells
     return columns
 
@@ -183,7 +184,8 @@ def _length(name: str, cells: Any) -> int:
     if not isinstance(cells, (str, bytes, set, Mapping)):
         with suppress(TypeError):
             return len(cells)
-    raise TableError(f"{NAME}, column {name}: found {_shown(cells)}, expected a list of cells")
+    found = f"{NAME}, column {short(name)}: found {_shown(cells)}"
+    raise TableError(f"{found}, expected a list of cells")
 
 
 def _series(name: str, cells: Any) -> pl.Series:
@@ -219,7 +221,8 @@ def _of_pandas(name: str, cells: _Pandas) -> pl.Series:
 def _of_array(name: str, cells: NDArray[Any]) -> pl.Series:
     if cells.ndim != 1:
         shape = " x ".join(map(str, cells.shape))
-        raise TableError(f"{NAME}, column {name}: found an array of {shape}, expected one column")
+        found = f"{NAME}, column {short(name)}: found an array of {shape}"
+        raise TableError(f"{found}, expected one column")
     if isinstance(cells, np.ma.MaskedArray):
         return _without(_of_array(name, np.asarray(cells.data)), np.ma.getmaskarray(cells))
     if cells.dtype.kind == "M":
@@ -248,8 +251,8 @@ def _of_list(name: str, cells: list[Any]) -> pl.Series:
             values.append(_value(cell))
         except (TypeError, OverflowError, UnicodeEncodeError):
             raise TableError(
-                f"{NAME}, row {row}, column {name}: found {_shown(cell)}, expected a number, a "
-                "text or a time"
+                f"{NAME}, row {row}, column {short(name)}: found {_shown(cell)}, expected a "
+                "number, a text or a time"
             ) from None
     if (series := _of_one_kind(name, values)) is not None:
         return series
@@ -309,4 +312,4 @@ def _text(value: Value) -> str | None:
 
 
 def _shown(cell: object) -> str:
-    return f"{repr(cell)[:40]} ({type(cell).__name__})"
+    return f"{short(repr(cell), 40)} ({type(cell).__name__})"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from display import quoted, short
 from errors import TableError
 from reader.findings import as_kind, exclude
 from reader.schema import free_name
@@ -40,7 +41,7 @@ class Header:
         for name in self.nameless:
             if name not in named:
                 raise TableError(
-                    f"{source}: {name} has no name; add one to the header, or leave it out "
+                    f"{source}: {short(name)} has no name; add one to the header, or leave it out "
                     f"({exclude(name)})"
                 )
         for name, others in self.doubles.items():
@@ -60,15 +61,15 @@ class Header:
         if not (rows := self.row_names):
             return ()
         return (
-            f"column {' and '.join(rows)} only names the rows, and is not used as a feature; "
-            f"to use it, give its kind, as in {as_kind(rows[0], 'numeric')}",
+            f"column {' and '.join(map(short, rows))} only names the rows, and is not used as a "
+            f"feature; to use it, give its kind, as in {as_kind(rows[0], 'numeric')}",
         )
 
     def doubled(self, source: object, name: str) -> str:
         """What is wrong with a name that several columns have."""
         places = [self.names.index(each) + 1 for each in (name, *self.doubles[name])]
         return (
-            f"{source}: the header names {name!r} more than once (columns "
+            f"{source}: the header names {quoted(name)} more than once (columns "
             f"{' and '.join(map(str, places))})"
         )
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import polars as pl
 
+from display import quoted, short
 from errors import TableError
+from reader.findings import as_kind, in_yaml
 from reader.formats import Reading
 from reader.moments import (
     ORIGIN,
@@ -70,11 +72,11 @@ def time_column(name: str, cells: pl.Series, time_format: str | None, key: str) 
     if found := find_format(texts, time_format):
         return _time_column(name, texts, found)
     wrong = texts.filter(moments(texts, time_format or YEAR_FIRST[0]).is_null())
-    example = repr(wrong[0]) if len(wrong) else "no cell"
+    example = quoted(wrong[0]) if len(wrong) else "no cell"
     expected = f"a time written {time_format!r}" if time_format else "a time like 2024-12-31 23:59"
     raise TableError(
-        f"column {name} ({key}): found {example}, expected {expected}; "
-        f"say how times are written in data.time_format, as in {{{name}: '%d.%m.%Y'}}"
+        f"column {short(name)} ({key}): found {example}, expected {expected}; "
+        f"say how times are written in data.time_format, as in {{{in_yaml(name)}: '%d.%m.%Y'}}"
     )
 
 
@@ -114,8 +116,8 @@ class Levels:
                     self._codes[text] = len(self.texts)
         if len(self.texts) > MOST_LEVELS:
             raise TableError(
-                f"column {column}: found more than {MOST_LEVELS:,} different texts; leave it out "
-                f"(data.exclude), or pass it through as an id (data.kinds: {{{column}: id}})"
+                f"column {short(column)}: found more than {MOST_LEVELS:,} different texts; leave "
+                f"it out (data.exclude), or pass it through as an id ({as_kind(column, 'id')})"
             )
         if len(cells) <= len(self._codes):
             return pl.Series([self._codes.get(text, 0) for text in cells], dtype=pl.Float32)

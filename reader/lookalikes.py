@@ -10,6 +10,7 @@ from itertools import product
 
 import polars as pl
 
+from display import quoted, short
 from reader.findings import Finding, as_kind, exclude, in_yaml, listed
 from reader.schema import Schema
 from reader.table import Table
@@ -81,30 +82,34 @@ def of_texts(name: str, cells: pl.Series, decimal_comma: bool = False) -> Findin
     if formats := date_formats(cells):
         return _dates(name, cells[0], formats)
     if _share(cells, QUARTER) > MOSTLY:
-        message = f"its texts look like quarters ({cells[0]!r}); a time needs their first days"
+        message = (
+            f"its texts look like quarters ({quoted(cells[0])}); a time needs their first days"
+        )
         return Finding.of_column("dates", name, message)
     if _share(cells, CLOCK) > MOSTLY:
-        message = f"its texts look like times of the day ({cells[0]!r}); write them as hours"
+        message = f"its texts look like times of the day ({quoted(cells[0])}); write them as hours"
         return Finding.of_column("dates", name, message)
     seen, other = survey(cells, decimal_comma), survey(cells, comma=True)
     if seen.share >= MOSTLY and seen.example:
         becomes = " (45% is then 0.45)" if seen.form.unit in PERCENT else ""
         if not decimal_comma and other.share >= MOSTLY and "," in other.example:
             becomes += ", or set data.decimal_comma: true if their commas are decimal commas"
-        message = f"its texts look like numbers {_written(seen)} ({seen.example!r}); read them with"
+        message = (
+            f"its texts look like numbers {_written(seen)} ({quoted(seen.example)}); read them with"
+        )
         found = Finding.of_column("numbers", name, message, as_kind(name, "numeric"))
         return replace(found, message=found.message + becomes)
     if not decimal_comma and other.share >= MOSTLY and other.example:
-        message = f"its texts look like numbers with a decimal comma ({other.example!r}); set"
+        message = f"its texts look like numbers with a decimal comma ({quoted(other.example)}); set"
         found = Finding.of_column("numbers", name, message, "data.decimal_comma: true")
         alone = f", or for this column alone {as_kind(name, 'numeric')}"
         return replace(found, message=found.message + alone)
     if not seen.share and len(seen.units) > 1 and {*seen.units} <= {*CURRENCIES, *QUANTITIES}:
-        shown = " and ".join(repr(text) for text in list(seen.units.values())[:2])
+        shown = " and ".join(quoted(text) for text in list(seen.units.values())[:2])
         message = f"its texts look like numbers in several units ({shown}); convert them to one"
         return Finding.of_column("numbers", name, message)
     if len(cells) >= FEWEST and _share(cells, PHONE) > MOSTLY:
-        message = f"its texts look like phone numbers ({cells[0]!r}); leave them out with"
+        message = f"its texts look like phone numbers ({quoted(cells[0])}); leave them out with"
         return Finding.of_column("codes", name, message, exclude(name))
     return None
 
@@ -116,7 +121,7 @@ def _written(seen: Seen) -> str:
     if unit in PERCENT:
         return "with a percent sign"
     if unit:
-        return f"with the unit {unit}"
+        return f"with the unit {short(unit)}"
     if "(" in example:
         return "in brackets"
     return "with a long minus sign" if "−" in example else "with thousands separators"
@@ -154,7 +159,7 @@ def _dates(name: str, example: str, formats: Sequence[str]) -> Finding:
     elif re.match(r"%[dm].%[md]", formats[0]):
         order = " with the day first" if formats[0].startswith("%d") else " with the month first"
     keys = " or ".join(_time_format(name, text) for text in formats)
-    message = f"its texts look like dates{order} ({example!r}); read them with"
+    message = f"its texts look like dates{order} ({quoted(example)}); read them with"
     return Finding.of_column("dates", name, message, keys)
 
 
@@ -175,7 +180,7 @@ def of_numbers(name: str, cells: pl.Series, decimal_comma: bool) -> Finding | No
         and len(dotted) < len(cells)
         and _share(cells, DOTTED_OR_SHORT) == 1
     ):
-        read = f"{dotted[0]!r} is read as {float(dotted[0]):g}"
+        read = f"{quoted(dotted[0])} is read as {float(dotted[0]):g}"
         message = f"its dots look like thousands separators, but {read}; set"
         return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
     whole = cells.filter(cells.str.contains(r"^\d+(\.0)?$")).str.strip_suffix(".0")
@@ -203,7 +208,7 @@ def _codes(name: str, cells: pl.Series) -> Finding | None:
     key = as_kind(name, "categorical")
     one_width = cells.str.len_chars().n_unique() == 1
     if len(padded) and one_width:
-        what = f"codes, with zeros in front ({padded[0]!r})"
+        what = f"codes, with zeros in front ({quoted(padded[0])})"
     elif PHONE_NAME.search(name):
         what, key = f"phone numbers ({cells[0]})", exclude(name)
     elif PLACE_NAME.search(name):
@@ -226,7 +231,7 @@ def of_levels(name: str, cells: pl.Series) -> Finding | None:
     marks = Counter(others.to_list()).most_common(4)
     of_numbers = len(levels) - len(marks)
     if of_numbers > FEWEST and 5 * len(others) < 4 * len(cells) and len(marks) < 4:
-        shown = listed([f"{text!r} ({count:,} rows)" for text, count in marks])
+        shown = listed([f"{quoted(text)} ({count:,} rows)" for text, count in marks])
         message = f"numbers but for {shown}; add what means missing to"
         return Finding.of_column("marks", name, message, "data.missing.values")
     if len(cells) >= 50 and len(levels) > 0.5 * len(cells):
@@ -234,7 +239,7 @@ def of_levels(name: str, cells: pl.Series) -> Finding | None:
         return Finding.of_column("levels", name, message, exclude(name))
     folded = levels.str.to_lowercase().str.replace_all(r"\s+", " ")
     if len(twins := folded.filter(folded.is_duplicated())):
-        shown = " and ".join(repr(text) for text in levels.filter(folded == twins[0])[:2])
+        shown = " and ".join(quoted(text) for text in levels.filter(folded == twins[0])[:2])
         message = f"some levels differ only in case or spaces ({shown}); write them alike"
         return Finding.of_column("levels", name, message)
     return None

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from display import short
 from errors import TableError
 from reader.findings import as_kind
 from reader.formats import POLARS_ERRORS, Reading, Survey, TableFile
@@ -225,7 +226,7 @@ class _Decoded(NamedTuple):
         if is_number(cell) and _plain(encoder, pl.Series([cell]), file.reading).null_count():
             expected = "a number with a decimal comma (data.decimal_comma)"
             advice = "a point only goes between thousands, as in 1.234,5"
-        return f"column {encoder.column.name}: found {found}, expected {expected}; {advice}"
+        return f"column {short(encoder.column.name)}: found {found}, expected {expected}; {advice}"
 
     def batch(self, errors: dict[int, str] | None = None) -> Batch:
         for encoder, cells, parts in zip(

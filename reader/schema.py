@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from display import quoted, short
 from errors import TableError
 
 KINDS = ("numeric", "categorical", "boolean", "time", "id", "ignored")
@@ -122,13 +123,13 @@ def roles(
     for key, name, kind in [Role("data.target", target, "target"), *given]:
         if name not in names:
             raise TableError(
-                f"{source}: {key} names {name!r}, which is not a column"
+                f"{source}: {key} names {quoted(name)}, which is not a column"
                 f"{did_you_mean(name, names)}; the columns are {abridged(names)}"
                 f"{_no_header(names)}"
             )
         as_numbers = (key, kind) == ("data.kinds", "numeric")
         if name == target and key != "data.target" and not as_numbers:
-            raise TableError(f"{source}: {target!r} is both data.target and in {key}")
+            raise TableError(f"{source}: {quoted(target)} is both data.target and in {key}")
         kinds[name] = "target" if name == target else kind or kinds[name]
     if all(kind in ("ignored", "id", "target") for kind in kinds.values()):
         raise TableError(f"{source}: no feature is left; the columns are {abridged(names)}")
@@ -175,7 +176,7 @@ def abridged(names: Sequence[str], most: int = 20) -> str:
     'a, b and 2 more'
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return f"{', '.join(map(short, names[:most]))}{more}"
 
 
 def unlike(names: Sequence[str], expected: Sequence[str]) -> str:
@@ -194,7 +195,7 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     """`; did you mean 'x'?` with the closest of `names`, or nothing."""
     lowered = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
-    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+    return f"; did you mean {quoted(lowered[close[0]])}?" if close else ""
 
 
 def _no_header(columns: Sequence[str]) -> str:

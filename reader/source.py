@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from display import short
 from errors import TableError
 from reader.formats import Reading
 from reader.kinds import infer, rounded_away, time_column
@@ -118,10 +119,10 @@ def _without_target(table: Table, packed: PackedTable) -> str:
     advice = "Fill them in, or leave these rows out with data.missing.target=drop"
     if packed.without_target == len(packed):
         advice = "Fill them in, or choose another column"
+    place = f"{file.path}, {survey.place(row)}, column {short(packed.schema.target)} (data.target)"
     return (
-        f"{file.path}, {survey.place(row)}, column {packed.schema.target} (data.target): found an "
-        f"empty cell, expected a number; {packed.without_target:,} of {len(packed):,} rows have no "
-        f"target. {advice}"
+        f"{place}: found an empty cell, expected a number; {packed.without_target:,} of "
+        f"{len(packed):,} rows have no target. {advice}"
     )
 
 
@@ -159,7 +160,7 @@ def infer_schema(table: Table, options: TableOptions) -> tuple[Schema, tuple[str
     columns = [_told_apart(column, others - {column.name}) for column in columns]
     schema = Schema(tuple(columns), options.columns is None)
     if not schema.features:
-        known_as = abridged([f"{column.name} ({column.kind})" for column in columns])
+        known_as = abridged([f"{short(column.name)} ({column.kind})" for column in columns])
         comma = table.files[0].reading.decimal_comma
         hints = [f"; {found.message}" for found in look_alikes(table, schema, {}, comma)]
         raise TableError(

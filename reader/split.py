@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from display import quoted, short
 from errors import TableError
+from reader.findings import in_yaml
 from reader.groups import Parts, deal_groups
 from reader.moments import moments
 
@@ -100,11 +102,12 @@ def split(
 
 def _too_few(rows: int, name: str, share: float, options: SplitOptions) -> str:
     """What is wrong where the part `name` has a share and no row."""
+    column = short(str(options.column))
     if options.method == "column":
-        return f"the {name} part gets no row: no cell of column {options.column} is {name!r}"
+        return f"the {name} part gets no row: no cell of column {column} is {name!r}"
     if options.method in ("group", "time"):
         what = {"group": "groups", "time": "different times"}[options.method]
-        found = f"column {options.column} (data.split.column) has too few {what}"
+        found = f"column {column} (data.split.column) has too few {what}"
     else:
         what, found = "rows", "1 row is too few" if rows == 1 else f"{rows:,} rows are too few"
     without = "" if name == "train" else f", or leave the part out (data.split.{name}=0)"
@@ -139,7 +142,9 @@ def folds(
         held = number == fold
         kept = number < fold if method == "time" else ~held
         if not held.any() or not kept.any():
-            groups = f" in so few groups of {options.column}" if method == "group" else ""
+            groups = (
+                f" in so few groups of {short(str(options.column))}" if method == "group" else ""
+            )
             raise TableError(
                 f"{len(parts.train)} training rows{groups} do not make {count} folds; ask for "
                 "fewer (data.split.folds)"
@@ -154,8 +159,8 @@ def _filled(texts: Iterable[pl.Series], column: str) -> Iterator[pl.Series]:
         if cells.null_count():
             row = seen + int(cells.is_null().arg_max() or 0) + 1
             raise TableError(
-                f"row {row}, column {column} (data.split.column): found an empty cell; fill it in, "
-                "or choose another data.split"
+                f"row {row}, column {short(column)} (data.split.column): found an empty cell; "
+                "fill it in, or choose another data.split"
             )
         seen += len(cells)
         yield cells
@@ -168,7 +173,7 @@ def _named(texts: Iterable[pl.Series], column: str) -> Iterator[Parts]:
         for text in cells.unique():
             if text not in numbers:
                 raise TableError(
-                    f"column {column} (data.split.column): found {text!r}, "
+                    f"column {short(column)} (data.split.column): found {quoted(text)}, "
                     f"expected {', '.join(numbers)}"
                 )
         yield cells.replace_strict(numbers, return_dtype=pl.Int8).to_numpy()
@@ -194,9 +199,9 @@ def times_of(
     expected = "a number or a time like 2024-12-31 23:59"
     expected = f"a time written {time_format}" if time_format else expected
     raise TableError(
-        f"row {row + 1}, column {column} (data.split.column): found {cells[row]!r}, expected "
-        f"{expected}; fix the cell, or say how times are written in data.time_format, as in "
-        f"{{{column}: '%d.%m.%Y'}}"
+        f"row {row + 1}, column {short(column)} (data.split.column): found {quoted(cells[row])}, "
+        f"expected {expected}; fix the cell, or say how times are written in data.time_format, "
+        f"as in {{{in_yaml(column)}: '%d.%m.%Y'}}"
     )
 
 

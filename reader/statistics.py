@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from display import short
 from errors import TableError
 from factor import Factor, factor
 
@@ -111,8 +112,8 @@ class Statistics:
         """
         if self.minimum[-1] <= -1:
             raise TableError(
-                f"column {self.columns[-1]}: found {self.minimum[-1]:g}, expected values above -1 "
-                "for data.scale.target=log1p; choose another scaling"
+                f"column {short(self.columns[-1])}: found {self.minimum[-1]:g}, expected values "
+                "above -1 for data.scale.target=log1p; choose another scaling"
             )
         logs = (np.log1p(batch[:, -1:].astype(np.float64)) for batch in batches)
         return Statistics.of(self.columns[-1:], logs)

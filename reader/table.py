@@ -107,8 +107,7 @@ def open_like(path: str | Path, schema: Schema, reading: Reading | None = None) 
     table = _open(Path(path), asked, partial(_like, schema), lenient=True)
     features = dict.fromkeys(column.name for column in schema.features)
     if missing := [name for name in features if name not in table.columns]:
-        listed = ", ".join(table.columns)
-        raise TableError(f"{path}: no column {', '.join(missing)}; found {listed}")
+        raise TableError(f"{path}: no column {abridged(missing)}; found {abridged(table.columns)}")
     for name, others in table.header.doubles.items():
         if name in features and not set(others) <= set(schema.names):
             raise TableError(f"{table.header.doubled(path, name)}; keep the one that is meant")

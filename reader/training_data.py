@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from display import short
 from errors import TableError
 from factor import Factor
 from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
@@ -215,7 +216,7 @@ def check_target(packed: PackedTable, parts: Split, where: str = "training rows"
     if len(rows) == 1:
         found = f"{low:g} in a single {where.replace('rows', 'row', 1)}"
     raise TableError(
-        f"column {target} (data.target): found {found}, expected different values: there is "
+        f"column {short(target)} (data.target): found {found}, expected different values: there is "
         "nothing to learn; choose another target, or divide the rows otherwise (data.split)"
     )
 
@@ -230,7 +231,7 @@ def check_digits(statistics: Statistics, source: SplitTable) -> None:
             is_target = name == source.packed.schema.target
             or_else = "" if is_target else ", or leave it out (data.exclude)"
             raise TableError(
-                f"column {name}: its values are near {largest:g}, where float32 numbers are "
+                f"column {short(name)}: its values are near {largest:g}, where float32 numbers are "
                 f"{apart:g} apart, and differ by little more; subtract a constant from the "
                 f"column{or_else}{_other_reading(source, name)}"
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from display import quoted
 from errors import TableError
 from reader.decode import START, Plain
 from reader.formats import Reading
@@ -57,12 +58,12 @@ def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
 
 
 def _chosen(plain: Plain, sheets: dict[str, pl.DataFrame], asked: str | None) -> str:
-    listed = abridged([*map(repr, sheets)])
+    listed = abridged([*map(quoted, sheets)])
     filled = [name for name, frame in sheets.items() if frame.height]
     if asked is not None and asked not in sheets and len(filled) != 1:
         hint = did_you_mean(asked, list(sheets))
         raise TableError(
-            f"{plain.original}: data.sheet names {asked!r}, which is not a sheet{hint}; "
+            f"{plain.original}: data.sheet names {quoted(asked)}, which is not a sheet{hint}; "
             f"the sheets are {listed}"
         )
     if asked in sheets:

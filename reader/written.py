@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from display import quoted, short
 from errors import TableError
 
 CURRENCIES = (
@@ -159,8 +160,8 @@ def form_of(name: str, cells: pl.Series, comma: bool) -> Form:
             return other.form
     if seen.share or len(seen.units) < 2:
         return seen.form
-    shown = " and ".join(repr(example) for example in list(seen.units.values())[:2])
+    shown = " and ".join(quoted(example) for example in list(seen.units.values())[:2])
     raise TableError(
-        f"column {name} (data.kinds: numeric): found {shown}, expected numbers of one unit; "
+        f"column {short(name)} (data.kinds: numeric): found {shown}, expected numbers of one unit; "
         "convert them in the table, or leave the column out (data.exclude)"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from shlex import quote
 from typing import Any
 
+from display import for_shell, short, visible
 from report.figures import baseline, percent
 from report.report import Report
 from report.texts import Text, named, texts
@@ -32,7 +32,7 @@ def _steps(report: Report) -> Iterator[Text]:
     if leak := next(leaks, None):
         excluded = [*report.config.get("data", {}).get("exclude", []), *leak.columns]
         options = _options(report, "excluded", **{"data.exclude": excluded})
-        yield text.leak.fill(column=", ".join(leak.columns), options=options)
+        yield text.leak.fill(column=Text(", ".join(map(short, leak.columns))), options=options)
     if report.best_line is None:
         yield from _of_a_line(report)
     else:
@@ -141,16 +141,16 @@ def _auto(report: Report, *keys: str) -> dict[str, str]:
     return {key: "auto" for key in keys if key not in report.chosen}
 
 
-def _options(report: Report, name: str, **values: Any) -> str:
+def _options(report: Report, name: str, **values: Any) -> Text:
     """What to add to the command, with a run folder of its own.
 
     >>> from types import SimpleNamespace
     >>> _options(SimpleNamespace(config={"run": {"dir": "runs/a"}}), "mlp", **{"model.name": "mlp"})
-    '-o model.name=mlp -o run.dir=runs/a-mlp'
+    Text(en='-o model.name=mlp -o run.dir=runs/a-mlp', zh='')
     """
     folder = report.config.get("run", {}).get("dir", "runs/next")
     options = []
     for key, value in (values | {"run.dir": f"{folder}-{name}"}).items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        options.append(f"-o {quote(f'{key}={shown}')}")
-    return " ".join(options)
+        text = value if isinstance(value, str) else visible(json.dumps(value, ensure_ascii=False))
+        options.append(f"-o {for_shell(f'{key}={text}')}")
+    return Text(" ".join(options))

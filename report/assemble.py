@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from display import for_shell
 from model.line import epochs_to_gap
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
@@ -256,7 +256,8 @@ def layers(fit: Fit) -> list[str]:
 def command() -> str:
     """What was typed to train; nothing in a program or a notebook."""
     script = Path(sys.argv[0])
-    return shlex.join(["python", *sys.argv]) if script.name == "train.py" else ""
+    words = ["python", *map(for_shell, sys.argv)]
+    return " ".join(words) if script.name == "train.py" else ""
 
 
 def importance(

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from display import short, width
 from report.texts import Text
 
 WIDTH, HEIGHT = 400.0, 280.0
@@ -137,16 +137,16 @@ def bars(
     size, reach = np.nan_to_num(
         [np.asarray(values, float), np.asarray(spread, float)], posinf=0, neginf=0
     )
-    shown = [clip(name) for name in names]
+    shown = [short(name, NAME_WIDTH) for name in names]
     left = 16 + 6.4 * max((width(name) for name in shown), default=0)
     bottom = 8 + BAR * len(names)
     x = axis_over([0.0, *(size - reach), *(size + reach)], left, RIGHT)
     zero, marks = x.at(0)[0], []
-    for i, (short, name) in enumerate(zip(shown, names, strict=True)):
+    for i, (label, name) in enumerate(zip(shown, names, strict=True)):
         (end, low, high), y = x.at([size[i], size[i] - reach[i], size[i] + reach[i]]), 8 + BAR * i
         marks += [
             f'<text class="name" x="{left - 8:.1f}" y="{y + 15:.1f}" text-anchor="end">'
-            f"<title>{escape(name)}</title>{escape(short)}</text>",
+            f"<title>{escape(short(name))}</title>{escape(label)}</text>",
             f'<rect class="bar" x="{min(zero, end):.1f}" y="{y + 4:.1f}" '
             f'width="{max(abs(end - zero), 0.6):.1f}" height="{BAR - 8:.1f}"/>',
         ]
@@ -227,23 +227,6 @@ def labels_of(ticks: Sequence[float], each: bool = False) -> list[str]:
         number = f"{tick / unit:.3g}" if size >= 1e15 else f"{tick / unit:,.10g}"
         texts.append(f"{number}{letter if tick else ''}".replace("-", "−"))
     return texts
-
-
-def width(text: str) -> int:
-    """In columns of a terminal: a Chinese character takes two."""
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-def clip(text: str, most: int = NAME_WIDTH) -> str:
-    """At most so many columns of the text: its start and its end, which tells it from others."""
-    if width(text) <= most:
-        return text
-    start, end = text, text
-    while width(start) > (most + 1) // 2:
-        start = start[:-1]
-    while width(start) + width(end) + 1 > most:
-        end = end[1:]
-    return f"{start}…{end}"
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "guide") -> str:

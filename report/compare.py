@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from configs.flatten import leaves
-from errors import RunError
+from display import say, short
+from errors import RunError, tell
 from reader.metrics import title
 from report import figures
 from report.report import FILE, PARTS, Report
@@ -26,6 +27,7 @@ COMPARED = ("rmse", "mae", "r2")
 SAME = 5e-5  # a move smaller than what is printed
 NEWEST = 50  # runs that are looked at for the one to compare with
 MOST_KEYS = 8
+LONG = 200  # columns of a value
 
 
 def previous_run(folder: Path, report: Report) -> Path | None:
@@ -59,7 +61,8 @@ def differences(old: Report, new: Report, names: tuple[str, str]) -> list[str]:
     what the two runs are called. Figures of other tables or targets are not compared."""
     lines = list(_keys(old.config, new.config)) or ["same recipe"]
     if old.data.target != new.data.target:
-        return [*lines, f"different targets: {old.data.target}, {new.data.target}"]
+        targets = [short(report.data.target) for report in (old, new)]
+        return [*lines, f"different targets: {', '.join(targets)}"]
     if old.data.sha256 != new.data.sha256:
         return [*lines, "different tables: their figures cannot be compared"]
     for part in PARTS:
@@ -91,9 +94,12 @@ def against_previous(report: Report, folder: Path) -> list[str]:
 def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     before, after = dict(leaves(old)), dict(leaves(new))
     for key in dict.fromkeys([*before, *after]):
-        values = [json.dumps(side[key]) if key in side else "-" for side in (before, after)]
+        values = [
+            json.dumps(side[key], ensure_ascii=False) if key in side else "-"
+            for side in (before, after)
+        ]
         if key != "run.dir" and values[0] != values[1]:
-            yield f"{key}: {values[0]} -> {values[1]}"
+            yield f"{key}: {short(values[0], LONG)} -> {short(values[1], LONG)}"
 
 
 def _moves(part: str, old: Report, new: Report) -> Iterator[str]:
@@ -156,9 +162,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("after", type=Path, help="that of another one")
     options = parser.parse_args(arguments)
     try:
-        print(*compare(options.before, options.after), sep="\n")
+        say(*compare(options.before, options.after))
     except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(error)
         return 2
     return 0
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence, Sized
 from importlib.metadata import version
 from pathlib import Path
-from shlex import quote
 
+from display import for_shell, padded, short, width
 from reader.data_checks import overview
 from reader.findings import Finding
 from reader.metrics import title
@@ -30,29 +30,30 @@ def announce(
 ) -> list[str]:
     """The lines printed before training: a row for each column of the table, the split, and the
     first findings, or `every` one."""
-    lines = [columns_and_parts(source, overview(data), data.parts._asdict())]
+    lines = columns_and_parts(source, overview(data), data.parts._asdict())
     if count := data.packed.without_target:
         rows = "rows have" if count > 1 else "row has"
-        without = f"{count:,} {rows} no {data.schema.target} and stay out of all parts"
+        without = f"{count:,} {rows} no {short(data.schema.target)} and stay out of all parts"
         lines.append(f"{without} (data.missing.target=drop)")
     return [*lines, *noted(findings, len(findings) if every else MOST_FINDINGS)]
 
 
 def columns_and_parts(
     source: str, columns: Sequence[tuple[str, ...]], parts: Mapping[str, Sized]
-) -> str:
+) -> list[str]:
     """A row for each column, and below them the rows of each part."""
     head = ("column", "kind", "missing", "in the training rows")
-    shown = [head, *columns[:MOST_LINES]]
-    widths = [max(len(row[i]) for row in shown) for i in range(3)]
+    shown = [head, *((short(name), *others) for name, *others in columns[:MOST_LINES])]
+    name_width, kind_width, missing_width = (max(width(row[i]) for row in shown) for i in range(3))
     lines = [
-        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}".rstrip()
-        for row in shown
+        f"{padded(name, name_width)}  {kind:<{kind_width}}  {missing:>{missing_width}}  {content}"
+        for name, kind, missing, content in shown
     ]
+    lines = [line.rstrip() for line in lines]
     if len(columns) > MOST_LINES:
         lines.append(f"and {len(columns) - MOST_LINES:,} more, all in schema.json")
     sizes = ", ".join(f"{len(parts[part]):,} {part}" for part in PARTS if len(parts[part]))
-    return "\n".join([*lines, f"{source}: {sizes} rows"])
+    return [*lines, f"{source}: {sizes} rows"]
 
 
 def noted(findings: Sequence[Finding], most: int) -> list[str]:
@@ -79,7 +80,7 @@ def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
         early = f"stopped by {stopped} before the first checkpoint: there is nothing to resume"
         return [f"{early}{stopped.kept}"]
     given = [a for a in arguments if a not in ("--overwrite", "--resume")]
-    command = " ".join([python(), "train.py", *map(quote, given), "--resume"])
+    command = " ".join([python(), "train.py", *map(for_shell, given), "--resume"])
     return [
         f"stopped by {stopped}; saved: {stopped.saved}{stopped.kept}. Continue with",
         f"  {command}",
@@ -150,11 +151,11 @@ def after(report: Report, folder: Path) -> list[str]:
     next_step = advice(report)
     return [
         *([_line("next", next_step.plain)] if next_step else []),
-        _line("predict", f"{python} infer.py --model {quote(str(folder))} --input new.csv"),
-        _line("report", quote(str(folder / "report.html"))),
+        _line("predict", f"{python} infer.py --model {for_shell(str(folder))} --input new.csv"),
+        _line("report", for_shell(str(folder / "report.html"))),
         _line(
             "curves",
-            f"{visualdl} --logdir {quote(str(folder.parent))} --host 127.0.0.1 --language en",
+            f"{visualdl} --logdir {for_shell(str(folder.parent))} --host 127.0.0.1 --language en",
         ),
     ]
 
@@ -188,4 +189,4 @@ def _beside_python(program: str) -> str:
         return program
     path = Path(sys.executable).with_name(program)
     inside = path.is_relative_to(Path.cwd())
-    return quote(str(path.relative_to(Path.cwd()) if inside else path))
+    return for_shell(str(path.relative_to(Path.cwd()) if inside else path))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from configs.yaml_text import dump
+from display import short, visible
 from reader.metrics import title
 from report import figures
 from report.advice import advice
-from report.charts import bars, clip, curve, histogram, scatter
+from report.charts import bars, curve, histogram, scatter
 from report.report import PARTS, Coefficients, Importance, Report, Weight
 from report.texts import Text, named, texts
 
@@ -30,7 +31,7 @@ LONGEST = 30  # columns of a name in a chart
 def page(report: Report) -> str:
     """report.json for people: a whole document that asks nothing of a network."""
     script = (TEMPLATES / "language.js").read_text(encoding="utf-8")
-    return (
+    text = (
         _environment()
         .get_template("page.html")
         .render(
@@ -39,11 +40,12 @@ def page(report: Report) -> str:
             warning=figures.worse_than_mean(report.best.metric, report.metrics["train"].r2),
             charts=charts(report),
             cells=most_telling(report),
-            recipe=yaml.safe_dump(report.config, allow_unicode=True, sort_keys=False, width=100),
+            recipe=dump(report.config),
             script=script,
             script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         )
     )
+    return "\n".join(map(visible, text.split("\n")))
 
 
 @cache
@@ -57,6 +59,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
         optimized=False,  # a page is made once a process: to fold constants takes longer
     )
     limits = {"most_rows": MOST_ROWS, "few_rows": FEW_ROWS}
@@ -65,7 +68,24 @@ def _environment() -> Environment:
     filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
     environment.filters |= {name: getattr(figures, name) for name in filters}
     environment.filters |= {"in_unit": in_unit, "named": named, "title": title}
+    environment.filters |= {"joined": joined, "line": line, "short": short, "whole": Text}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """What a template puts into the page: a text that is not ours is cut, unless the template has
+    it as a `line`, `joined` or `whole`."""
+    return short(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def line(text: str) -> Text:
+    """A text on one line, of any length."""
+    return Text(visible(text))
+
+
+def joined(names: Iterable[str]) -> Text:
+    """Names after commas, each of them cut."""
+    return Text(", ".join(map(short, names)))
 
 
 def in_unit(value: float, metric: str) -> float:
@@ -94,7 +114,7 @@ def charts(report: Report) -> dict[str, str]:
     """Each chart of the page as SVG."""
     text, examples, residuals = texts().predictions, report.examples, report.residuals
     errors = [p - a for p, a in zip(examples.predicted, examples.actual, strict=True)]
-    target = clip(report.data.target, LONGEST)
+    target = short(report.data.target, LONGEST)
     about = {"target": target, "part": named(examples.part, texts().parts)}
     actual, predicted, residual = (
         each.fill(target=target) for each in (text.actual, text.predicted, text.residual)

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from display import short
+
 FILE = Path(__file__).parent / "texts.yaml"
 
 
@@ -36,9 +38,11 @@ class Text:
         return {"en": self.en, "zh": self.zh} if self.zh else {}
 
     def fill(self, **values: object) -> Text:
-        """With its {placeholders} filled in; a value that is a Text speaks the same language."""
-        english = {key: v.en if isinstance(v, Text) else v for key, v in values.items()}
-        chinese = {key: v.zh or v.en if isinstance(v, Text) else v for key, v in values.items()}
+        """With its {placeholders} filled in: a value that is a Text speaks the same language, and
+        another text, which is not ours, is cut."""
+        texts = {key: Text(short(v)) if isinstance(v, str) else v for key, v in values.items()}
+        english = {key: v.en if isinstance(v, Text) else v for key, v in texts.items()}
+        chinese = {key: v.zh or v.en if isinstance(v, Text) else v for key, v in texts.items()}
         return Text(self.en.format(**english), self.zh.format(**chinese))
 
     def __html__(self) -> str:

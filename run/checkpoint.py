@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from display import say
 from errors import RunError
 from files import AlteredError, compare, drafted_folder, seal, to_json, unseal, write_atomically
 
@@ -90,7 +91,7 @@ class Checkpoints:
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 last = path == found[-1]
                 then = "starting from the beginning" if last else "using the checkpoint before it"
-                print(f"warning: {path}: damaged ({error}); {then}", file=sys.stderr)
+                say(f"warning: {path}: damaged ({error}); {then}", to=sys.stderr)
                 continue
             self._mark(checkpoint.state)
             return checkpoint

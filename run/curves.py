@@ -16,6 +16,7 @@ from paddle import nn
 from visualdl import LogWriter
 
 from configs.flatten import leaves
+from display import short, visible
 
 LOG = "vdlrecords.run.log"
 HISTOGRAMS = 20
@@ -59,7 +60,7 @@ class Curves:
         values = {key: _plain(known.get(key, "-")) for key in HYPER_PARAMETERS}
         self._writer("train").add_hparams(values, [f"result/{name}" for name in RESULTS])
         for section, keys in config.items():
-            lines = (f"{key}: {value}" for key, value in leaves(keys))
+            lines = (visible(f"{key}: {value}") for key, value in leaves(keys))
             self._writer("train").add_text(f"recipe/{section}", "\n\n".join(lines), 0)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
@@ -121,5 +122,5 @@ class Curves:
 
 def _plain(value: Any) -> str | float:
     """A number or a text, which is all that a table of hyper-parameters takes."""
-    known = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return value if known else str(value)
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if known else short(str(value))

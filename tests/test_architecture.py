@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT, command
 
 ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson", "benchmarks")
-GROUND = {"errors", "factor", "files"}  # that every room stands on
+GROUND = {"display", "errors", "factor", "files"}  # that every room stands on
 BELOW_REPORT = {"trainer", "model", "reader", "run", "configs"}
 MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
@@ -42,11 +42,15 @@ MAY_IMPORT = {
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
     "train.py": {"regressor", "report", *BELOW_REPORT},
     "infer.py": {"reader", "model.predictor", "model.monitor", "numpy", "polars"},
+    "display.py": set(),
     "errors.py": set(),
     "factor.py": {"numpy"},
     "files.py": set(),
 }
-SCRIPTS = ("train.py", "infer.py", "regressor.py", "errors.py", "factor.py", "files.py")
+SCRIPTS = (
+    *("train.py", "infer.py", "regressor.py"),
+    *("display.py", "errors.py", "factor.py", "files.py"),
+)
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 PRODUCT = [*FILES, *(ROOT / name for name in SCRIPTS)]
 LATE = {"paddle", "visualdl", "jinja2", "PIL", "matplotlib"}
@@ -118,7 +122,7 @@ def test_reader_and_model_meet_above_them() -> None:
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    for name in ("errors.py", "files.py", "model/predictor.py"):
+    for name in ("display.py", "errors.py", "files.py", "model/predictor.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     done = command("-c", "import sys, model.predictor; print(*sys.modules)", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -147,14 +151,14 @@ def test_a_recipe_ends_at_the_door() -> None:
 def test_the_command_line_is_a_page() -> None:
     lines = (ROOT / "train.py").read_text().splitlines()
     assert len(lines) <= 150
-    ours = {"errors", "files", "regressor", *ROOMS}
+    ours = {*GROUND, "regressor", *ROOMS}
     names = [
         alias.name
         for node in ast.walk(ast.parse("\n".join(lines)))
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ours
         for alias in node.names
     ]
-    assert len(names) <= 15
+    assert len(names) <= 17
 
 
 @pytest.mark.parametrize("word", ["pickle", "paddle.load(", "eval(", "exec(", "shell=True"])
@@ -173,3 +177,19 @@ def test_functions_fit_a_screen_and_take_six_parameters(path: Path) -> None:
             taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             names = [argument.arg for argument in taken if argument.arg not in ("self", "cls")]
             assert len(names) <= 6, f"{path}: {node.name}({', '.join(names)})"
+
+
+def test_one_place_prints() -> None:
+    """So that nothing a table or a path holds acts on a terminal: see display.py."""
+    printing = {
+        name_of(path)
+        for path in PRODUCT
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write")
+    }
+    rooms = ("lesson/", "benchmarks/")  # which show what they made themselves
+    assert {name for name in printing if not name.startswith(rooms)} == {
+        "display.py",
+        "configs/document.py",
+    }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 
+from display import anew, say
 from reader.metrics import title
 from reader.split import Split
 
@@ -43,14 +42,11 @@ class Progress:
         self._earlier = max(self._earlier, seconds)
 
     def say(self, *lines: str, always: bool = False) -> None:
-        """Print lines that stay. Where their reader has gone (`| head`), the run goes on."""
+        """Print lines that stay."""
         if not lines or (self.quiet and not always):
             return
         self.close()
-        try:
-            print(*lines, sep="\n", flush=True)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(*lines)
 
     def phase(self, text: str) -> None:
         """Show what begins now; it may last."""
@@ -73,14 +69,15 @@ class Progress:
         self._shown = now
         line = f"{self.prefix}{text()}"
         if self._is_terminal:
-            line = f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}"
-        print(line, end="" if self._is_terminal else "\n", file=sys.stderr, flush=True)
+            anew(line)
+        else:
+            say(line, to=sys.stderr)
         self._is_open = self._is_terminal
 
     def close(self) -> None:
         """Take the line that is written anew off the terminal."""
         if self._is_open:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            anew("")
             self._is_open = False
 
     def epoch(self, epoch: int, epochs: int, metric: str, values: Mapping[str, float]) -> None:

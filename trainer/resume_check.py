@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from display import say
 from errors import RunError
 from run.checkpoint import STEP
 from run.folder import CONFIG
@@ -44,15 +45,15 @@ def resumes_exactly(script: Path, arguments: Sequence[str]) -> bool:
                 break
         else:
             raise RunError(f"the run ended before it could be killed, {ATTEMPTS} times; try again")
-        print(f"killed by SIGKILL with step {at:,} of {steps:,} saved; resuming", flush=True)
+        say(f"killed by SIGKILL with step {at:,} of {steps:,} saved; resuming")
         _finish([*command, f"run.dir={killed}", "--resume"])
         last = Path("checkpoints", f"{STEP}{steps}")
         names = [*SAME, *(str(last / f.name) for f in (whole / last).glob("*.safetensors"))]
         different = [n for n in names if (whole / n).read_bytes() != (killed / n).read_bytes()]
         if different:
-            print(f"not equal: {', '.join(different)}")
+            say(f"not equal: {', '.join(different)}")
         else:
-            print(f"equal: weights, optimizer and export, {len(names)} files to the bit")
+            say(f"equal: weights, optimizer and export, {len(names)} files to the bit")
         return not different
 
 

@@ -74,11 +74,20 @@ def test_baseline_of_the_last_part() -> None:
     assert summary(report)[0] == expected
 
 
-def test_table_ofment() -> None:
+def test_table_of_columns() -> None:
     columns = [("a", "numeric", "0", "1 to 2")] * 41
     lines = columns_and_parts("t.csv", columns, {"test": [1], "train": [1, 2], "validation": []})
-    assert lines.splitlines()[0] == "column  kind     missing  in the training rows"
-    assert lines.splitlines()[-2:] == [
+    assert lines[0] == "column  kind     missing  in the training rows"
+    assert lines[-2:] == [
         "and 1 more, all in schema.json",
         "t.csv: 2 train, 1 test rows",
+    ]
+
+
+def test_columns_of_chinese_names_line_up() -> None:
+    columns = [("面积", "numeric", "0", "1 to 2"), ("cafe\u0301", "numeric", "3", "2 to 3")]
+    lines = columns_and_parts("t.csv", columns, {"test": [], "train": [1], "validation": []})
+    assert lines[1:3] == [
+        "面积    numeric        0  1 to 2",
+        "cafe\u0301    numeric        3  2 to 3",
     ]

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from pydantic import TypeAdapter
 
-from report.charts import Axis, bars, clip, curve, histogram, scatter
+from report.charts import Axis, bars, curve, histogram, scatter
 from report.page import charts, page
 from report.report import Best, BestLine, Model, Optimum, Report, Worst
 from report.texts import Text
@@ -196,12 +196,6 @@ def test_rows_of_many_columns_show_the_most_important() -> None:
     assert "c59 59" in text
     assert "c30 30" not in text
     assert "and 36 more" in text
-
-
-def test_a_clipped_name_keeps_its_end() -> None:
-    assert clip("sensor", 6) == "sensor"
-    assert clip("a rather long name of sensor 17", 20) == "a rather l…sensor 17"
-    assert clip("面积面积面积面积面积", 9) == "面积…面积"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
