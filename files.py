@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 SUM = "sha256"
 ZEROS = "0" * 64
@@ -22,7 +24,7 @@ def drafted(path: Path, to_disk: bool = False, suffix: str = "draft") -> Iterato
     machine has its content. `suffix`: of the draft, where several may write at once."""
     draft = path.with_name(f".{path.name}.{suffix}")
     try:
-        with draft.open("wb") as file:
+        with _opened(draft, path) as file:
             yield file
             if to_disk:
                 file.flush()
@@ -30,6 +32,13 @@ def drafted(path: Path, to_disk: bool = False, suffix: str = "draft") -> Iterato
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _opened(draft: Path, path: Path) -> IO[bytes]:
+    try:
+        return draft.open("wb")
+    except OSError as error:  # which names the file that was meant
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 @contextmanager
@@ -50,6 +59,38 @@ def write_atomically(path: Path, content: bytes, to_disk: bool = False) -> None:
     """Write all of a file, or nothing of it."""
     with drafted(path, to_disk) as file:
         file.write(content)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Refused writes say which file they meant: the system names it only where one is opened."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or name) from None
+
+
+def temporary() -> tuple[IO[bytes], Path]:
+    """A file to write to, and the path to read it by. No folder lists it, so it goes with this
+    process, however that ends; where there is no /proc, it has a name until it is closed."""
+    if Path("/proc/self/fd").is_dir():
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        return file, Path(f"/proc/self/fd/{file.fileno()}")
+    named = tempfile.NamedTemporaryFile()  # noqa: SIM115
+    return cast(IO[bytes], named), Path(named.name)
+
+
+def open_streams() -> None:
+    """Let standard streams that are closed (`2>&-`) refuse what they are for, and messages vanish.
+    A file opened later would else get the number of one, and what Paddle prints would be in it."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            mode = "w" if descriptor else "r"
+            # It gets the lowest number that is free, and does not do what it is for.
+            os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
 
 
 def to_json(values: Mapping[str, Any]) -> str:

@@ -7,16 +7,14 @@ python infer.py --model runs/houses --verify
 from __future__ import annotations
 
 import argparse
-import gzip
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, NoReturn, cast
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -24,9 +22,11 @@ from numpy.typing import NDArray
 
 from display import say, short, visible
 from errors import TableError, UserError, tell
-from files import drafted
+from files import naming, open_streams, temporary
 from model.monitor import Monitor
 from model.predictor import Predictor, find_export, read_contract
+from output import SEPARATORS, Output, output_of, table_suffix
+from reader.folder import is_glob, is_read
 from reader.formats import Reading
 from reader.kinds import Encoder
 from reader.metrics import Sums
@@ -34,35 +34,36 @@ from reader.parallel import read_ahead
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
 from reader.schema import Schema, abridged, id_headers
 from reader.table import Table, open_like
+from run.signals import Signals, Stopped
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
-HELD = 1 << 26  # bytes of output that wait in memory; more wait on disk
 FLAGGED = "fix the cell"
 ADVICE = f"{FLAGGED}, or leave the prediction of its row empty with --on-error flag"
-SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}  # of an output, by its suffix
 
 
 def main(arguments: Sequence[str]) -> int:
+    open_streams()
     options = parse(arguments)
-    try:
-        if options.verify:
-            verify(load(options))
-        if options.input is None:
-            return 0
-        separator = separator_of(options.output)
-        with input_file(options.input) as source, output_file(options.output, source) as output:
-            predict(options, source, Writer(output, separator))
-    except UserError as error:
-        tell(error)
-        return 2
-    except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        tell(error)
-        return 2
-    except KeyboardInterrupt:
-        say("stopped; nothing was written", to=sys.stderr)
-        return 130
+    output = None
+    with Signals() as signals:
+        try:
+            if options.verify:
+                verify(load(options, signals))
+            if options.input is None:
+                return 0
+            output = output_of(options.output)
+            check_output(output, options)
+            with input_file(options.input) as source:
+                predict(options, source, output, signals)
+        except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
+            pass
+        except (UserError, OSError) as error:
+            tell(error)
+            return 2
+        except Stopped as stopped:
+            done = output is not None and output.begun
+            say("stopped" if done else "stopped; nothing was written", to=sys.stderr)
+            return 128 + stopped.number
     return 0
 
 
@@ -107,10 +108,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def load(options: argparse.Namespace) -> Predictor:
+def load(options: argparse.Namespace, signals: Signals) -> Predictor:
     """In a thread of its own: Ctrl-C would else become an ImportError of Paddle."""
     with ThreadPoolExecutor(1) as loader:
-        return loader.submit(Predictor, options.model, options.device).result()
+        predictor = loader.submit(Predictor, options.model, options.device).result()
+    signals.install()  # Paddle's handler of SIGTERM ends the process at once
+    return predictor
 
 
 def verify(predictor: Predictor) -> None:
@@ -132,70 +135,38 @@ def input_file(name: str) -> Iterator[Path]:
             raise TableError(f"{name}: No such file or directory in {Path.cwd()}")
         yield path
         return
-    with tempfile.NamedTemporaryFile(prefix="stdin-") as spool:
-        shutil.copyfileobj(sys.stdin.buffer, spool)
-        spool.flush()
+    spool, path = temporary()
+    with spool:
+        with naming(tempfile.gettempdir()):
+            shutil.copyfileobj(sys.stdin.buffer, spool)
+            spool.flush()
         try:
-            yield Path(spool.name)
+            yield path
         except TableError as error:
-            message, *more = (line.replace(spool.name, "standard input") for line in error.args)
+            message, *more = (line.replace(str(path), "standard input") for line in error.args)
             raise TableError(message, *more) from None
 
 
-def separator_of(name: str) -> str:
-    """What stands between the values of an output of this name. Raises TableError for a kind of
-    file that is not written."""
-    path = Path(name)
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if suffix.lower() not in SEPARATORS:
+def check_output(output: Output, options: argparse.Namespace) -> None:
+    """Raises TableError where the output is an input, or would be one the next time, and where it
+    may be a file of the model."""
+    table = Path("/dev/stdin" if options.input == "-" else options.input)
+    given = output.path if options.output == "-" else Path(options.output)
+    if is_read(table, given) or is_read(table, output.path):
+        several = table.is_dir() or is_glob(table)
+        which = f"would be read as part of --input {table}" if several else "is the input"
+        raise TableError(f"--output {output.name}: {which}; choose another --output")
+    export = find_export(options.model).resolve()
+    run = export.parent if (export.parent / "config.yaml").exists() else export
+    of_a_table = SEPARATORS.keys() - {""}  # which no file of a run ends in
+    if output.path.is_relative_to(run) and table_suffix(output.path) not in of_a_table:
         raise TableError(
-            f"--output {name}: {suffix} files are not written; expected .csv, .tsv, .csv.gz or "
-            ".tsv.gz"
+            f"--output {output.name}: may be a file of the model; in {run}, expected a name that "
+            "ends in .csv or .tsv"
         )
-    return SEPARATORS[suffix.lower()]
 
 
-@contextmanager
-def output_file(name: str, source: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name, or reaches standard output, only when everything is written."""
-    path = Path(name)
-    if path.is_dir():
-        raise TableError(f"--output {name}: is a folder; expected a file")
-    if not path.parent.is_dir():
-        raise TableError(f"--output {name}: there is no folder {path.parent}; create it first")
-    if name == "-" or (path.exists() and not path.is_file()):  # a device, a pipe
-        with tempfile.SpooledTemporaryFile(HELD, prefix="stdout-") as spool:
-            yield cast(IO[bytes], spool)
-            spool.seek(0)
-            with nullcontext(sys.stdout.buffer) if name == "-" else path.open("wb") as output:
-                shutil.copyfileobj(spool, output)
-                output.flush()
-        return
-    if path.exists() and path.samefile(source):
-        raise TableError(f"{path}: is the input; choose another --output")
-    try:
-        with drafted(path) as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                    yield cast(IO[bytes], packed)
-            else:
-                yield file
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from None
-
-
-class Writer(NamedTuple):
-    """Lines of text of this separator, into a file."""
-
-    file: IO[bytes]
-    separator: str
-
-    def write(self, lines: pl.DataFrame, header: bool = False) -> None:
-        text = lines.write_csv(include_header=header, separator=self.separator)
-        self.file.write(text.encode())
-
-
-def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
+def predict(options: argparse.Namespace, source: Path, output: Output, signals: Signals) -> None:
     """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
     what is unlike training, and print metrics, where the target is known."""
     contract = read_contract(find_export(options.model))
@@ -209,24 +180,25 @@ def predict(options: argparse.Namespace, source: Path, output: Writer) -> None:
     monitor, sums, wrong = Monitor(contract), Sums(), 0
     most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
     with read_ahead(table.batches(layout), most) as batches:
-        predictor = load(options)
+        predictor = load(options, signals)
         headers = id_headers(ids, predictor.outputs)
         header = [*headers.values(), *predictor.outputs, *["error"] * flag]
-        output.write(pl.DataFrame(schema=header), header=True)
-        for batch in batches:
-            rows, _, errors = batch
-            features = np.ascontiguousarray(rows[:, :-1]) if known else rows
-            features[list(errors)] = 0
-            predictions = predictor.predict_outputs(features)
-            named = dict(zip(predictor.outputs, predictions.T, strict=True))
-            renamed = batch._replace(ids=batch.ids.rename(headers))
-            output.write(lines_of(named, renamed, flag))
-            right = np.delete(features, list(errors), axis=0) if errors else features
-            monitor.add(right, wrong=len(errors))
-            wrong += len(errors)
-            if known:
-                at = np.isfinite(rows[:, -1])
-                sums.add(rows[at, -1], predictions[at, 0])
+        with output.open() as writer:
+            writer.write(pl.DataFrame(schema=header), header=True)
+            for batch in batches:
+                rows, _, errors = batch
+                features = np.ascontiguousarray(rows[:, :-1]) if known else rows
+                features[list(errors)] = 0
+                predictions = predictor.predict_outputs(features)
+                named = dict(zip(predictor.outputs, predictions.T, strict=True))
+                renamed = batch._replace(ids=batch.ids.rename(headers))
+                writer.write(lines_of(named, renamed, flag))
+                right = np.delete(features, list(errors), axis=0) if errors else features
+                monitor.add(right, wrong=len(errors))
+                wrong += len(errors)
+                if known:
+                    at = np.isfinite(rows[:, -1])
+                    sums.add(rows[at, -1], predictions[at, 0])
     for encoder in encoders:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
     for name, written in headers.items():

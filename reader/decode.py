@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from display import short
 from errors import TableError
+from files import naming, temporary
 
 START = 1 << 20  # bytes that tell how a file is written
 PIECE = 1 << 20
@@ -92,13 +93,14 @@ def unpacked(path: Path) -> Plain:
 
 def copied(plain: Plain, pieces: Iterator[bytes]) -> Plain:
     """The same, to be read from a temporary copy that holds the pieces."""
-    copy = tempfile.NamedTemporaryFile(prefix="table-")  # noqa: SIM115
+    copy, path = temporary()
     for piece in pieces:
-        copy.write(piece)
-    copy.flush()
-    with open(copy.name, "rb") as file:
+        with naming(tempfile.gettempdir()):
+            copy.write(piece)
+            copy.flush()
+    with path.open("rb") as file:
         start = file.read(START)
-    return replace(plain, path=Path(copy.name), start=start, keep=copy)
+    return replace(plain, path=path, start=start, keep=copy)
 
 
 def whole(plain: Plain) -> Plain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from errors import TableError
@@ -28,7 +29,7 @@ def find_files(path: Path) -> tuple[list[Path], list[Path]]:
         files = [file for file in sorted(path.iterdir()) if file.is_file()]
         files = [file for file in files if not HIDDEN.fullmatch(file.name)]
         beside = [file for file in files if BESIDE.fullmatch(file.name)]
-    elif any(sign in path.name for sign in "*?[") and not path.exists():
+    elif is_glob(path):
         files, beside = sorted(path.parent.glob(path.name)), []
     else:
         return [path], []
@@ -37,3 +38,25 @@ def find_files(path: Path) -> tuple[list[Path], list[Path]]:
     if not tables:
         raise TableError(f"{path}: no files; expected at least one table")
     return tables, beside
+
+
+def is_glob(path: Path) -> bool:
+    """Whether a path stands for all files that match it."""
+    return any(sign in path.name for sign in "*?[") and not path.exists()
+
+
+def is_read(table: Path, file: Path) -> bool:
+    """Whether `file` is one of the files of the table at this path, or will be once it is
+    written."""
+    try:
+        found, _ = find_files(table)
+    except (TableError, OSError):
+        found = []
+    if file.is_file() and any(each.is_file() and each.samefile(file) for each in found):
+        return True
+    folder = table if table.is_dir() else table.parent
+    if not folder.exists() or folder.resolve() != file.parent.resolve():
+        return False
+    if table.is_dir():
+        return not (HIDDEN.fullmatch(file.name) or BESIDE.fullmatch(file.name))
+    return is_glob(table) and fnmatchcase(file.name, table.name)

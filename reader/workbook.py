@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
 from display import quoted
 from errors import TableError
-from reader.decode import START, Plain
+from reader.decode import Plain, copied
 from reader.formats import Reading
 from reader.schema import abridged, did_you_mean
 
@@ -47,12 +45,8 @@ def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
             "save the sheet as CSV"
         ) from None
     frame = sheets[_chosen(plain, sheets, reading.sheet)]
-    copy = tempfile.NamedTemporaryFile(prefix="table-", suffix=".csv")  # noqa: SIM115
-    frame.with_columns(map(_days, frame)).write_csv(copy.name, include_header=False)
-    path = Path(copy.name)
-    with path.open("rb") as file:
-        start = file.read(START)
-    text = replace(plain, path=path, name=f"{plain.name}.csv", start=start, keep=copy)
+    cells = frame.with_columns(map(_days, frame)).write_csv(include_header=False)
+    text = copied(replace(plain, name=f"{plain.name}.csv"), iter([cells.encode()]))
     asked = replace(reading, format="csv", separator=",", comment=None, decimal_comma=False)
     return text, asked
 

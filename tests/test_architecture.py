@@ -41,14 +41,18 @@ MAY_IMPORT = {
     "model/monitor.py": {"numpy"},
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
     "train.py": {"regressor", "report", *BELOW_REPORT},
-    "infer.py": {"reader", "model.predictor", "model.monitor", "numpy", "polars"},
+    "infer.py": {
+        *("output", "reader", "model.predictor", "model.monitor", "run.signals"),
+        *("numpy", "polars"),
+    },
     "display.py": set(),
+    "output.py": {"polars"},
     "errors.py": set(),
     "factor.py": {"numpy"},
     "files.py": set(),
 }
 SCRIPTS = (
-    *("train.py", "infer.py", "regressor.py"),
+    *("train.py", "infer.py", "output.py", "regressor.py"),
     *("display.py", "errors.py", "factor.py", "files.py"),
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
