@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bilingual import Text
 from display import short
 from reader.findings import KINDS, Finding, exclude, listed
-from reader.leaks import Order, leaks
+from reader.leaks import Leak, Order, leaks
 from reader.lookalikes import TIME_NAME, look_alikes
 from reader.moments import day_of
 from reader.pack import PackedTable
@@ -113,38 +114,68 @@ def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     all_leak = {at for leak in found for at in leak.columns} >= {*range(len(names) - 1)}
     for leak in found:
         columns = tuple(names[at] for at in leak.columns)
-        alone = short(columns[0])
-        if len(columns) > 1:
-            how = "multiply to" if leak.logarithms else "add up to"
-            tells = f"{listed(columns)} (times constants) {how} {short(target)}"
-        elif leak.columns[0] in coded:
-            tells = f"{alone} alone gives {short(target)}: rows of one level have one target"
-        else:
-            tells = f"{alone} alone gives {short(target)}: it puts the rows in the same order"
+        tells = _leak_tells(leak, columns, short(target), leak.columns[0] in coded)
         key = "" if all_leak else exclude(*columns)
-        advice = f"if unknown when a prediction is needed: {key}"
+        advice = Text(
+            f"if unknown when a prediction is needed: {key}",
+            f"如果需要预测时还不知道，请设置 {key}",
+        )
         if all_leak:
-            advice = "a formula, unless they are unknown when a prediction is needed"
-        message = f"likely leak: {tells}; {advice}"
+            advice = Text(
+                "a formula, unless they are unknown when a prediction is needed",
+                "除非需要预测时还不知道这些值，否则这就是一个公式",
+            )
+        message = Text(
+            f"likely leak: {tells.en}; {advice.en}", f"疑似泄漏：{tells.zh}；{advice.zh}"
+        )
         yield Finding("leak", columns, message, key)
+
+
+def _leak_tells(leak: Leak, columns: Sequence[str], target: str, is_coded: bool) -> Text:
+    """How columns give the target away."""
+    of = listed(columns)
+    if len(columns) > 1 and leak.logarithms:
+        return Text(
+            f"{of.en} (times constants) multiply to {target}",
+            f"{of.zh}（乘以常数后）之积等于 {target}",
+        )
+    if len(columns) > 1:
+        return Text(
+            f"{of.en} (times constants) add up to {target}",
+            f"{of.zh}（乘以常数后）之和等于 {target}",
+        )
+    if is_coded:
+        return Text(
+            f"{of.en} alone gives {target}: rows of one level have one target",
+            f"仅凭 {of.zh} 就能得出 {target}：同一类别的行目标值都相同",
+        )
+    return Text(
+        f"{of.en} alone gives {target}: it puts the rows in the same order",
+        f"仅凭 {of.zh} 就能得出 {target}：按它给各行排序，与按目标排序相同",
+    )
 
 
 def target_findings(name: str, target: NDArray[np.float64], skew_counts: bool) -> Iterator[Finding]:
     """A target that is a class, or one whose large values outweigh all others."""
     values = np.unique(target)
     if len(values) == 2 and len(target) > 10:
-        message = (
+        message = Text(
             f"the target has two values, {values[0]:g} and {values[1]:g}, as in a classification; "
-            "a regressor predicts a number between them, not a class"
+            "a regressor predicts a number between them, not a class",
+            f"目标只有 {values[0]:g} 和 {values[1]:g} 两个取值，像是分类问题；"
+            "回归模型预测的是介于两者之间的数，而不是类别",
         )
         yield Finding.of_column("target", name, message)
     if not skew_counts or len(target) < 100 or values[0] < 0 or len(values) < 20:
         return
     before, after = skewness(target), skewness(np.log1p(target))
     if before > SKEWED and abs(after) < before / 2:
-        message = (
-            f"the target is skewed (median {np.median(target):.4g}, largest {values[-1]:.4g}), and "
-            "its largest values dominate the squared error; try"
+        median, largest = np.median(target), values[-1]
+        message = Text(
+            f"the target is skewed (median {median:.4g}, largest {largest:.4g}), and its largest "
+            "values dominate the squared error; try",
+            f"目标分布偏斜（中位数 {median:.4g}，最大值 {largest:.4g}），"
+            "平方误差主要由最大的值决定；可尝试 ",
         )
         key = "data.scale.target: log1p"
         yield Finding.of_column("target", name, message, key)
@@ -165,20 +196,26 @@ def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Fin
     copies, share = len(hashes) - len(counts), len(kept) / len(packed)
     if copies <= max(1, FEW_COPIES * len(hashes), 10 * same * len(hashes) ** 2 / share / 2):
         return
-    about = "" if share == 1 else "about "
-    message = f"{about}{round(copies / share):,} of {len(packed):,} rows are copies of another row"
-    also = []
+    about = Text("", " ") if share == 1 else Text("about ", "约 ")
+    count, also = f"{round(copies / share):,}", Text("", "")
     part = np.zeros(len(packed), dtype=np.int8)
     part[parts.validation], part[parts.test] = 1, 2
     trained = np.zeros(len(counts), dtype=bool)
     trained[inverse[part[kept] == 0]] = True
-    for index, name in ((1, "validation"), (2, "test")):
+    for index, name in ((1, Text("validation", "验证集")), (2, Text("test", "测试集"))):
         held = inverse[part[kept] == index]
         if leaked := int(trained[held].sum()):
-            also.append(f"{leaked / len(held):.1%} of the {name} rows")
-    if also:
-        message += f"; {' and '.join(also)} are also training rows"
-    yield Finding("copied_rows", (), f"{message}; remove the copies from the table")
+            leak = f"{leaked / len(held) * 100:.1f} %"
+            also = Text(
+                f"{also.en}; {leak} of the {name.en} rows are also training rows",
+                f"{also.zh}；{name.zh}中 {leak} 的行也是训练样本",
+            )
+    message = Text(
+        f"{about.en}{count} of {len(packed):,} rows are copies of another row{also.en}; "
+        "remove the copies from the table",
+        f"{len(packed):,} 行中有{about.zh}{count} 行与其他行重复{also.zh}；请从表格中删除重复的行",
+    )
+    yield Finding("copied_rows", (), message)
 
 
 def row_hashes(packed: PackedTable) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -220,7 +257,11 @@ def constant_columns(data: TrainingData) -> Iterator[Finding]:
 
     if names := [column.name for column in data.schema.features if is_constant(column)]:
         verb, key = "has" if len(names) == 1 else "have", exclude(*names)
-        message = f"constant: {listed(names)} {verb} one value in all training rows: {key}"
+        columns = listed(names)
+        message = Text(
+            f"constant: {columns.en} {verb} one value in all training rows: {key}",
+            f"取值恒定：{columns.zh} 在所有训练样本中只有一个取值；可排除：{key}",
+        )
         yield Finding("constant", tuple(names), message, key)
 
 
@@ -228,9 +269,16 @@ def nearly_empty_columns(missing: Mapping[str, int], rows: int) -> Iterator[Find
     """Columns with a value in very few training rows."""
     for name, count in missing.items():
         if MOSTLY * rows < count:
-            message = f"missing in {count / rows:.1%} of the training rows:"
+            share = f"{count / rows * 100:.1f} %"
+            message = Text(
+                f"missing in {share} of the training rows:",
+                f"{share} 的训练样本缺失该值；可排除：",
+            )
             if count == rows:
-                message = "no training row has a value, and it is not used:"
+                message = Text(
+                    "no training row has a value, and it is not used:",
+                    "所有训练样本都没有取值，因此不会使用；可排除：",
+                )
             yield Finding.of_column("missing", name, message, exclude(name))
 
 
@@ -260,7 +308,10 @@ def copied_columns(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     for first, *copies in sorted(map(sorted, alike)):
         for name in (names[varies[copy]] for copy in copies):
             of = short(names[varies[first]])
-            message = f"a copy of {of}, perhaps in another unit (correlation 1):"
+            message = Text(
+                f"a copy of {of}, perhaps in another unit (correlation 1):",
+                f"与 {of} 重复，可能只是单位不同（相关系数为 1）；可排除：",
+            )
             yield Finding.of_column("copied_column", name, message, exclude(name))
 
 
@@ -280,10 +331,16 @@ def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
         counts_up = low in (0, 1) and len(values) == len(cells) and bool((np.diff(cells) > 0).all())
         total = (high - low + 1) / len(data.packed)
         if counts_up and 0.9 < total < 1.1 and not TIME_NAME.search(name):
-            message = f"it numbers the rows, from {low:.0f} to {high:.0f}; if that means nothing:"
+            message = Text(
+                f"it numbers the rows, from {low:.0f} to {high:.0f}; if that means nothing:",
+                f"是从 {low:.0f} 到 {high:.0f} 的行号；如果没有实际含义，可排除：",
+            )
             yield Finding.of_column("row_number", name, message, exclude(name))
         elif mark := missing_mark(values, counts):
-            message = f"{mark} is unlike its other values; if it means missing, add it to"
+            message = Text(
+                f"{mark} is unlike its other values; if it means missing, add it to",
+                f"{mark} 与其他取值明显不同；如果表示缺失，请加入 ",
+            )
             yield Finding.of_column("marks", name, message, "data.missing.values")
 
 

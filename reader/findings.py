@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bilingual import Text
 from display import short, visible
 from errors import MOST
 from reader.schema import is_number
@@ -24,23 +25,25 @@ WORDS = ("true", "false", "yes", "no", "on", "off", "null")
 class Finding:
     """Something about a table that a person should know.
 
-    `kind` is one of KINDS; `message` is a sentence; `key` what it advises to write into the recipe,
-    "" where that is nothing.
+    `kind` is one of KINDS; `message` is a sentence, in both languages; `key` what it advises to
+    write into the recipe, "" where that is nothing.
     """
 
     kind: str
     columns: tuple[str, ...]
-    message: str
+    message: Text
     key: str = ""
 
     def __post_init__(self) -> None:
         """A message is one line, which is not longer than that of an error."""
-        object.__setattr__(self, "message", short(self.message, MOST))
+        line = Text(short(self.message.en, MOST), short(self.message.zh, MOST))
+        object.__setattr__(self, "message", line)
 
     @classmethod
-    def of_column(cls, kind: str, name: str, message: str, key: str = "") -> Finding:
+    def of_column(cls, kind: str, name: str, message: Text, key: str = "") -> Finding:
         """Of one column; the message goes on with the key."""
-        return cls(kind, (name,), f"column {short(name)}: {message}{key and f' {key}'}", key)
+        english = f"column {short(name)}: {message.en}{key and f' {key}'}"
+        return cls(kind, (name,), Text(english, f"{short(name)} 列：{message.zh}{key}"), key)
 
 
 def exclude(*names: str) -> str:
@@ -60,9 +63,12 @@ def in_yaml(name: str) -> str:
     return name if plain else visible(json.dumps(name, ensure_ascii=False))
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
+def listed(names: Sequence[str], most: int = 6) -> Text:
     """`a, b and c`; of many names the first, and how many more there are."""
-    names = [short(name) for name in names]
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    *first, last = shown = [short(name) for name in names[:most]]
+    if more := max(0, len(names) - most):
+        english = f"{', '.join(shown)} and {more:,} more"
+        return Text(english, f"{'、'.join(shown)} 等 {len(names):,} 项")
+    if not first:
+        return Text(last, last)
+    return Text(f"{', '.join(first)} and {last}", f"{'、'.join(first)} 和 {last}")

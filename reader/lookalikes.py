@@ -10,6 +10,7 @@ from itertools import product
 
 import polars as pl
 
+from bilingual import Text
 from display import quoted, short
 from reader.findings import Finding, as_kind, exclude, in_yaml, listed
 from reader.schema import Schema
@@ -82,49 +83,77 @@ def of_texts(name: str, cells: pl.Series, decimal_comma: bool = False) -> Findin
     if formats := date_formats(cells):
         return _dates(name, cells[0], formats)
     if _share(cells, QUARTER) > MOSTLY:
-        message = (
-            f"its texts look like quarters ({quoted(cells[0])}); a time needs their first days"
+        message = Text(
+            f"its texts look like quarters ({quoted(cells[0])}); a time needs their first days",
+            f"文本看起来是季度（{quoted(cells[0])}）；改写为各季度的第一天，才能按时间读取",
         )
         return Finding.of_column("dates", name, message)
     if _share(cells, CLOCK) > MOSTLY:
-        message = f"its texts look like times of the day ({quoted(cells[0])}); write them as hours"
+        message = Text(
+            f"its texts look like times of the day ({quoted(cells[0])}); write them as hours",
+            f"文本看起来是一天中的时刻（{quoted(cells[0])}）；请改写为小时数",
+        )
         return Finding.of_column("dates", name, message)
     seen, other = survey(cells, decimal_comma), survey(cells, comma=True)
     if seen.share >= MOSTLY and seen.example:
-        becomes = " (45% is then 0.45)" if seen.form.unit in PERCENT else ""
-        if not decimal_comma and other.share >= MOSTLY and "," in other.example:
-            becomes += ", or set data.decimal_comma: true if their commas are decimal commas"
-        message = (
-            f"its texts look like numbers {_written(seen)} ({quoted(seen.example)}); read them with"
-        )
-        found = Finding.of_column("numbers", name, message, as_kind(name, "numeric"))
-        return replace(found, message=found.message + becomes)
+        comma = not decimal_comma and other.share >= MOSTLY and "," in other.example
+        message = _numbers(seen, may_be_decimal=comma)
+        return Finding.of_column("numbers", name, message, as_kind(name, "numeric"))
     if not decimal_comma and other.share >= MOSTLY and other.example:
-        message = f"its texts look like numbers with a decimal comma ({quoted(other.example)}); set"
-        found = Finding.of_column("numbers", name, message, "data.decimal_comma: true")
-        alone = f", or for this column alone {as_kind(name, 'numeric')}"
-        return replace(found, message=found.message + alone)
+        example, alone = quoted(other.example), as_kind(name, "numeric")
+        message = Text(
+            f"its texts look like numbers with a decimal comma ({example}); for this column alone "
+            f"set {alone}, for all columns",
+            f"文本看起来是以逗号作小数点的数字（{example}）；"
+            f"只用于该列请设置 {alone}，用于所有列请设置 ",
+        )
+        return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
     if not seen.share and len(seen.units) > 1 and {*seen.units} <= {*CURRENCIES, *QUANTITIES}:
-        shown = " and ".join(quoted(text) for text in list(seen.units.values())[:2])
-        message = f"its texts look like numbers in several units ({shown}); convert them to one"
+        shown = listed([quoted(text) for text in list(seen.units.values())[:2]])
+        message = Text(
+            f"its texts look like numbers in several units ({shown.en}); convert them to one",
+            f"文本看起来是单位不一的数字（{shown.zh}）；请换算成同一单位",
+        )
         return Finding.of_column("numbers", name, message)
     if len(cells) >= FEWEST and _share(cells, PHONE) > MOSTLY:
-        message = f"its texts look like phone numbers ({quoted(cells[0])}); leave them out with"
+        message = Text(
+            f"its texts look like phone numbers ({quoted(cells[0])}); leave them out with",
+            f"文本看起来是电话号码（{quoted(cells[0])}）；请排除：",
+        )
         return Finding.of_column("codes", name, message, exclude(name))
     return None
 
 
-def _written(seen: Seen) -> str:
+def _numbers(seen: Seen, may_be_decimal: bool) -> Text:
+    """What texts look like that are numbers with something beside them, and how to read them."""
+    written, example = _written(seen), quoted(seen.example)
+    read = Text("read them with", "可如下读取：")
+    if seen.form.unit in PERCENT:
+        read = Text("read them (45% as 0.45) with", "可如下读取（45% 读作 0.45）：")
+    if may_be_decimal:
+        read = Text(
+            f"set data.decimal_comma: true if their commas are decimal commas, else {read.en}",
+            f"如果其中的逗号是小数点，请设置 data.decimal_comma: true，否则{read.zh}",
+        )
+    return Text(
+        f"its texts look like numbers {written.en} ({example}); {read.en}",
+        f"文本看起来是{written.zh}的数字（{example}）；{read.zh}",
+    )
+
+
+def _written(seen: Seen) -> Text:
     unit, example = seen.form.unit, seen.example
     if unit in CURRENCIES:
-        return "with a currency sign"
+        return Text("with a currency sign", "带货币符号")
     if unit in PERCENT:
-        return "with a percent sign"
+        return Text("with a percent sign", "带百分号")
     if unit:
-        return f"with the unit {short(unit)}"
+        return Text(f"with the unit {short(unit)}", f"带单位 {short(unit)} ")
     if "(" in example:
-        return "in brackets"
-    return "with a long minus sign" if "−" in example else "with thousands separators"
+        return Text("in brackets", "带括号")
+    if "−" in example:
+        return Text("with a long minus sign", "带长减号")
+    return Text("with thousands separators", "带千位分隔符")
 
 
 def date_formats(cells: pl.Series) -> list[str]:
@@ -153,14 +182,22 @@ def _share(cells: pl.Series, pattern: str) -> float:
 
 
 def _dates(name: str, example: str, formats: Sequence[str]) -> Finding:
-    order = ""
+    order = Text("", "")
     if len(formats) > 1:
-        order = ", with day or month first: both are possible"
+        order = Text(
+            ", with day or month first: both are possible", "（先日后月、先月后日都有可能）"
+        )
     elif re.match(r"%[dm].%[md]", formats[0]):
-        order = " with the day first" if formats[0].startswith("%d") else " with the month first"
-    keys = " or ".join(_time_format(name, text) for text in formats)
-    message = f"its texts look like dates{order} ({quoted(example)}); read them with"
-    return Finding.of_column("dates", name, message, keys)
+        order = Text(" with the day first", "（先日后月）")
+        if formats[0].startswith("%m"):
+            order = Text(" with the month first", "（先月后日）")
+    keys = [_time_format(name, text) for text in formats]
+    message = Text(
+        f"its texts look like dates{order.en} ({quoted(example)}); read them with "
+        f"{' or '.join(keys)}",
+        f"文本看起来是日期{order.zh}，如 {quoted(example)}；可如下读取：{' 或 '.join(keys)}",
+    )
+    return replace(Finding.of_column("dates", name, message), key=" or ".join(keys))
 
 
 def _time_format(name: str, text: str) -> str:
@@ -180,16 +217,23 @@ def of_numbers(name: str, cells: pl.Series, decimal_comma: bool) -> Finding | No
         and len(dotted) < len(cells)
         and _share(cells, DOTTED_OR_SHORT) == 1
     ):
-        read = f"{quoted(dotted[0])} is read as {float(dotted[0]):g}"
-        message = f"its dots look like thousands separators, but {read}; set"
+        example, number = quoted(dotted[0]), float(dotted[0])
+        message = Text(
+            f"its dots look like thousands separators, but {example} is read as {number:g}; set",
+            f"其中的点看起来是千位分隔符，但 {example} 会读作 {number:g}；请设置 ",
+        )
         return Finding.of_column("numbers", name, message, "data.decimal_comma: true")
     whole = cells.filter(cells.str.contains(r"^\d+(\.0)?$")).str.strip_suffix(".0")
     if len(whole) < max(FEWEST, MOSTLY * len(cells)):
         return None
     if text := _compact_format(name, whole.unique(maintain_order=True).head(500)):
-        message = f"its numbers look like {'Unix times' if text == '%s' else 'dates'} ({whole[0]})"
-        key = f"{as_kind(name, 'time')} and {_time_format(name, text)}"
-        return Finding.of_column("dates", name, f"{message}; read them with", key)
+        what = Text("Unix times", " Unix 时间") if text == "%s" else Text("dates", "日期")
+        message = Text(
+            f"its numbers look like {what.en} ({whole[0]}); read them with",
+            f"数字看起来是{what.zh}（{whole[0]}）；可如下读取：",
+        )
+        key = f"{as_kind(name, 'time')}, {_time_format(name, text)}"
+        return Finding.of_column("dates", name, message, key)
     return _codes(name, whole)
 
 
@@ -205,22 +249,26 @@ def _compact_format(name: str, cells: pl.Series) -> str:
 def _codes(name: str, cells: pl.Series) -> Finding | None:
     """Whole numbers that name something, and do not measure it."""
     levels, padded = cells.n_unique(), cells.filter(cells.str.contains(r"^0\d\d+$"))
-    key = as_kind(name, "categorical")
+    key, example = as_kind(name, "categorical"), str(cells[0])
     one_width = cells.str.len_chars().n_unique() == 1
     if len(padded) and one_width:
-        what = f"codes, with zeros in front ({quoted(padded[0])})"
+        what, example = Text("codes, with zeros in front", "前面补零的编码"), quoted(padded[0])
     elif PHONE_NAME.search(name):
-        what, key = f"phone numbers ({cells[0]})", exclude(name)
+        what, key = Text("phone numbers", "电话号码"), exclude(name)
     elif PLACE_NAME.search(name):
-        what = f"codes of places ({cells[0]})"
+        what = Text("codes of places", "地区编码")
     elif (CODE_NAME.search(name) and levels > 2) or (
         one_width and len(cells[0]) >= LONG and levels == len(cells) >= MANY
     ):
-        what = f"codes ({cells[0]})"
+        what = Text("codes", "编码")
         key = as_kind(name, "id") if levels == len(cells) else key
     else:
         return None
-    return Finding.of_column("codes", name, f"its numbers look like {what}; use", key)
+    message = Text(
+        f"its numbers look like {what.en} ({example}); use",
+        f"数字看起来是{what.zh}（{example}）；请使用 ",
+    )
+    return Finding.of_column("codes", name, message, key)
 
 
 def of_levels(name: str, cells: pl.Series) -> Finding | None:
@@ -231,15 +279,25 @@ def of_levels(name: str, cells: pl.Series) -> Finding | None:
     marks = Counter(others.to_list()).most_common(4)
     of_numbers = len(levels) - len(marks)
     if of_numbers > FEWEST and 5 * len(others) < 4 * len(cells) and len(marks) < 4:
-        shown = listed([f"{quoted(text)} ({count:,} rows)" for text, count in marks])
-        message = f"numbers but for {shown}; add what means missing to"
+        rows = [f"{quoted(text)} ({count:,} rows)" for text, count in marks]
+        counted = [f"{quoted(text)}（{count:,} 行）" for text, count in marks]
+        message = Text(
+            f"numbers but for {listed(rows).en}; add what means missing to",
+            f"除 {listed(counted).zh}外都是数字；请把其中表示缺失的加入 ",
+        )
         return Finding.of_column("marks", name, message, "data.missing.values")
     if len(cells) >= 50 and len(levels) > 0.5 * len(cells):
-        message = f"{len(levels):,} different texts in {len(cells):,} rows teach little:"
+        message = Text(
+            f"{len(levels):,} different texts in {len(cells):,} rows teach little:",
+            f"{len(cells):,} 行中有 {len(levels):,} 种不同的文本，难以从中学到规律；可排除：",
+        )
         return Finding.of_column("levels", name, message, exclude(name))
     folded = levels.str.to_lowercase().str.replace_all(r"\s+", " ")
     if len(twins := folded.filter(folded.is_duplicated())):
-        shown = " and ".join(quoted(text) for text in levels.filter(folded == twins[0])[:2])
-        message = f"some levels differ only in case or spaces ({shown}); write them alike"
+        shown = listed([quoted(text) for text in levels.filter(folded == twins[0])[:2]])
+        message = Text(
+            f"some levels differ only in case or spaces ({shown.en}); write them alike",
+            f"有些类别只是大小写或空格不同（{shown.zh}）；请统一写法",
+        )
         return Finding.of_column("levels", name, message)
     return None

@@ -162,7 +162,7 @@ def infer_schema(table: Table, options: TableOptions) -> tuple[Schema, tuple[str
     if not schema.features:
         known_as = abridged([f"{short(column.name)} ({column.kind})" for column in columns])
         comma = table.files[0].reading.decimal_comma
-        hints = [f"; {found.message}" for found in look_alikes(table, schema, {}, comma)]
+        hints = [f"; {found.message.en}" for found in look_alikes(table, schema, {}, comma)]
         raise TableError(
             f"{table.path}: no feature is left; the columns are {known_as}{''.join(hints[:1])}"
         )

@@ -243,4 +243,4 @@ def _other_reading(source: SplitTable, name: str) -> str:
         return ""
     cells = source.table.sample([name], numeric=False)[name].drop_nulls()
     found = of_numbers(name, cells, source.table.files[0].reading.decimal_comma)
-    return f"; {found.message}" if found else ""
+    return f"; {found.message.en}" if found else ""

@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bilingual import Text
 from display import for_shell, short, visible
 from report.figures import baseline, percent
 from report.report import Report
-from report.texts import Text, named, texts
+from report.texts import named, texts
 
 FAR = 0.01  # above the optimum, as a share of the least loss
 OVERFIT = 1.5  # times the RMSE of the training rows, at least

@@ -10,8 +10,8 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bilingual import Text
 from display import short, width
-from report.texts import Text
 
 WIDTH, HEIGHT = 400.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 30.0, 238.0

@@ -58,7 +58,7 @@ def columns_and_parts(
 
 def noted(findings: Sequence[Finding], most: int) -> list[str]:
     """A line for each of the first findings, and how many more there are."""
-    lines = [_line("found", finding.message) for finding in findings[:most]]
+    lines = [_line("found", finding.message.en) for finding in findings[:most]]
     if (more := len(findings) - most) > 0:
         lines.append(_line("found", f"and {more:,} more, in report.html; --check prints them all"))
     return lines
@@ -68,7 +68,7 @@ def choices(settings: Settings, verbose: bool = False) -> list[str]:
     """What `auto` chose; what no user acts on only where `verbose`."""
     minor = {"train.log_every", *(["train.patience"] if settings.is_line else [])}
     return [
-        _line("auto", f"{key}={choice.value} ({choice.why})")
+        _line("auto", f"{key}={choice.value} ({choice.why.en})")
         for key, choice in settings.chosen.items()
         if verbose or key not in minor
     ]

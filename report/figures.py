@@ -6,8 +6,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from bilingual import Text
 from report.report import BestLine, Interval, Optimum, Report
-from report.texts import Text, texts
+from report.texts import texts
 
 MOST_TIMES = 10  # as high: beyond it, per cent tell nothing
 NEARLY_EXACT = 1e-6  # of the target's variance, which float32 cannot tell from 0

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bilingual import Text
 from configs.yaml_text import dump
 from display import short, visible
 from reader.metrics import title
@@ -16,7 +17,7 @@ from report import figures
 from report.advice import advice
 from report.charts import bars, curve, histogram, scatter
 from report.report import PARTS, Coefficients, Importance, Report, Weight
-from report.texts import Text, named, texts
+from report.texts import named, texts
 
 if TYPE_CHECKING:
     from jinja2 import Environment

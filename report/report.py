@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bilingual import Text
 from errors import RunError
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
@@ -275,7 +276,7 @@ class Choice:
     """A value that `auto` chose, and the reason."""
 
     value: Any
-    why: str
+    why: Text
 
 
 @dataclass(frozen=True)
@@ -352,6 +353,8 @@ class Report:
         if self.intervals:
             bands = values["intervals"]["by_prediction"]
             values["intervals"]["by_prediction"] = [_renamed(band, ENDS) for band in bands]
+        values["findings"] = [_in_json(finding, "message") for finding in values["findings"]]
+        values["chosen"] = {key: _in_json(c, "why") for key, c in values["chosen"].items()}
         values["metrics"] = {part: metrics.describe() for part, metrics in self.metrics.items()}
         if self.folds:
             values["folds"]["each"] = [metrics.describe() for metrics in self.folds.each]
@@ -388,6 +391,19 @@ def _keyed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {f"{prefix}{values['metric']}": values["value"], **rest}
 
 
+def _in_json(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Values of which one is a Text, as {..., message: English, message_zh: Chinese}."""
+    return {**values, key: values[key]["en"], f"{key}_zh": values[key]["zh"]}
+
+
+def _of_json(values: Any, key: str) -> Any:
+    """The inverse of `_in_json`; only English where there is no Chinese."""
+    if not isinstance(values, dict) or not isinstance(english := values.get(key), str):
+        return values
+    rest = {name: value for name, value in values.items() if name != f"{key}_zh"}
+    return rest | {key: {"en": english, "zh": values.get(f"{key}_zh", "")}}
+
+
 def _renamed(values: Any, names: Mapping[str, str]) -> Any:
     if not isinstance(values, dict):
         return values
@@ -405,6 +421,10 @@ def _unkeyed(values: Any) -> Any:
         return rest | ({"metric": metrics[0]} if metrics else {})
 
     if isinstance(values, dict):
+        if isinstance(findings := values.get("findings"), list):
+            values["findings"] = [_of_json(finding, "message") for finding in findings]
+        if isinstance(chosen := values.get("chosen"), dict):
+            values["chosen"] = {key: _of_json(choice, "why") for key, choice in chosen.items()}
         if "optimum" in values:
             values["optimum"] = named(values["optimum"], "train_")
         if isinstance(lines := values.get("best_line"), dict):

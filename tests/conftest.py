@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import train
+from bilingual import Text
 from reader.kinds import Encoder
 from reader.rows import Layout
 from reader.schema import Column, Schema
@@ -60,6 +62,13 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, **options
     )
+
+
+def assert_says_the_same(text: Text) -> None:
+    """The Chinese is there, with each quoted cell, key and number of the English."""
+    assert re.search("[\u4e00-\u9fff]", text.zh), text
+    for told in re.findall(r"'[^']*'|\w+\.\w+: \S+|\d[\d,.]*\d", text.en):
+        assert told in text.zh, text
 
 
 def train_recipe(folder: Path, recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:

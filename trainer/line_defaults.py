@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bilingual import Text
 from model.line import LinearProblem, fourth_moment, noise
 from reader.pack import PIECE
 from reader.split import evenly
@@ -22,8 +23,8 @@ MOST_ROWS, MOST_NUMBERS = 65_536, 1 << 22  # of a mini-batch
 MOST_CODED = 1 << 24  # numbers of one that looks up levels, which rows hold one by one
 FEWEST_ROWS = 4_096  # of one that averages: a step then costs less than the rows it takes
 PRODUCTS = 1 << 35  # of a pass that takes a few seconds
-Size = tuple[int, str]  # a value, and why
-Rate = tuple[float, str]
+Size = tuple[int, Text]  # a value, and why
+Rate = tuple[float, Text]
 
 
 def linear_problem(data: TrainingData, scaling: str, by_level: bool) -> LinearProblem:
@@ -57,7 +58,10 @@ def averaging_batch(data: TrainingData, by_level: bool, most: int) -> tuple[Size
     problem = linear_problem(data, "whiten", by_level)
     level = row_noise(data, problem, "whiten", most)
     size = min(most, max(FEWEST_ROWS, 1 << int(level).bit_length()))
-    why = f"averages out differences between rows (curvature of up to {level:,.0f})"
+    why = Text(
+        f"averages out differences between rows (curvature of up to {level:,.0f})",
+        f"足以平均掉样本之间的差异（曲率最大为 {level:,.0f}）",
+    )
     return (size, why), _half_of_the_largest(problem.curvature(), level / size)
 
 
@@ -106,4 +110,7 @@ def rarity(data: TrainingData, by_level: bool, batch_size: int) -> float:
 
 def _half_of_the_largest(curvature: float, level: float, keeps: float = 1.0) -> Rate:
     rate = float(f"{0.5 * keeps / (curvature + level):.4g}")
-    return rate, f"half the largest stable step: curvature {curvature:.4g}, noise {level:.3g}"
+    return rate, Text(
+        f"half the largest stable step: curvature {curvature:.4g}, noise {level:.3g}",
+        f"最大稳定步长的一半：曲率 {curvature:.4g}，噪声 {level:.3g}",
+    )

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bilingual import Text
 from configs.load import differences, load
 from configs.schema import Config, DataConfig, Section
 from configs.yaml_text import dump
@@ -31,7 +32,7 @@ MAY_CHANGE = ("train.device", "data.cache", "data.memory_limit", "checkpoint", "
 
 class Choice(NamedTuple):
     value: Any
-    why: str
+    why: Text
 
 
 class Named(NamedTuple):
@@ -237,7 +238,8 @@ class _Resolving:
             "train.epochs", config.train.epochs, partial(self.epochs, name, patience)
         )
         steps = -(-len(self.data.parts.train) // batch_size) * epochs
-        points = Choice(max(1, steps // POINTS), f"about {POINTS} points per curve")
+        why = Text(f"about {POINTS} points per curve", f"每条曲线约 {POINTS} 个点")
+        points = Choice(max(1, steps // POINTS), why)
         log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
         return Settings(
             model=Named.of(config.model),
@@ -285,28 +287,44 @@ class _Resolving:
     def scaling(self) -> Choice:
         columns = len(self.data.encoding.names)
         if not self.is_line:
-            return Choice("standard", "the model is not purely linear")
-        if self.config.optimizer.weight_decay:
-            return Choice("standard", "weight decay then treats all columns alike")
-        if columns > WIDEST:
-            why = f"whitening more than {WIDEST} columns costs more than it saves"
+            why = Text("the model is not purely linear", "模型并非纯线性")
             return Choice("standard", why)
-        return Choice("whiten", "so one step size fits all columns")
+        if self.config.optimizer.weight_decay:
+            why = Text("weight decay then treats all columns alike", "使权重衰减对各列一视同仁")
+            return Choice("standard", why)
+        if columns > WIDEST:
+            why = Text(
+                f"whitening more than {WIDEST} columns costs more than it saves",
+                f"超过 {WIDEST} 列时，白化的开销大于收益",
+            )
+            return Choice("standard", why)
+        return Choice("whiten", Text("so one step size fits all columns", "使同一步长适合所有列"))
 
     def optimizer(self) -> Choice:
         if self.is_network:
-            return Choice("adam", "adapts the step size of each weight of a network")
-        return Choice("sgd", "a linear model has a known curvature, so one step size is enough")
+            why = Text(
+                "adapts the step size of each weight of a network", "为网络的每个权重调整步长"
+            )
+            return Choice("adam", why)
+        why = Text(
+            "a linear model has a known curvature, so one step size is enough",
+            "线性模型的曲率已知，一个步长就够",
+        )
+        return Choice("sgd", why)
 
     def patience(self) -> Choice:
         if self.is_network:
             return Choice(*network_defaults.patience(len(self.data.parts.validation)))
-        return Choice(0, "a linear model is trained to its optimum")
+        return Choice(0, Text("a linear model is trained to its optimum", "线性模型会训练到最优解"))
 
     def schedule(self) -> Choice:
         if self.averages:
-            return Choice("inverse", "averages over the rows of each epoch")
-        return Choice("cosine", "falls to 0, which removes the noise of mini-batches")
+            why = Text("averages over the rows of each epoch", "对每一轮的样本取平均")
+            return Choice("inverse", why)
+        why = Text(
+            "falls to 0, which removes the noise of mini-batches", "降到 0，以消除小批量带来的噪声"
+        )
+        return Choice("cosine", why)
 
     def batch_size(self) -> Choice:
         rows = len(self.data.parts.train)
@@ -314,18 +332,24 @@ class _Resolving:
             return Choice(*network_defaults.batch_size(rows))
         if not self.averages:
             size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
-            return Choice(size, f"about 256 steps per epoch of {rows:,} rows")
+            why = Text(
+                f"about 256 steps per epoch of {rows:,} rows",
+                f"每轮 {rows:,} 个训练样本，约 256 步",
+            )
+            return Choice(size, why)
         if rows <= (most := line_defaults.largest_batch(self.data)):
-            return Choice(rows, "all rows, so each step is exact")
+            return Choice(
+                rows, Text("all rows, so each step is exact", "全部样本，因此每一步都精确")
+            )
         batch, rate = line_defaults.averaging_batch(self.data, self.by_level, most)
         self.chosen["optimizer.learning_rate"] = Choice(*rate)
         return Choice(*batch)
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
         if self.is_network and "optimizer.name" in self.chosen:
-            return Choice(RATE, "the best over many tables")
+            return Choice(RATE, Text("the best over many tables", "在许多表格上效果最好"))
         if not self.is_line:
-            return Choice(0.02, "default for non-linear models")
+            return Choice(0.02, Text("default for non-linear models", "非线性模型的默认值"))
         keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)
         problem = linear_problem(self.data, scaling, self.by_level)
         rate = line_defaults.learning_rate(self.data, problem, scaling, batch_size, keeps)
@@ -335,8 +359,9 @@ class _Resolving:
         if self.is_network and patience:
             return Choice(*network_defaults.epochs(len(self.data.parts.train), patience))
         if self.stops_at_optimum:
-            return Choice(
-                200 if self.data.iterated else 50,
+            why = Text(
                 f"at most; stops within {GAP * 100:g} % of the optimum",
+                f"上限；与最优解相差不到 {GAP * 100:g} % 即停止",
             )
-        return Choice(10 if schedule == "inverse" else 50, "default")
+            return Choice(200 if self.data.iterated else 50, why)
+        return Choice(10 if schedule == "inverse" else 50, Text("default", "默认值"))

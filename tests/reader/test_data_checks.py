@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bilingual import Text
 from reader.data_checks import find
 from reader.findings import KINDS, Finding, listed
 from reader.fitting import InputOptions
@@ -14,6 +15,7 @@ from reader.frame import table_of
 from reader.source import TableOptions, read
 from reader.split import SplitOptions
 from reader.training_data import fit
+from tests.conftest import assert_says_the_same
 
 ROWS = 400
 
@@ -30,14 +32,18 @@ def found(frame: dict[str, Any], skew_counts: bool = True, **options: Any) -> li
     split = SplitOptions(**options)
     table = TableOptions("frame", "y", split=split)
     source = read(table, table=table_of(frame))
-    return list(find(source, fit(source, source.parts, InputOptions()), table, skew_counts))
+    data = fit(source, source.parts, InputOptions())
+    findings = list(find(source, data, table, skew_counts))
+    for finding in findings:
+        assert_says_the_same(finding.message)
+    return findings
 
 
 def one(frame: dict[str, Any], kind: str, **options: Any) -> Finding:
     (finding,) = found(frame, **options)
     assert finding.kind == kind
     assert finding.kind in KINDS
-    assert finding.key in finding.message
+    assert finding.key in finding.message.en
     return finding
 
 
@@ -50,7 +56,7 @@ def test_constant_columns_are_named_together() -> None:
     frame = plain() | {"one": np.ones(ROWS), "level": ["x"] * ROWS}
     finding = one(frame, "constant")
     assert finding.columns == ("one", "level")
-    assert "one and level have one value in all training rows" in finding.message
+    assert "one and level have one value in all training rows" in finding.message.en
     assert finding.key == "data.exclude: [one, level]"
 
 
@@ -58,13 +64,13 @@ def test_a_column_in_another_unit_is_a_copy() -> None:
     frame = plain() | {"a_in_cm": 100 * plain()["a"] + 7, "minus": -plain()["a"]}
     copies = found(frame)
     assert [finding.columns for finding in copies] == [("a_in_cm",), ("minus",)]
-    assert all("a copy of a" in finding.message for finding in copies)
+    assert all("a copy of a" in finding.message.en for finding in copies)
     assert found(plain() | {"near": plain()["a"] + 0.001 * plain()["b"]}) == []
 
 
 def test_holes_make_a_column_nearly_empty() -> None:
     some = [b if i % 40 == 0 else None for i, b in enumerate(plain()["b"] ** 2)]
-    assert "missing in 97" in one(plain() | {"rare": some}, "missing").message
+    assert "missing in 97" in one(plain() | {"rare": some}, "missing").message.en
     half = [b if i % 2 else None for i, b in enumerate(plain()["b"] ** 2)]
     assert found(plain() | {"half": half}) == []
 
@@ -81,7 +87,7 @@ def test_a_number_that_stands_for_a_missing_one() -> None:
     area = np.random.default_rng(1).uniform(20, 300, ROWS)
     frame = plain() | {"area": np.where(np.arange(ROWS) % 9 == 0, -999, area)}
     finding = one(frame, "marks")
-    assert finding.message.startswith("column area: -999 is unlike its other values")
+    assert finding.message.en.startswith("column area: -999 is unlike its other values")
     assert finding.key == "data.missing.values"
     low = plain() | {"area": np.where(np.arange(ROWS) % 9 == 0, -9, area - 40)}
     assert found(low) == []
@@ -89,7 +95,7 @@ def test_a_number_that_stands_for_a_missing_one() -> None:
 
 def test_a_target_of_two_values_is_a_class() -> None:
     frame = plain() | {"y": (plain()["y"] > 0).astype(int)}
-    assert "two values, 0 and 1, as in a classification" in one(frame, "target").message
+    assert "two values, 0 and 1, as in a classification" in one(frame, "target").message.en
 
 
 def test_a_skewed_target() -> None:
@@ -103,8 +109,8 @@ def test_a_skewed_target() -> None:
 def test_copies_of_rows_and_how_many_are_both_trained_on_and_tested() -> None:
     frame = {name: np.concatenate([cells, cells[:40]]) for name, cells in plain().items()}
     finding = one(frame, "copied_rows", method="sequential")
-    assert finding.message.startswith("40 of 440 rows are copies of another row")
-    assert "90.9% of the test rows are also training rows" in finding.message
+    assert finding.message.en.startswith("40 of 440 rows are copies of another row")
+    assert "90.9 % of the test rows are also training rows" in finding.message.en
 
 
 def test_rows_of_few_values_are_equal_by_chance() -> None:
@@ -117,10 +123,10 @@ def test_a_leak_comes_first_and_names_the_key() -> None:
     frame = plain() | {"one": np.ones(ROWS), "tax": np.exp(plain()["y"])}
     leak, constant = found(frame)
     assert (leak.kind, constant.kind) == ("leak", "constant")
-    assert leak.message.startswith("likely leak: tax alone gives y")
+    assert leak.message.en.startswith("likely leak: tax alone gives y")
     assert leak.key == "data.exclude: [tax]"
     parts = plain() | {"c": plain()["y"] - plain()["a"]}
-    assert "a and c (times constants) add up to y" in one(parts, "leak").message
+    assert "a and c (times constants) add up to y" in one(parts, "leak").message.en
 
 
 def test_a_formula_of_all_columns_leaves_nothing_to_exclude() -> None:
@@ -128,7 +134,7 @@ def test_a_formula_of_all_columns_leaves_nothing_to_exclude() -> None:
     (finding,) = found({"a": a, "b": b, "y": 2 * a - 3 * b + 1})
     assert finding.columns == ("a", "b")
     assert finding.key == ""
-    assert "a formula, unless" in finding.message
+    assert "a formula, unless" in finding.message.en
 
 
 def test_texts_that_are_numbers_are_not_also_called_constant() -> None:
@@ -137,6 +143,8 @@ def test_texts_that_are_numbers_are_not_also_called_constant() -> None:
 
 
 def test_names_are_listed() -> None:
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
-    assert listed([str(i) for i in range(9)]) == "0, 1, 2, 3, 4, 5 and 3 more"
+    assert listed(["a"]) == Text("a", "a")
+    assert listed(["a", "b", "c"]) == Text("a, b and c", "a、b 和 c")
+    assert listed([str(i) for i in range(9)]) == Text(
+        "0, 1, 2, 3, 4, 5 and 3 more", "0、1、2、3、4、5 等 9 项"
+    )

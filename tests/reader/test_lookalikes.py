@@ -14,6 +14,7 @@ from reader.findings import Finding, in_yaml
 from reader.frame import table_of
 from reader.lookalikes import look_alikes
 from reader.source import TableOptions, infer_schema
+from tests.conftest import assert_says_the_same
 
 RANDOM = random.Random(3)  # noqa: S311
 ROWS = 120
@@ -27,7 +28,10 @@ def found(cells: list[str], name: str = "c", comma: bool = False) -> list[Findin
     """What is said of a column, as a table of one file has it."""
     table = table_of({name: cells, "other": range(len(cells)), "y": range(len(cells))})
     schema, _ = infer_schema(table, TableOptions("t", "y", kinds={"other": "numeric"}))
-    return list(look_alikes(table, schema, {"other": "numeric"}, comma))
+    findings = list(look_alikes(table, schema, {"other": "numeric"}, comma))
+    for finding in findings:
+        assert_says_the_same(finding.message)
+    return findings
 
 
 def written(form: Callable[[random.Random], object]) -> list[str]:
@@ -74,16 +78,16 @@ def written(form: Callable[[random.Random], object]) -> list[str]:
 def test_texts_and_numbers_in_other_clothes(cells: list[str], says: str, key: str) -> None:
     (finding,) = found(cells)
     assert finding.columns == ("c",)
-    assert says in finding.message
+    assert says in finding.message.en
     assert key in finding.key
-    assert finding.key in finding.message
+    assert finding.key in finding.message.en
 
 
 def test_what_a_comma_may_be_is_not_guessed() -> None:
     (finding,) = found(written(lambda r: f"{r.randrange(1, 9)},{r.randrange(100, 999)}"))
-    assert "or set data.decimal_comma: true if" in finding.message
+    assert "set data.decimal_comma: true if" in finding.message.en
     (finding,) = found(written(lambda r: f"{r.randrange(1, 9)},{r.randrange(100, 999)}.5"))
-    assert "decimal_comma" not in finding.message
+    assert "decimal_comma" not in finding.message.en
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_what_a_comma_may_be_is_not_guessed() -> None:
 )
 def test_dates_in_other_clothes(form: str, order: str) -> None:
     (finding,) = found([day.strftime(form) for day in DAYS])
-    assert order in finding.message
+    assert order in finding.message.en
     assert finding.key.endswith(f"data.time_format: {{c: '{form}'}}")
 
 
@@ -111,7 +115,7 @@ def test_short_months_and_no_zeros_are_read_by_the_same_formats() -> None:
 
 def test_an_order_of_day_and_month_that_cannot_be_told_is_not_guessed() -> None:
     (finding,) = found([f"{day.month}/{day.month % 12 + 1}/{day.year}" for day in DAYS])
-    assert "day or month first: both are possible" in finding.message
+    assert "day or month first: both are possible" in finding.message.en
     assert "%d/%m/%Y" in finding.key
     assert "%m/%d/%Y" in finding.key
 
@@ -173,5 +177,5 @@ def test_a_key_can_be_pasted_into_a_recipe(name: str) -> None:
 
 def test_dots_between_thousands_that_are_read_as_such_are_not_told() -> None:
     cells = [f"{i}.{i:03}" if i % 2 else f"{i}" for i in range(1, 101)]
-    assert any("thousands" in finding.message for finding in found(cells))
-    assert not any("thousands" in finding.message for finding in found(cells, comma=True))
+    assert any("thousands" in finding.message.en for finding in found(cells))
+    assert not any("thousands" in finding.message.en for finding in found(cells, comma=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bilingual import Text
 from reader.findings import KINDS, Finding
 from reader.metrics import Metrics
 from report.report import (
@@ -101,10 +102,10 @@ def full(columns: int = 12) -> Report:
         finished="2026-01-02T03:04:05+00:00",
         command="python train.py -c houses.yaml -o train.epochs=80",
         findings=[
-            Finding(kind, ("region",), f"column region: {kind}", "data.exclude: [region]")
+            Finding.of_column(kind, "region", Text(f"{kind}:", "："), "data.exclude: [region]")
             for kind in KINDS
         ],
-        chosen={"train.batch_size": Choice(2400, "all rows: the step is then exact")},
+        chosen={"train.batch_size": Choice(2400, Text("all rows", "全部样本"))},
         optimum=Optimum("mse", 8.97e8, 0.0032, {"10%": 21, "1%": 66, "0.1%": None}, 0.01),
         best_line=dict.fromkeys(SIZES, BestLine("mse", 9.5e8, improvement=0.042)),
         coefficients=Coefficients(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bilingual import Text
 from reader.findings import Finding
 from reader.metrics import Metrics
 from report.advice import advice
@@ -51,8 +52,8 @@ def line(**changes: Any) -> Report:
         training=TRAINING,
         config={"model": {"name": "linear"}, "data": {"exclude": ["id"]}, "run": {"dir": "runs/a"}},
         chosen={
-            "optimizer.name": Choice("sgd", ""),
-            "optimizer.learning_rate": Choice(0.5, ""),
+            "optimizer.name": Choice("sgd", Text("default")),
+            "optimizer.learning_rate": Choice(0.5, Text("default")),
         },
     )
     return replace(report, **changes)
@@ -84,7 +85,7 @@ def sure(rmse: float) -> Mapping[str, Any]:
     [
         (line(), "intervals that cover 90 %", "-o intervals.coverage=0.9 -o run.dir=runs/a-inter"),
         (
-            line(findings=[Finding("leak", ("NOX",), "", "data.exclude: [NOX]")]),
+            line(findings=[Finding("leak", ("NOX",), Text("a leak"), "data.exclude: [NOX]")]),
             "is NOX known before",
             """-o 'data.exclude=["id", "NOX"]' -o run.dir=runs/a-excluded""",
         ),

@@ -15,10 +15,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 from pydantic import TypeAdapter
 
+from bilingual import Text
 from report.charts import Axis, bars, curve, histogram, scatter
 from report.page import charts, page
 from report.report import Best, BestLine, Model, Optimum, Report, Worst
-from report.texts import Text
 from tests.report.samples import full, minimal
 
 NAME = Text("name", "名称")

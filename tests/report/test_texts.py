@@ -9,10 +9,10 @@ from string import Formatter
 import pytest
 import yaml
 
+from bilingual import Text
 from configs.flatten import leaves
 from report import advice, console, figures, page, texts
 from report.page import TEMPLATES
-from report.texts import Text
 
 TEXTS = dict(leaves(yaml.safe_load(texts.FILE.read_text(encoding="utf-8"))))
 TEMPLATE_SOURCES = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html"))
