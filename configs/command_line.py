@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 
 from configs.keys import by_path, describe
 from configs.overrides import joined
-from configs.spelling import nearest
 from configs.suggest import key_like
 from display import for_shell, say, short
 from errors import ConfigError, UserError, tell
+from spelling import nearest
 
 USAGE = """\
 Train a regressor on a table, and predict with it:

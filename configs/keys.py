@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from configs.schema import Config, names_in
-from configs.spelling import nearest
 from configs.yaml_text import inline
 from errors import ConfigError
+from spelling import nearest
 
 
 class Key(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.spelling import nearest
+from spelling import nearest
 
 MAGIC = set("*?[")
 

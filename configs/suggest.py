@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from configs.keys import by_path
-from configs.spelling import nearest
+from spelling import nearest
 
 KEY_NAMES = {
     "data.path": "file filename filepath csv input inputs table dataset data_path train_path "

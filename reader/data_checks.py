@@ -147,11 +147,11 @@ def _leak_tells(leak: Leak, columns: Sequence[str], target: str, is_coded: bool)
     if is_coded:
         return Text(
             f"{of.en} alone gives {target}: rows of one level have one target",
-            f"仅凭 {of.zh} 就能得出 {target}：同一类别的行目标值都相同",
+            f"仅凭 {of.zh} 就能得出 {target}（同一类别的行目标值都相同）",
         )
     return Text(
         f"{of.en} alone gives {target}: it puts the rows in the same order",
-        f"仅凭 {of.zh} 就能得出 {target}：按它给各行排序，与按目标排序相同",
+        f"仅凭 {of.zh} 就能得出 {target}（按它排序与按目标排序结果相同）",
     )
 
 
@@ -197,7 +197,7 @@ def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Fin
     if copies <= max(1, FEW_COPIES * len(hashes), 10 * same * len(hashes) ** 2 / share / 2):
         return
     about = Text("", " ") if share == 1 else Text("about ", "约 ")
-    count, also = f"{round(copies / share):,}", Text("", "")
+    count, held_out = f"{round(copies / share):,}", list[Text]()
     part = np.zeros(len(packed), dtype=np.int8)
     part[parts.validation], part[parts.test] = 1, 2
     trained = np.zeros(len(counts), dtype=bool)
@@ -206,10 +206,13 @@ def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Fin
         held = inverse[part[kept] == index]
         if leaked := int(trained[held].sum()):
             leak = f"{leaked / len(held) * 100:.1f} %"
-            also = Text(
-                f"{also.en}; {leak} of the {name.en} rows are also training rows",
-                f"{also.zh}；{name.zh}中 {leak} 的行也是训练样本",
-            )
+            held_out.append(Text(f"{leak} of the {name.en} rows", f"{name.zh}中 {leak} 的行"))
+    also = Text("", "")
+    if held_out:
+        also = Text(
+            f"; {' and '.join(some.en for some in held_out)} are also training rows",
+            f"；{'、'.join(some.zh for some in held_out)}也是训练样本",
+        )
     message = Text(
         f"{about.en}{count} of {len(packed):,} rows are copies of another row{also.en}; "
         "remove the copies from the table",

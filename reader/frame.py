@@ -20,8 +20,9 @@ from reader.formats import EVEN, Reading, Survey, typed_cells, typed_numbers
 from reader.header import typed_header
 from reader.kinds import Encoder
 from reader.rows import ROWS_PER_BATCH, Layout
-from reader.schema import abridged, did_you_mean
+from reader.schema import abridged
 from reader.table import Table
+from spelling import did_you_mean
 
 NAME = "the table"  # in messages
 PLAIN: dict[type, Any] = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String}

@@ -132,8 +132,8 @@ def _numbers(seen: Seen, may_be_decimal: bool) -> Text:
         read = Text("read them (45% as 0.45) with", "可如下读取（45% 读作 0.45）：")
     if may_be_decimal:
         read = Text(
-            f"set data.decimal_comma: true if their commas are decimal commas, else {read.en}",
-            f"如果其中的逗号是小数点，请设置 data.decimal_comma: true，否则{read.zh}",
+            f"unless their commas are decimal commas (data.decimal_comma: true), {read.en}",
+            f"除非其中的逗号是小数点（data.decimal_comma: true），{read.zh}",
         )
     return Text(
         f"its texts look like numbers {written.en} ({example}); {read.en}",
@@ -266,7 +266,7 @@ def _codes(name: str, cells: pl.Series) -> Finding | None:
         return None
     message = Text(
         f"its numbers look like {what.en} ({example}); use",
-        f"数字看起来是{what.zh}（{example}）；请使用 ",
+        f"数字看起来是{what.zh}（{example}）；请设置 ",
     )
     return Finding.of_column("codes", name, message, key)
 
@@ -279,11 +279,11 @@ def of_levels(name: str, cells: pl.Series) -> Finding | None:
     marks = Counter(others.to_list()).most_common(4)
     of_numbers = len(levels) - len(marks)
     if of_numbers > FEWEST and 5 * len(others) < 4 * len(cells) and len(marks) < 4:
-        rows = [f"{quoted(text)} ({count:,} rows)" for text, count in marks]
-        counted = [f"{quoted(text)}（{count:,} 行）" for text, count in marks]
+        rows = listed([f"{quoted(text)} ({count:,} rows)" for text, count in marks])
+        counted = "、".join(f"{quoted(text)}（{count:,} 行）" for text, count in marks)
         message = Text(
-            f"numbers but for {listed(rows).en}; add what means missing to",
-            f"除 {listed(counted).zh}外都是数字；请把其中表示缺失的加入 ",
+            f"numbers but for {rows.en}; add what means missing to",
+            f"除 {counted}外都是数字；请把其中表示缺失的加入 ",
         )
         return Finding.of_column("marks", name, message, "data.missing.values")
     if len(cells) >= 50 and len(levels) > 0.5 * len(cells):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from display import quoted, short
 from errors import TableError
+from spelling import did_you_mean
 
 KINDS = ("numeric", "categorical", "boolean", "time", "id", "ignored")
 OUTPUTS = ("prediction", "lower", "upper", "error")  # what stands beside ids in predictions
@@ -189,13 +189,6 @@ def unlike(names: Sequence[str], expected: Sequence[str]) -> str:
     beside = [name for name in names if name not in set(expected)]
     parts = (("without", lacking), ("with", beside))
     return ", ".join(f"{word} {abridged(some)}" for word, some in parts if some)
-
-
-def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """`; did you mean 'x'?` with the closest of `names`, or nothing."""
-    lowered = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
-    return f"; did you mean {quoted(lowered[close[0]])}?" if close else ""
 
 
 def _no_header(columns: Sequence[str]) -> str:

@@ -29,9 +29,10 @@ from reader.kinds import clean
 from reader.moments import as_text
 from reader.numbers import plain_or_as_is
 from reader.rows import Batch, Layout, first_cells, read_batches
-from reader.schema import Schema, abridged, did_you_mean, is_number, unlike
+from reader.schema import Schema, abridged, is_number, unlike
 from reader.text import TextFile
 from reader.workbook import as_csv
+from spelling import did_you_mean
 
 JSON_FORMATS = {"json": read_array, "jsonl": scan_lines}
 SAMPLE = 10_000  # rows that tell the kinds of columns

@@ -10,7 +10,8 @@ from display import quoted
 from errors import TableError
 from reader.decode import Plain, copied
 from reader.formats import Reading
-from reader.schema import abridged, did_you_mean
+from reader.schema import abridged
+from spelling import did_you_mean
 
 MIDNIGHT = " 00:00:00"
 MOMENT = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"

@@ -9,7 +9,7 @@ from typing import Any
 
 from bilingual import Text
 from display import for_shell, short, visible
-from report.figures import baseline, percent
+from report.figures import baseline, percent, times
 from report.report import Report
 from report.texts import named, texts
 
@@ -95,7 +95,7 @@ def _overfit(report: Report, name: str, values: Mapping[str, Any]) -> Iterator[T
     if part != "train" and least > OVERFIT * train > 0 and values:
         yield texts().advice.overfit.fill(
             part=named(part, texts().parts),
-            times=f"{report.metrics[part].rmse / train:.1f}",
+            times=times(report.metrics[part].rmse / train),
             options=_options(report, name, **values),
         )
 

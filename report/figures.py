@@ -11,6 +11,7 @@ from report.report import BestLine, Interval, Optimum, Report
 from report.texts import texts
 
 MOST_TIMES = 10  # as high: beyond it, per cent tell nothing
+MOST_EXACT_TIMES = 100  # beyond it, a power of ten tells enough
 NEARLY_EXACT = 1e-6  # of the target's variance, which float32 cannot tell from 0
 
 
@@ -47,7 +48,7 @@ def probability(p: float | None) -> str:
 
 def interval(ends: Interval | None) -> str:
     """Both ends of an interval; nothing if it is not known."""
-    return " – ".join(map(number, ends)) if ends else ""
+    return "\u00a0– ".join(map(number, ends)) if ends else ""
 
 
 def reached(epochs: Mapping[str, int | None]) -> str:
@@ -81,6 +82,18 @@ def apart(ratio: float, digits: int = 1) -> Text:
     if not any(digit in share for digit in "123456789"):
         return text.same
     return (text.lower if ratio < 1 else text.higher).fill(share=share)
+
+
+def times(ratio: float) -> Text:
+    """How many times one number is another.
+
+    >>> times(2.04).en, times(1127049.6).en
+    ('2.0 times', 'over 1,000,000 times')
+    """
+    text = texts().figures
+    if ratio < MOST_EXACT_TIMES:
+        return text.times.fill(count=f"{ratio:.1f}")
+    return text.over.fill(count=f"{10 ** min(9, math.floor(math.log10(ratio))):,}")
 
 
 def is_nearly_exact(report: Report) -> bool:

@@ -68,7 +68,7 @@ def _environment() -> Environment:
     environment.globals |= {"baseline": figures.baseline, "distance": figures.distance}
     filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
     environment.filters |= {name: getattr(figures, name) for name in filters}
-    environment.filters |= {"in_unit": in_unit, "named": named, "title": title}
+    environment.filters |= {"in_unit": in_unit, "named": named, "title": metric_name}
     environment.filters |= {"joined": joined, "line": line, "short": short, "whole": Text}
     return environment
 
@@ -87,6 +87,11 @@ def line(text: str) -> Text:
 def joined(names: Iterable[str]) -> Text:
     """Names after commas, each of them cut."""
     return Text(", ".join(map(short, names)))
+
+
+def metric_name(metric: str) -> Text:
+    """A metric as people write it."""
+    return texts().errors.loss if metric == "loss" else Text(title(metric))
 
 
 def in_unit(value: float, metric: str) -> float:
@@ -152,7 +157,7 @@ def _learning_curve(report: Report) -> str:
     """The watched metric by epoch, in the target's unit where it has one, and the optimum where it
     is one of that metric."""
     text, metric, optimum = texts().curves, report.best.metric, report.optimum
-    name = title(figures.in_unit(metric, 0.0)[0])
+    name = metric_name(figures.in_unit(metric, 0.0)[0])
     series = {
         named(part, texts().parts): [
             (e["epoch"], in_unit(e[part], metric)) for e in report.history if part in e
@@ -164,7 +169,7 @@ def _learning_curve(report: Report) -> str:
         series,
         in_unit(optimum.value, metric) if optimum and is_drawn else None,
         title=text.chart.fill(metric=name),
-        names=(text.epoch, Text(name)),
+        names=(text.epoch, name),
         line_name=text.optimum_line,
     )
 

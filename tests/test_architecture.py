@@ -13,7 +13,14 @@ import pytest
 from tests.conftest import ROOT, command
 
 ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson", "benchmarks")
-GROUND = {"bilingual", "display", "errors", "factor", "files"}  # that every room stands on
+GROUND = {
+    "bilingual",
+    "display",
+    "errors",
+    "factor",
+    "files",
+    "spelling",
+}  # that every room stands on
 BELOW_REPORT = {"trainer", "model", "reader", "run", "configs"}
 MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
@@ -51,10 +58,11 @@ MAY_IMPORT = {
     "errors.py": set(),
     "factor.py": {"numpy"},
     "files.py": set(),
+    "spelling.py": set(),
 }
 SCRIPTS = (
     *("train.py", "infer.py", "output.py", "regressor.py"),
-    *("bilingual.py", "display.py", "errors.py", "factor.py", "files.py"),
+    *("bilingual.py", "display.py", "errors.py", "factor.py", "files.py", "spelling.py"),
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 PRODUCT = [*FILES, *(ROOT / name for name in SCRIPTS)]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from configs.keys import by_path
-from configs.spelling import distance
 from configs.suggest import KEY_NAMES, VALUE_NAMES, key_like, value_like
+from spelling import distance
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_texts_and_numbers_in_other_clothes(cells: list[str], says: str, key: st
 
 def test_what_a_comma_may_be_is_not_guessed() -> None:
     (finding,) = found(written(lambda r: f"{r.randrange(1, 9)},{r.randrange(100, 999)}"))
-    assert "set data.decimal_comma: true if" in finding.message.en
+    assert "unless their commas are decimal commas (data.decimal_comma: true)" in finding.message.en
     (finding,) = found(written(lambda r: f"{r.randrange(1, 9)},{r.randrange(100, 999)}.5"))
     assert "decimal_comma" not in finding.message.en
 

@@ -118,7 +118,7 @@ def test_says_what_the_report_says() -> None:
     for words in (
         "SalePrice",
         "30,166",
-        "28,635 – 31,464",
+        "28,635\u00a0– 31,464",
         "this run: +0.16 %",
         "21, 66, – (– means never)",
         "Estimates for a first talk with a seller.",

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from display import quoted
+
 NEAR = 0.34  # the largest share of a word that may be misspelled
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option that takes the fewest typing mistakes, in at most NEAR of its letters."""
-    ranked = sorted((distance(word.lower(), option), option) for option in dict.fromkeys(options))
-    if not ranked:
-        return None
-    mistakes, option = ranked[0]
-    return option if mistakes <= max(1.0, NEAR * min(len(word), len(option))) else None
+    """The option that takes the fewest typing mistakes, in whatever case, in at most NEAR of its
+    letters."""
+    near = [
+        (mistakes, option)
+        for option in dict.fromkeys(options)
+        if abs(len(word) - len(option)) <= (most := NEAR * min(len(word), len(option)))
+        and (mistakes := distance(word.lower(), option.lower())) <= most
+    ]
+    return min(near)[1] if near else None
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """`; did you mean 'x'?` with the nearest of the options, or nothing."""
+    near = nearest(word, options)
+    return f"; did you mean {quoted(near)}?" if near else ""
 
 
 def distance(one: str, other: str) -> int:
