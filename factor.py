@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,10 @@ class Factor:
 
     `scale` [D]: what the columns were divided by before. `kept`: the columns that all others follow
     from; `inverse` [r, len(kept)]: r rows of the inverse of their lower Cholesky factor; `others`
-    [D - len(kept), len(kept)]: what the columns of `left_out` are made of.
+    [D - len(kept), len(kept)]: what the columns of `left_out` are made of; `exact`
+    [D - len(kept)]: which of them are that and nothing else. Many weights then give one line: the
+    shortest are found, of scaled columns, so that copies share a weight. What is not exact has
+    weight 0: it would add its rounding.
     """
 
     scale: Vector
@@ -28,22 +32,40 @@ class Factor:
     inverse: Matrix
     left_out: NDArray[np.intp]
     others: Matrix
+    exact: NDArray[np.bool_]
 
     @property
     def rank(self) -> int:
         return len(self.inverse)
 
     def root(self) -> Matrix:
-        """W [D, r] with W' A W = 1, and W W' = A^-1 on the kept columns; the other rows are 0."""
-        root = np.zeros((len(self.scale), self.rank))
-        root[self.kept] = self.inverse.T / self.scale[self.kept, None]
-        return root
+        """W [D, r] with W' A W = 1; where all of `left_out` is exact, W W' is the pseudoinverse of
+        A, both of scaled columns."""
+        return self._shortest(self.inverse.T)
 
     def solve(self, right: NDArray[np.float64]) -> NDArray[np.float64]:
-        """x of A x = right, [D, n]; 0 for the columns left out."""
-        found, scale = np.zeros_like(right), self.scale[self.kept, None]
-        found[self.kept] = self.inverse.T @ (self.inverse @ (right[self.kept] / scale)) / scale
-        return found
+        """The shortest x of A x = right, [D, n], in scaled columns."""
+        scaled = right[self.kept] / self.scale[self.kept, None]
+        return self._shortest(self.inverse.T @ (self.inverse @ scaled))
+
+    def _shortest(self, weights: Matrix) -> Matrix:
+        """[len(kept), n] of scaled columns -> [D, n] of raw ones that make the same of each row.
+
+        Weights v of the columns left out take T' v off the others, where T is what they are made
+        of; the sum of squares is least for v = (1 + T T')^-1 T weights.
+        """
+        found = np.empty((len(self.scale), weights.shape[1]))
+        found[self.left_out] = moved = self._share @ weights
+        found[self.kept] = weights - self.others.T @ moved
+        return found / self.scale[:, None]
+
+    @cached_property
+    def _share(self) -> Matrix:
+        """(1 + T T')^-1 T = T (1 + T' T)^-1, by the smaller matrix."""
+        t, (left_out, kept) = self.others * self.exact[:, None], self.others.shape
+        if left_out <= kept:
+            return np.linalg.solve(np.eye(left_out) + t @ t.T, t)
+        return np.linalg.solve(np.eye(kept) + t.T @ t, t.T).T
 
 
 def factor(
@@ -66,7 +88,8 @@ def factor(
         scale = np.where(deviation > 0, deviation, 1.0)
     a = covariance / np.outer(scale, scale)
     noise = np.broadcast_to(np.asarray(rounding, dtype=np.float64), size)
-    left, least = a.diagonal().copy(), np.maximum(2 * noise, 4 * max(size, 8) * EPSILON)
+    nothing = 4 * max(size, 8) * EPSILON
+    left, least = a.diagonal().copy(), np.maximum(2 * noise, nothing)
     order, rank = np.arange(size), 0
     for start in range(0, size, PANEL):
         end = min(start + PANEL, size)
@@ -78,7 +101,7 @@ def factor(
     inverse = _inverse(np.tril(a[:rank, :rank]))
     others = a[rank:, :rank] @ inverse
     inverse = inverse[2 * np.square(inverse) @ noise[kept] < 1]
-    return Factor(scale, kept, inverse, left_out, others)
+    return Factor(scale, kept, inverse, left_out, others, left[rank:] <= nothing)
 
 
 def _panel(

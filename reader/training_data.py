@@ -225,8 +225,11 @@ def check_digits(statistics: Statistics, source: SplitTable) -> None:
     """Raises TableError for one of the `coarse` columns whose deviation float32 cannot show."""
     for name in set(source.coarse) & set(statistics.columns):
         index = statistics.columns.index(name)
-        largest = max(abs(statistics.minimum[index]), abs(statistics.maximum[index]))
+        low, high = statistics.minimum[index], statistics.maximum[index]
+        largest = max(abs(low), abs(high))
         apart = float(np.spacing(np.float32(largest)))
+        if low == high and _extent(source.packed, name) > 16 * apart:
+            continue  # it differs in other rows: a constant here, as the table has it
         if statistics.deviation[index] < 16 * apart:
             is_target = name == source.packed.schema.target
             or_else = "" if is_target else ", or leave it out (data.exclude)"
@@ -235,6 +238,12 @@ def check_digits(statistics: Statistics, source: SplitTable) -> None:
                 f"{apart:g} apart, and differ by little more; subtract a constant from the "
                 f"column{or_else}{_other_reading(source, name)}"
             )
+
+
+def _extent(packed: PackedTable, name: str) -> float:
+    """How far a column's least and largest number are apart, over all rows."""
+    cells = packed.matrix[:, packed.columns.index(name)]
+    return float(np.nanmax(cells)) - float(np.nanmin(cells))
 
 
 def _other_reading(source: SplitTable, name: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from factor import factor, largest_eigenvalue
+from reader.statistics import rounding
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(50, 3), (500, 150), (90, 200)])
@@ -27,10 +28,39 @@ def test_columns_that_follow_from_others_are_left_out() -> None:
     found = factor(covariance)
     assert found.rank == 3
     assert {*found.left_out} in ({0, 4}, {3, 4})
-    kept = found.kept
-    root = found.root()[kept]
-    inverse = np.linalg.inv(covariance[np.ix_(kept, kept)])
-    np.testing.assert_allclose(root @ root.T, inverse, rtol=1e-6)
+    root = found.root() * found.scale[:, None]
+    correlation = covariance / np.outer(found.scale, found.scale)
+    np.testing.assert_allclose(root @ root.T, np.linalg.pinv(correlation, 1e-10), atol=1e-9)
+    assert not root[4].any()
+
+
+@pytest.mark.parametrize("rows", [40, 150])  # few columns are kept, or few left out
+def test_of_all_weights_the_shortest_are_found(rows: int) -> None:
+    """Against numpy's least squares, which finds those of scaled columns by singular values."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(rows, 100)) * np.geomspace(1e-3, 1e6, 100)
+    x = np.column_stack([x, x[:, 0], 5 * x[:, 1] - 3, x[:, 2] / x[:, 2].std() - x[:, 3]])
+    y = random.normal(size=rows)
+    centred = x - x.mean(axis=0)
+    expected = np.linalg.lstsq(centred / x.std(axis=0), y, rcond=1e-9)[0]
+    found = factor(np.cov(x.T, bias=True)).solve(centred.T @ y[:, None] / rows)[:, 0]
+    found *= x.std(axis=0)
+    np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+    assert found[0] == pytest.approx(found[100])  # copies share a weight
+
+
+def test_what_follows_but_for_rounding_does_not_add_it() -> None:
+    """A steep direction, and a column that float32 rounding keeps from being the sum of others."""
+    random = np.random.default_rng(4)
+    a = random.normal(size=2_000)
+    x = np.column_stack([a, a + 1e-4 * random.normal(size=2_000), random.normal(size=2_000)])
+    x = np.column_stack([x, 1e3 + x.sum(axis=1)]).astype(np.float32).astype(np.float64)
+    covariance = np.cov(x.T, bias=True)
+    found = factor(covariance, None, rounding(x) / covariance.diagonal())
+    assert found.rank == 3
+    root = found.root()
+    assert not found.exact.any()
+    np.testing.assert_allclose(root.T @ covariance @ root, np.eye(3), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 200])

@@ -154,11 +154,17 @@ def test_coefficients_are_those_that_made_the_target(tmp_path: Path) -> None:
     assert found["c = no 30"] - found["c = no 10"] == pytest.approx(20, abs=1e-3)
 
 
-def test_more_columns_than_rows_are_fitted_exactly(tmp_path: Path) -> None:
-    report = run(tmp_path, more_columns_than_rows())
+def test_more_columns_than_rows_are_fitted_exactly_by_the_shortest_weights(tmp_path: Path) -> None:
+    columns = more_columns_than_rows()
+    columns["copy"] = columns["x0"]
+    report = run(tmp_path, columns)
     assert report["optimum"]["gap"] is None
     assert report["metrics"]["train"]["r2"] > 1 - 1e-9
     assert len(report["history"]) < 10
+    x = np.column_stack([values for name, values in columns.items() if name != "y"])
+    expected = np.linalg.lstsq((x - x.mean(axis=0)) / x.std(axis=0), columns["y"], rcond=1e-9)[0]
+    found = [weight["weight"] for weight in report["coefficients"]["weights"]] * x.std(axis=0)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_small_error_beside_a_large_target_has_its_digits(tmp_path: Path) -> None:
