@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Factor:
         return found / self.scale[:, None]
 
     @cached_property
-    def _share(self) -> Matrix:
+    def _share(self) -> NDArray[np.floating[Any]]:
         """(1 + T T')^-1 T = T (1 + T' T)^-1, by the smaller matrix."""
         t, (left_out, kept) = self.others * self.exact[:, None], self.others.shape
         if left_out <= kept:

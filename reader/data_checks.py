@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -15,9 +14,9 @@ from display import short
 from reader.findings import KINDS, Finding, exclude, listed
 from reader.leaks import Leak, Order, leaks
 from reader.lookalikes import TIME_NAME, look_alikes
-from reader.moments import day_of
+from reader.outliers import extreme_cells, missing_mark
 from reader.pack import PackedTable
-from reader.schema import Column, id_headers
+from reader.schema import Column
 from reader.source import SplitTable, TableOptions
 from reader.split import Split, evenly
 from reader.training_data import TrainingData
@@ -31,43 +30,10 @@ MOSTLY = 0.95
 SKEWED = 2.0
 DIVERSE = 3  # columns
 FEW_COPIES = 0.001  # of the rows
+ROUNDED = 1e-6  # of a target's variance
+NETWORK = "model.name: mlp"
 MISREAD = ("numbers", "dates", "codes")
 Matrix = NDArray[np.float64]
-
-
-def overview(data: TrainingData) -> list[tuple[str, str, str, str]]:
-    """For each column of the table: name, kind, missing training rows, and what it holds there."""
-    missing = data.missing
-    rows = []
-    for column in data.schema.columns:
-        holes = f"{missing[column.name]:,}" if missing.get(column.name) else ""
-        rows.append((column.name, column.kind, holes, _content(column, data)))
-    return rows
-
-
-def _content(column: Column, data: TrainingData) -> str:
-    if column.kind == "categorical":
-        rare = data.fitted.rare[column.name]
-        folded = f"; {rare:,} rows of rarer ones count as unknown" if rare else ""
-        embedded = column.name in {code.name for code in data.encoding.codes}
-        return f"{len(column.levels):,} levels{', embedded' if embedded else ''}{folded}"
-    if column.kind in ("ignored", "id"):
-        return _passed(column.name) if column.kind == "id" else ""
-    names = data.statistics.columns
-    if (name := column.packed[-1]) not in names:
-        return "no value in training rows: not used"
-    index = names.index(name)
-    low, high = data.statistics.minimum[index], data.statistics.maximum[index]
-    if column.parts:
-        days = (str(day_of(elapsed, column.origin)) for elapsed in (low, high))
-        return f"{' to '.join(days)}: {', '.join(column.parts)}"
-    return f"{low:.6g} to {high:.6g}"
-
-
-def _passed(name: str) -> str:
-    """What becomes of an id."""
-    written = id_headers([name])[name]
-    return f"passed through to the predictions{f' as {written}' if written != name else ''}"
 
 
 def find(
@@ -75,7 +41,8 @@ def find(
 ) -> tuple[Finding, ...]:
     """What a person should know of the table before training, the most pressing first; see
     `value_findings` and reader.lookalikes."""
-    found = list(value_findings(data, skew_counts))
+    found = [*value_findings(data, skew_counts), *extreme_cells(source, data)]
+    found += rounded_target(source, data)
     if source.table:
         comma = options.reading.decimal_comma
         found += look_alikes(source.table, data.schema, options.kinds, comma)
@@ -95,6 +62,7 @@ def value_findings(data: TrainingData, skew_counts: bool) -> Iterator[Finding]:
     rows = packed.take(members[evenly(len(members), most)]).astype(np.float64)
     yield from leak_findings(packed, rows)
     yield from target_findings(packed.schema.target, rows[:, -1], skew_counts)
+    yield from few_rows(data)
     yield from copied_rows(packed, data.parts, rows)
     yield from constant_columns(data)
     yield from nearly_empty_columns(data.missing, len(members))
@@ -179,6 +147,41 @@ def target_findings(name: str, target: NDArray[np.float64], skew_counts: bool) -
         )
         key = "data.scale.target: log1p"
         yield Finding.of_column("target", name, message, key)
+
+
+def rounded_target(source: SplitTable, data: TrainingData) -> Iterator[Finding]:
+    """A target that float32, in which the table is packed, rounds by more than a millionth of its
+    variance: the part of it that a good line leaves is then not known to 4 digits."""
+    statistics, name = data.statistics, data.schema.target
+    largest = max(abs(statistics.minimum[-1]), abs(statistics.maximum[-1]))
+    apart = float(np.spacing(np.float32(largest)))
+    if name in source.coarse and apart**2 / 12 > ROUNDED * statistics.covariance[-1, -1]:
+        deviation = statistics.deviation[-1]
+        message = Text(
+            f"its values are near {largest:.4g}, where float32 numbers, as which they are read, "
+            f"are {apart:g} apart, and vary by {deviation:.3g}; all errors are measured on rounded "
+            "values; subtract a constant from the column",
+            f"取值在 {largest:.4g} 附近，读作 float32 时相邻两数相差 {apart:g}，而标准差只有 "
+            f"{deviation:.3g}；所有误差都按舍入后的值计算；请先把该列减去一个常数",
+        )
+        yield Finding.of_column("digits", name, message)
+
+
+def few_rows(data: TrainingData) -> Iterator[Finding]:
+    """No more training rows than columns, levels counted one by one."""
+    varying = set(data.encoding.names).difference(data.statistics.constant)
+    columns, rows = len(varying) + sum(c.levels for c in data.encoding.codes), len(data.parts.train)
+    if rows <= columns:
+        message = Text(
+            f"{columns:,} columns, levels counted one by one, and {rows:,} training rows: a line "
+            "fits so few rows whatever their target, and says little of others; more rows help, "
+            "fewer columns (data.exclude), or a network, which starts from a ridge line: "
+            f"{NETWORK}",
+            f"列数 {columns:,}（每个类别算一列），训练行数 {rows:,}：行这么少，无论目标如何，"
+            "直线都能拟合，对其他行却说明不了什么；可增加行、减少列（data.exclude），"
+            f"或改用从岭回归出发的神经网络：{NETWORK}",
+        )
+        yield Finding("few_rows", (), message, NETWORK)
 
 
 def skewness(values: NDArray[np.float64]) -> float:
@@ -345,16 +348,3 @@ def number_findings(data: TrainingData, rows: Matrix) -> Iterator[Finding]:
                 f"{mark} 与其他取值明显不同；如果表示缺失，请加入 ",
             )
             yield Finding.of_column("marks", name, message, "data.missing.values")
-
-
-def missing_mark(values: NDArray[np.float64], counts: NDArray[np.int64]) -> str:
-    """A number such as -999 that some cells have, and that is far from all others, or the only one
-    below zero; else ""."""
-    if len(values) < 10:
-        return ""
-    for at, others in ((0, values[1:]), (-1, values[:-1])):
-        far = np.abs(values[at] - others).min() > 2 * (others[-1] - others[0])
-        only = values[at] < 0 <= others[0]
-        if counts[at] > 2 and (far or only) and re.fullmatch("-1|-?9+", f"{values[at]:g}"):
-            return f"{values[at]:g}"
-    return ""

@@ -13,8 +13,8 @@ from errors import MOST
 from reader.schema import is_number
 
 KINDS = (
-    *("leak", "numbers", "dates", "codes", "marks", "target", "copied_rows", "constant"),
-    *("missing", "copied_column", "row_number", "levels"),
+    *("leak", "extreme", "numbers", "dates", "codes", "marks", "target", "digits", "few_rows"),
+    *("copied_rows", "constant", "missing", "copied_column", "row_number", "levels"),
 )
 """What is found, the most pressing first."""
 PLAIN = re.compile(r"[^\W\d][\w.-]*( [\w.-]+)*")

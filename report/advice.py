@@ -14,7 +14,7 @@ from report.report import Report
 from report.texts import named, texts
 
 FAR = 0.01  # above the optimum, as a share of the least loss
-OVERFIT = 1.5  # times the RMSE of the training rows, at least
+OVERFIT, EXACT = 1.5, 100.0  # times the RMSE of the training rows, at least
 STILL_FALLING = 0.03  # of the watched metric, over the last fifth of the epochs
 ROWS_A_COLUMN = 10  # of training, with fewer of which a network learns noise
 GOOD = 0.95  # R2, above which another kind of model has little to add
@@ -52,6 +52,9 @@ def _of_a_line(report: Report) -> Iterator[Text]:
         keys = ("optimizer.learning_rate", "train.batch_size", "train.epochs")
         if auto := _auto(report, *keys):
             yield text.far.fill(options=_options(report, "auto", **auto))
+    if _exceeds(report, EXACT):
+        part = named(report.last_part, texts().parts)
+        yield text.exact.fill(part=part, options=_options(report, "mlp", **network))
     yield from _overfit(report, "damped", {"optimizer.weight_decay": 0.1})
     if not _has_rows_for_a_network(report):
         return
@@ -91,13 +94,19 @@ def _of_a_network(report: Report) -> Iterator[Text]:
 def _overfit(report: Report, name: str, values: Mapping[str, Any]) -> Iterator[Text]:
     """What holds a model back whose training rows say too much."""
     part, train = report.last_part, report.metrics["train"].rmse
-    least = report.confidence[part].rmse[0] if part in report.confidence else 0.0
-    if part != "train" and least > OVERFIT * train > 0 and values:
+    if _exceeds(report, OVERFIT) and train and values:
         yield texts().advice.overfit.fill(
             part=named(part, texts().parts),
             times=times(report.metrics[part].rmse / train),
             options=_options(report, name, **values),
         )
+
+
+def _exceeds(report: Report, times: float) -> bool:
+    """Whether the last part's RMSE is surely above so many times that of the training rows."""
+    part, train = report.last_part, report.metrics["train"].rmse
+    least = report.confidence[part].rmse[0] if part in report.confidence else 0.0
+    return part != "train" and least > times * train
 
 
 def _has_rows_for_a_network(report: Report) -> bool:

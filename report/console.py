@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from display import for_shell, padded, short, width
-from reader.data_checks import overview
 from reader.findings import Finding
 from reader.metrics import title
+from reader.overview import overview
 from reader.training_data import TrainingData
 from report.advice import advice
 from report.compare import against_previous

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bilingual import Text
+from errors import TableError
 from reader.data_checks import find
 from reader.findings import KINDS, Finding, listed
 from reader.fitting import InputOptions
@@ -91,6 +92,63 @@ def test_a_number_that_stands_for_a_missing_one() -> None:
     assert finding.key == "data.missing.values"
     low = plain() | {"area": np.where(np.arange(ROWS) % 9 == 0, -9, area - 40)}
     assert found(low) == []
+
+
+def test_a_slip_that_would_set_the_scale_of_its_column() -> None:
+    a = np.round(30 + 10 * plain()["a"], 2)
+    finding = one(plain() | {"a": with_cell(a, 1e12)}, "extreme", method="sequential")
+    assert "column a: 1e+12 (row 18) is over 1,000 times as far from the median (29.49)" in (
+        finding.message.en
+    )
+    assert finding.key == "data.missing.values"
+    (target,) = found(plain() | {"y": with_cell(a, -1e7)}, method="sequential")
+    assert "correct it, or remove the row" in target.message.en
+    two = with_cell(with_cell(a, 1e12), 3e9, 40)
+    assert "1e+12 (row 18) and 3e+09 (row 41) are over" in (
+        one(plain() | {"a": two}, "extreme", method="sequential").message.en
+    )
+
+
+def with_cell(cells: Any, value: float, row: int = 17) -> Any:
+    return np.where(np.arange(ROWS) == row, value, cells)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_heavy_tail_is_no_slip(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    heavy = {"cauchy": random.standard_cauchy(ROWS), "lognormal": random.lognormal(0, 3, ROWS)}
+    heavy["mostly zero"] = np.where(random.random(ROWS) < 0.03, random.lognormal(5, 3, ROWS), 0)
+    heavy["but for one"] = with_cell(np.zeros(ROWS), 1e9)
+    assert not [f for f in found(plain() | heavy) if f.kind == "extreme"]
+
+
+def test_more_columns_than_rows() -> None:
+    random = np.random.default_rng(0)
+    columns = {f"x{i}": random.normal(size=40) for i in range(40)}
+    frame = columns | {"c": [f"{i % 9}" for i in range(40)], "y": random.normal(size=40)}
+    (finding,) = [f for f in found(frame) if f.kind == "few_rows"]
+    assert finding.message.en.startswith(
+        "41 columns, levels counted one by one, and 32 training rows"
+    )
+    assert finding.key in finding.message.en
+
+
+def test_a_target_that_float32_rounds() -> None:
+    y = np.round(1e6 + plain()["y"], 2)
+    finding = one(plain() | {"y": y}, "digits")
+    assert "near 1e+06, where float32 numbers, as which they are read, are 0.0625" in (
+        finding.message.en
+    )
+    assert found(plain() | {"y": np.round(1e6 + plain()["y"])}) == []  # whole numbers are exact
+    assert found(plain() | {"y": np.round(100 + plain()["y"], 2)}) == []
+
+
+def test_float32_is_not_blamed_for_a_column_that_is_constant_in_the_training_rows() -> None:
+    fees = np.where(np.arange(ROWS) == ROWS - 1, 0.1, 0.0)
+    assert one(plain() | {"fees": fees}, "constant", method="sequential").columns == ("fees",)
+    days = 1e9 + np.arange(ROWS) % 7
+    with pytest.raises(TableError, match="column days: its values are near"):
+        found(plain() | {"days": days})
 
 
 def test_a_target_of_two_values_is_a_class() -> None:
