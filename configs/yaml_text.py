@@ -94,7 +94,7 @@ def dump(values: Mapping[str, Any]) -> str:
 def inline(value: Any) -> str:
     """One value as it would stand in a recipe, on one line."""
     text = _dump(value, default_flow_style=True, width=sys.maxsize)
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").strip("\n")
 
 
 def _dump(value: Any, **options: Any) -> str:
