@@ -166,7 +166,8 @@ class ScaleConfig(Section):
     whiten for a linear model without weight decay, else standard"""
     target: Scaling | Literal["log1p"] = "standard"
     """how to scale the target: as features, or log1p (standard scaling of log(1 + y)) where errors
-    in per cent matter; predictions are in the target's own unit"""
+    in per cent matter; predictions are in the target's own unit, and then stay near the range of
+    the training targets"""
 
 
 class MissingConfig(Section):

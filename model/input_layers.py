@@ -146,21 +146,31 @@ class Clip(nn.Layer):
 
 class TargetScale(nn.Layer):
     """The target's scaling: (y - center) / scale, of log(1 + y) with `log`, and back. In float64:
-    a target may be far from zero."""
+    a target may be far from zero. `limits`: the scaled values that predictions stay between."""
 
-    def __init__(self, center: float, scale: float, log: bool = False) -> None:
+    def __init__(
+        self,
+        center: float,
+        scale: float,
+        log: bool = False,
+        limits: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__()
         self.register_buffer("center", paddle.to_tensor(np.array([center], dtype=np.float64)))
         self.register_buffer("scale", paddle.to_tensor(np.array([scale], dtype=np.float64)))
-        self.log = log
+        self.log, self.limits = log, limits
 
     def forward(self, y: paddle.Tensor) -> paddle.Tensor:
         y = y.astype("float64")
         return (((paddle.log1p(y) if self.log else y) - self.center) / self.scale).astype("float32")
 
+    def limited(self, z: paddle.Tensor) -> paddle.Tensor:
+        """Scaled values within the limits."""
+        return z if self.limits is None else paddle.clip(z, *self.limits)
+
     def inverse(self, z: paddle.Tensor) -> paddle.Tensor:
-        """From scaled values back to the target's unit, float64."""
-        y = z.astype("float64") * self.scale + self.center
+        """From scaled values, within the limits, back to the target's unit, float64."""
+        y = self.limited(z).astype("float64") * self.scale + self.center
         return paddle.expm1(y) if self.log else y
 
 

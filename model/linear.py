@@ -139,9 +139,9 @@ class FusedLinear(nn.Layer):
     """Raw features float32 [N, P] -> float32 [N, 1] in the target's unit, by one product.
 
     `encode` makes encoded columns [N, D], of which `weights` [D] and `bias` are, and codes behind
-    them, each level of which adds its number of `tables`; with `log` they give log(1 + y). With
-    `margins` -> [N, 3]: the prediction and both ends. In float64: a column far from zero would cost
-    float32 the digits that its scaling had saved.
+    them, each level of which adds its number of `tables`; with `log_limits` they give log(1 + y),
+    which stays between these. With `margins` -> [N, 3]: the prediction and both ends. In float64: a
+    column far from zero would cost float32 the digits that its scaling had saved.
     """
 
     def __init__(
@@ -150,11 +150,11 @@ class FusedLinear(nn.Layer):
         weights: Vector,
         bias: float,
         margins: Margins | None = None,
-        log: bool = False,
+        log_limits: tuple[float, float] | None = None,
         tables: Sequence[Vector] = (),
     ) -> None:
         super().__init__()
-        self.encode, self.log = encode, log
+        self.encode, self.log_limits = encode, log_limits
         self.numbers, self.codes = len(weights), len(tables)
         if self.numbers:
             self.register_buffer("weights", paddle.to_tensor(weights[:, None]))
@@ -162,7 +162,7 @@ class FusedLinear(nn.Layer):
         for index, table in enumerate(tables):
             self.register_buffer(f"table{index}", paddle.to_tensor(table[:, None]))
         # Ends have an offset anyway: where they add the bias, a row needs one kernel less.
-        self.adds_bias = not (margins and self.numbers)
+        self.adds_bias = not (margins and self.numbers) or log_limits is not None
         center = 0.0 if self.adds_bias else bias
         self.ends = Ends(margins, center, scale=1.0) if margins else None
 
@@ -175,6 +175,8 @@ class FusedLinear(nn.Layer):
         for index in range(self.codes):
             code = encoded[:, self.numbers + index].astype("int64")
             result = result + F.embedding(code, getattr(self, f"table{index}"))
+        if self.log_limits is not None:
+            result = paddle.clip(result, *self.log_limits)
         if self.ends is not None:
             return self.ends(result).astype("float32")
-        return (paddle.expm1(result) if self.log else result).astype("float32")
+        return (result if self.log_limits is None else paddle.expm1(result)).astype("float32")

@@ -83,7 +83,7 @@ class Objective:
         if output.ndim == 3:
             output = output.mean(axis=1)
         if self.ends is not None:
-            return self.ends(output)
+            return self.ends(self.target.limited(output))
         return self.target.inverse(output)
 
     def check_shapes(self, output: paddle.Tensor, target: paddle.Tensor) -> None:

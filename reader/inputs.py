@@ -192,6 +192,8 @@ def _leading(x: Matrix, count: int, function: Callable[[Matrix], Matrix]) -> Mat
 class TargetScale:
     """(y - center) / scale of the target, or of log(1 + y) with `log`.
 
+    `limits`: the scaled values that predictions stay between.
+
     >>> TargetScale(1.0, 2.0).transform(np.array([[5.0]]))
     array([[2.]], dtype=float32)
     """
@@ -199,6 +201,15 @@ class TargetScale:
     center: float
     scale: float
     log: bool = False
+    limits: tuple[float, float] | None = None
+
+    @property
+    def log_limits(self) -> tuple[float, float] | None:
+        """Those of log(1 + y)."""
+        if not self.log or self.limits is None:
+            return None
+        low, high = (self.center + self.scale * limit for limit in self.limits)
+        return low, high
 
     def transform(self, y: NDArray[Any]) -> Rows:
         """float32, from any floats; the arithmetic is that of float64."""
@@ -208,6 +219,7 @@ class TargetScale:
 
     def inverse(self, z: NDArray[Any]) -> Matrix:
         """From scaled values back to the target's unit, float64."""
+        z = z if self.limits is None else np.clip(z, *self.limits)
         values = z.astype(np.float64) * self.scale + self.center
         return np.expm1(values) if self.log else values
 

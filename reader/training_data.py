@@ -27,6 +27,7 @@ from reader.statistics import Statistics, moments, rounding
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 SAMPLE = 4_096  # rows by which float32 is judged
+BEYOND = 0.1  # of the range of the target's logarithm, how far predictions may leave it
 RAREST = 0.1  # the least scale of a flag: the deviation of one that 1 % of the rows have
 
 
@@ -139,12 +140,22 @@ class TrainingData:
         return self.encoding.then(Whiten(columns, center, matrix, steepness, tables))
 
     def target_scale(self, method: str) -> TargetScale:
-        """How the target is scaled; with log1p, its logarithm is."""
-        statistics = self.statistics
-        if method == "log1p":
+        """How the target is scaled; with log1p, its logarithm is.
+
+        An error of a logarithm grows as its exponential does. So predictions then stay between the
+        logarithms of the training rows, and a tenth of their range beyond them on either side.
+        """
+        log, statistics = method == "log1p", self.statistics
+        if log:
             statistics = statistics.log1p(self.packed.blocks(self.parts.train))
-        center, scale = statistics.scaling("standard" if method == "log1p" else method)
-        return TargetScale(float(center[-1]), float(scale[-1]), method == "log1p")
+        scaling = statistics.scaling("standard" if log else method)
+        center, scale = (float(values[-1]) for values in scaling)
+        if not log:
+            return TargetScale(center, scale)
+        low, high = float(statistics.minimum[-1]), float(statistics.maximum[-1])
+        beyond = BEYOND * (high - low)
+        limits = (low - beyond - center) / scale, (high + beyond - center) / scale
+        return TargetScale(center, scale, True, limits)
 
     def contract(self, reading: Reading, may_be_empty: bool) -> dict[str, Any]:
         """What an exported model says of the table: JSON values."""

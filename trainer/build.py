@@ -58,10 +58,10 @@ class Fit:
         """The regressor as one product on encoded columns, where its network is a line."""
         if not self.settings.is_line:
             return None
-        margins, log = self.regressor.objective.margins, self.target.log
+        margins, limits = self.regressor.objective.margins, self.target.log_limits
         encode = nn.Sequential(*map(layer_of, self.data.encoding.steps))
         line = self.line()
-        return FusedLinear(encode, line.weights, line.bias, margins, log, line.tables)
+        return FusedLinear(encode, line.weights, line.bias, margins, limits, line.tables)
 
     def line(self) -> Line:
         """The network, where it is a line, in raw units."""

@@ -221,7 +221,7 @@ def test_fused_line_predicts_what_its_layers_predict() -> None:
     )
     network = build_network("linear", columns=numbers(6), seed=0)
     assert isinstance(network, Linear)
-    target = TargetScale(1.0, 0.1, log=True)
+    target = TargetScale(1.0, 0.1, True, (-30.0, 10.0))
     inputs = paddle.nn.Sequential(encode, Whiten(center, matrix))
     regressor = Regressor(inputs, network, SquaredError(target))
     margins = Margins(np.array([0.9, 1.1]), np.array([0.05, 0.2]), np.array([0.1, 0.02]), log=True)
@@ -229,12 +229,14 @@ def test_fused_line_predicts_what_its_layers_predict() -> None:
     weights, bias = network.line()
     raw = matrix @ weights * 0.1
     bias = float(1 + 0.1 * bias - center @ raw)
-    fused = FusedLinear(encode, raw, bias, regressor.objective.margins, log=True)
-    rows = np.array([[1, 0, 2], [np.nan, 1, 3], [4, 2, np.nan]], dtype=np.float32)
+    fused = FusedLinear(encode, raw, bias, regressor.objective.margins, (-2.0, 2.0))
+    far = [[1e6, 2, 0], [-1e6, 2, 0]]
+    rows = np.array([[1, 0, 2], [np.nan, 1, 3], [4, 2, np.nan], *far], dtype=np.float32)
     fused.eval()
     predictions = fused(paddle.to_tensor(rows)).numpy()
     assert predictions.dtype == np.float32
-    assert predictions.shape == (3, 3)
+    assert predictions.shape == (5, 3)
+    assert np.log1p(predictions[3:, 0].max()) == pytest.approx(2)
     np.testing.assert_allclose(predictions, regressor.predict(rows), rtol=2e-5)
 
 
