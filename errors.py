@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from display import say, short, visible
+from display import say, short
 
 MOST = 2_000  # columns of a line
 
@@ -49,5 +49,5 @@ def tell(error: UserError | OSError) -> None:
     text = str(error)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        text = visible(f"{place}{error.strerror or error}")
+        text = short(f"{place}{error.strerror or error}", MOST)
     say(*f"error: {text}".split("\n"), to=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from display import for_shell
 from spelling import nearest
 
 MAGIC = set("*?[")
@@ -19,9 +20,9 @@ def missing(key: str, path: str, recipe: str | Path | None) -> str | None:
     told = f"{path}: No such file or directory{place}"
     beside = Path(recipe).parent / path if recipe and not file.is_absolute() else None
     if beside and _exists(beside):
-        return f"{told}, but beside the recipe: set {key}={beside}"
+        return f"{told}, but beside the recipe: set {for_shell(f'{key}={beside}')}"
     if near := _near(file):
-        return f"{told}; did you mean {near}?"
+        return f"{told}; did you mean {for_shell(str(near))}?"
     return told
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from display import for_shell
 from errors import RunError
 from files import write_atomically
 
@@ -118,7 +119,7 @@ class RunFolder:
         if (path / DONE).exists():
             raise RunError(
                 f"{path}: holds a finished run; replace it with --overwrite, or choose another "
-                f"folder, as in -o run.dir={path}-2"
+                f"folder, as in -o {for_shell(f'run.dir={path}-2')}"
             )
         if not (path / DIVERGED).exists() and _checkpoints(path):
             raise RunError(

@@ -1,0 +1,288 @@
+"""Names, cells, paths and keys that would act: nowhere do they, and each message stays one."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unicodedata import category
+
+import polars as pl
+import pytest
+
+import infer
+import train
+from report import compare
+
+ACTS = "\x1b[31m\x9b2J\x1b]0;t\x07\b\b\r\nerror: gone\u202e\u2067\u200f\u200b\ufeff\x7f\x85\u2028"
+"""What a path may hold, too; each name below goes on behind it."""
+LONG = "x" * 5_000
+Main = Callable[[Sequence[str]], int]
+Case = Callable[[Path], tuple[Main, list[str]]]
+
+
+def hostile(name: str) -> str:
+    return f"{name}{ACTS}{name}"
+
+
+def acting(text: str) -> list[str]:
+    """The characters of a text that control something, turn its direction or are not seen."""
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return sorted({hex(ord(c)) for c in text if c != "\n" and category(c) in kinds})
+
+
+def ran(main: Main, arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """(exit code, what was said): nothing of it acts, and an error is one message."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = int(str(end.code))
+    said = capsys.readouterr()
+    assert acting(said.out) == []
+    assert acting(said.err) == []
+    assert not said.out.startswith("error: ")
+    lines = said.err.splitlines()
+    if code == 2:
+        assert lines[0].startswith("error: ")
+        assert all(line.startswith("  ") for line in lines[1:])
+    else:
+        assert not any(line.startswith("error") for line in lines)
+    assert max(map(len, lines), default=0) < 3_000
+    return code, said
+
+
+def table(folder: Path, text: str, name: str = "table.csv") -> list[str]:
+    """A table of this text, and the options that name it."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return ["--data", str(path), "--target", "y", "-o", f"run.dir={folder / 'run'}"]
+
+
+def recipe(folder: Path, text: str) -> list[str]:
+    path = folder / hostile("r")
+    path.write_text(text, encoding="utf-8", newline="")
+    return ["-c", str(path)]
+
+
+def in_json(text: str) -> str:
+    return json.dumps(text)
+
+
+def rows(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def cells(*lines: Sequence[object]) -> str:
+    """Lines of CSV, quoted where that is needed."""
+    return rows(*(",".join(f'"{cell!s}"' for cell in line) for line in lines))
+
+
+NAME = hostile("a").replace("\r\n", " ")  # as a header of text gives it
+GOOD = [(i, i % 3, i * 2) for i in range(40)]
+PLAIN = cells(("a", "b", "y"), *GOOD)
+OPTIONS = [
+    ["--data", hostile("none.csv"), "--target", "y"],
+    ["-c", hostile("none.yaml")],
+    ["-c", LONG],
+    ["-o", hostile("word")],
+    ["-o", f"{hostile('key')}=1"],
+    ["-o", f"train.{hostile('key')}=1"],
+    [f"--{hostile('epochs')}"],
+    [f"--{hostile('epochs')}=3"],
+    ["--epochs", hostile("3")],
+    [hostile("table.csv")],
+    [f"{hostile('a')}=b"],
+    ["--help-keys", hostile("section")],
+    ["--device", hostile("cuda")],
+    ["--on", hostile("b"), LONG],
+]
+VALUES = {
+    "train.epochs": hostile("3"),
+    "model.name": hostile("mlp"),
+    "model.hidden": f"[{in_json(hostile('3'))}]",
+    "data.target": hostile("z"),
+    "data.exclude": f"[{in_json(hostile('z'))}]",
+    "data.kinds": f"{{{in_json(hostile('z'))}: id}}",
+    "data.columns": f"[{in_json(hostile('z'))}, {in_json(hostile('z'))}]",
+    "data.encoding": hostile("gbk"),
+    "data.separator": hostile(";"),
+    "data.format": hostile("csv"),
+    "data.time_format": f"{{b: {in_json(hostile('%Y'))}}}",
+    "data.split.column": hostile("b"),
+    "data.split.method": hostile("time"),
+    "data.missing.numeric": hostile("mean"),
+    "loss.name": f"{{{hostile('a')}: 1",
+    "data.path": hostile("none"),
+    "run.dir": f"LICENSE/{hostile('run')}",
+    "train.device": hostile("gpu:x"),
+}
+RECIPES = {
+    "no mapping": f"[{hostile('a')}]",
+    "text": in_json(hostile("a")),
+    "no key": f"{in_json(hostile('a'))}: 1\ntrain: {{{in_json(hostile('b'))}: 2}}",
+    "a key twice": f"{in_json(hostile('a'))}: 1\n{in_json(hostile('a'))}: 2\n",
+    "no YAML": f"data: [\u202e{LONG}\u2028\nb: }}",
+    "control character": f"data: {hostile('a')}",
+    "no path": f"data: {{path: {in_json(hostile('t'))}, target: y}}",
+    "value": f"data: {{path: LICENSE, target: [{in_json(hostile('t'))}]}}",
+    "long": f"data: {{path: LICENSE, target: [{LONG}, {LONG}]}}",
+    "tag": f"data: !{hostile('a')} b",
+    "alias": f"data: *{hostile('a')}",
+}
+TABLES = {
+    "empty": "",
+    "header alone": cells((NAME, "y")),
+    "wrong cell": cells((NAME, "y"), *GOOD[:30], (hostile("six"), 3)).replace(",2,", ","),
+    "long cell": cells((NAME, "y"), *((i, i) for i in range(9)), (LONG, 3)),
+    "wrong target": cells((NAME, "y"), *((i, i) for i in range(9)), (1, hostile("six"))),
+    "ragged": cells((NAME, NAME + "b", "y"), *GOOD, (hostile("x"), 2)),
+    "name twice": cells((NAME, NAME, "y"), *GOOD),
+    "no name": cells((NAME, " ", "y"), *GOOD),
+    "no target": cells((NAME, NAME + "2"), (1, 2)),
+    "target empty": cells((NAME, "y"), *((i, i) for i in range(9)), (1, "")),
+    "no feature": cells((NAME, "y"), *((hostile(f"l{i}"), i) for i in range(60))),
+    "constant target": cells((NAME, "y"), *((i, 5) for i in range(60))),
+    "quote": rows(f'"{NAME}",y', '"open,1', "2,3"),
+    "too coarse": cells((NAME, "y"), *((f"100000000{i:02}.5", i) for i in range(60))),
+}
+JSON_LINES = {
+    "broken": in_json("a") + "{" + hostile("b"),
+    "no object": in_json(hostile("a")),
+    "nested": json.dumps({hostile("a"): {"b": 1}, "y": 1}) + "\n",
+    "half a character": '{"a\\ud800": 1, "y": 2}\n' * 30,
+    "cell of half a character": '{"a": "\\ud800", "y": 2}\n' * 30,
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+def test_arguments(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    given = options if "--data" in options or "-c" in options else ["-c", "configs/boston.yaml"]
+    assert ran(train.main, [*given, *options], capsys)[0] == 2
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_values(key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"run.dir": str(tmp_path / "run")} | {key: VALUES[key]}
+    options = [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
+    assert ran(train.main, ["-c", "configs/boston.yaml", *options], capsys)[0] == 2
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_recipes(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(train.main, recipe(tmp_path, RECIPES[kind]), capsys)[0] == 2
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_of_text(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = table(tmp_path, TABLES[kind], hostile("table.csv"))
+    assert ran(train.main, given, capsys)[0] == 2
+
+
+@pytest.mark.parametrize("kind", JSON_LINES)
+def test_tables_of_json(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = table(tmp_path, JSON_LINES[kind], hostile("t") + ".jsonl")
+    assert ran(train.main, given, capsys)[0] == 2
+
+
+def typed(folder: Path, **columns: Sequence[Any]) -> list[str]:
+    path = folder / f"{hostile('t')}.parquet"
+    pl.DataFrame({hostile(name): cells for name, cells in columns.items()}).write_parquet(path)
+    return ["--data", str(path), "--target", hostile("y"), "-o", f"run.dir={folder / 'run'}"]
+
+
+TYPED: dict[str, dict[str, Sequence[Any]]] = {
+    "nested": {"a": [[1], [2]], "y": [1, 2]},
+    "infinite": {"a": [1.0, float("inf")] * 20, "y": range(40)},
+    "hole in the target": {"a": range(40), "y": [None, *range(39)]},
+    "texts in the target": {"a": range(40), "y": [hostile("z")] * 40},
+    "no feature": {"id": range(40), "y": range(40)},
+    "NUL": {"a\0": [hostile("\0"), *range(39)], "y": [f"\0{ACTS}"] * 40},
+}
+SPLITS = {
+    "column": "it names a part",
+    "time": "it is a time",
+    "group": "one group",
+}
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_tables_with_types(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns = {name: [*map(str, v)] if kind == "NUL" else v for name, v in TYPED[kind].items()}
+    assert ran(train.main, typed(tmp_path, **columns), capsys)[0] == 2
+
+
+@pytest.mark.parametrize("method", SPLITS)
+def test_columns_that_divide(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = typed(tmp_path, a=range(40), s=[hostile("l")] * 40, y=range(40))
+    asked = [f"data.split.method={method}", f"data.split.column={hostile('s')}"]
+    assert ran(train.main, [*given, "-o", asked[0], "-o", asked[1]], capsys)[0] == 2
+    given = typed(tmp_path, a=range(40), s=[None, *[hostile("l")] * 39], y=range(40))
+    assert ran(train.main, [*given, "-o", asked[0], "-o", asked[1]], capsys)[0] == 2
+
+
+def test_kinds_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = typed(tmp_path, a=[hostile("3 kg"), hostile("3 g")] * 20, y=range(40))
+    for kind in ("numeric", "time", "boolean"):
+        key = f"data.kinds={{{in_json(hostile('a'))}: {kind}}}"
+        assert ran(train.main, [*given, "-o", key], capsys)[0] == 2
+
+
+def test_files_of_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"{hostile('t')}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a", "b", LONG):
+            archive.writestr(hostile(name) + ".csv", "a,y\n1,2\n")
+    assert ran(train.main, ["--data", str(path), "--target", "y"], capsys)[0] == 2
+
+
+def test_files_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / hostile("t")
+    folder.mkdir()
+    (folder / hostile("a.csv")).write_text(cells((NAME, "y"), *GOOD))
+    (folder / hostile("b.csv")).write_text(cells((NAME + "b", "y"), *GOOD))
+    (folder / hostile("note")).write_text(ACTS)
+    assert ran(train.main, ["--data", str(folder), "--target", "y"], capsys)[0] == 2
+
+
+def test_sheets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    path = tmp_path / f"{hostile('t')}.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for name in ("a\u202eb", "c\u200bd"):
+            book.add_worksheet(name).write_row(0, 0, ["a", "y"])
+    assert ran(train.main, ["--data", str(path), "--target", "y"], capsys)[0] == 2
+    asked = f"data.sheet={hostile('a')}"
+    assert ran(train.main, ["--data", str(path), "--target", "y", "-o", asked], capsys)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", hostile("m")],
+        ["--model", hostile("m"), "--verify", "--input", hostile("i")],
+        ["--model", "configs", "--input", hostile("i")],
+        ["--model", "m", "--input", "LICENSE", "--output", hostile("o")],
+        ["--model", "m", "--input", "LICENSE", "--output", f"{hostile('o')}.x{ACTS}"],
+        ["--model", "m", "--input", "LICENSE", "--output", f"{hostile('o')}/o.csv"],
+        ["--model", "m", "--input", "LICENSE", "--on-error", hostile("f")],
+        [hostile("m"), f"--{hostile('m')}"],
+        ["--model", "m", "--input", LONG],
+    ],
+    ids=range(9),
+)
+def test_arguments_of_infer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(infer.main, arguments, capsys)[0] == 2
+
+
+def test_runs_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(compare.main, [hostile("a"), hostile("b")], capsys)[0] == 2
+    for name in "ab":
+        (tmp_path / hostile(name)).mkdir()
+        report = json.dumps({hostile("a"): 1})
+        (tmp_path / hostile(name) / "report.json").write_text(report)
+    folders = [str(tmp_path / hostile(name)) for name in "ab"]
+    assert ran(compare.main, folders, capsys)[0] == 2
