@@ -98,6 +98,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="on a bad row: stop and write nothing (fail, default), or leave its prediction empty "
         "and explain in column `error` (flag)",
     )
+    add(
+        "--safe-csv",
+        action="store_true",
+        help="put an apostrophe before texts that a spreadsheet would take for a formula",
+    )
     add("--device", metavar="NAME", default="auto", help="auto (default), cpu, gpu or gpu:N")
     add("--verify", action="store_true", help="check the model's files and its golden rows")
     options = parser.parse_args(arguments)
@@ -183,8 +188,8 @@ def predict(options: argparse.Namespace, source: Path, output: Output, signals: 
         predictor = load(options, signals)
         headers = id_headers(ids, predictor.outputs)
         header = [*headers.values(), *predictor.outputs, *["error"] * flag]
-        with output.open() as writer:
-            writer.write(pl.DataFrame(schema=header), header=True)
+        with output.open(options.safe_csv) as writer:
+            writer.header(header)
             for batch in batches:
                 rows, _, errors = batch
                 features = np.ascontiguousarray(rows[:, :-1]) if known else rows

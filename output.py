@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +23,37 @@ from files import drafted, naming
 
 HELD = 1 << 26  # bytes for a stream that wait in memory; more wait on disk
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}  # by the suffix of a name
+FORMULA = r'(^|[,;|"\n])(\s*[=+\-@＝＋－＠\t\r])'
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 STANDARD_OUTPUT = "standard output"
 
 
 class Writer(NamedTuple):
-    """Lines of text of this separator, into a file."""
+    """Lines of text of this separator, into a file; `safe`: see `for_spreadsheet`."""
 
     file: IO[bytes]
     separator: str
+    safe: bool = False
 
-    def write(self, lines: pl.DataFrame, header: bool = False) -> None:
-        text = lines.write_csv(include_header=header, separator=self.separator)
+    def header(self, names: Sequence[str]) -> None:
+        self.write(pl.DataFrame({str(at): [name] for at, name in enumerate(names)}))
+
+    def write(self, lines: pl.DataFrame) -> None:
+        lines = for_spreadsheet(lines) if self.safe else lines
+        text = lines.write_csv(include_header=False, separator=self.separator)
         self.file.write(text.encode())
+
+
+def for_spreadsheet(lines: pl.DataFrame) -> pl.DataFrame:
+    """The lines with an apostrophe before each part of a text that a spreadsheet may take for a
+    formula, whatever it divides cells at; numbers stay.
+
+    >>> for_spreadsheet(pl.DataFrame({"id": ["=1+1", "-5", "a;@b"]}))["id"].to_list()
+    ["'=1+1", '-5', "a;'@b"]
+    """
+    text = pl.col(pl.String)
+    safe = text.str.replace_all(FORMULA, "${1}'${2}")
+    return lines.with_columns(pl.when(text.str.contains(NUMBER)).then(text).otherwise(safe))
 
 
 @dataclass
@@ -54,8 +73,9 @@ class Output:
         return self.descriptor is None and (self.path.is_file() or not self.path.exists())
 
     @contextmanager
-    def open(self) -> Iterator[Writer]:
-        """What is written gets its name, or reaches its reader, only when everything is written.
+    def open(self, safe: bool = False) -> Iterator[Writer]:
+        """What is written gets its name, or reaches its reader, only when everything is written;
+        `safe`: see `for_spreadsheet`.
 
         Raises OSError where that is refused; it names the file.
         """
@@ -64,9 +84,9 @@ class Output:
         with naming(self.name), file_in as file:
             if self.name.endswith(".gz"):
                 with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                    yield Writer(cast(IO[bytes], packed), separator)
+                    yield Writer(cast(IO[bytes], packed), separator, safe)
             else:
-                yield Writer(file, separator)
+                yield Writer(file, separator, safe)
 
     @contextmanager
     def _replaced(self) -> Iterator[IO[bytes]]:

@@ -26,7 +26,8 @@ HOUSES = "data/boston/housing.data"
 
 def write(name: str | Path) -> None:
     with output_of(str(name)).open() as writer:
-        writer.write(LINES, header=True)
+        writer.header(LINES.columns)
+        writer.write(LINES)
 
 
 def names(folder: Path) -> list[str]:

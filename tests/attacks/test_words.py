@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import category
 
+import numpy as np
 import polars as pl
 import pytest
 
 import infer
 import train
+from configs.yaml_text import parse
+from output import output_of
 from report import compare
+from trainer.progress import Progress
 
 ACTS = "\x1b[31m\x9b2J\x1b]0;t\x07\b\b\r\nerror: gone\u202e\u2067\u200f\u200b\ufeff\x7f\x85\u2028"
 """What a path may hold, too; each name below goes on behind it."""
@@ -286,3 +293,187 @@ def test_runs_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (tmp_path / hostile(name) / "report.json").write_text(report)
     folders = [str(tmp_path / hostile(name)) for name in "ab"]
     assert ran(compare.main, folders, capsys)[0] == 2
+
+
+FORMULAS = ["=1+1", "+1", "-5", "-x", "@a", "a;=1", "plain", "1e3", "-1.5e3", "'"]
+
+
+def test_texts_that_a_spreadsheet_takes_for_formulas(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    with output_of(str(path)).open(safe=True) as writer:
+        writer.header(["=a", "'=a", "-5", "prediction"])
+        texts = pl.Series(FORMULAS)
+        predictions = pl.Series([-1.5] * len(texts))
+        writer.write(pl.DataFrame({"=a": texts, "b": texts, "c": texts, "p": predictions}))
+    header, *lines = csv.reader(path.read_text().splitlines())
+    assert header == ["'=a", "'=a", "-5", "prediction"]
+    safe = ["'=1+1", "+1", "-5", "'-x", "'@a", "a;'=1", "plain", "1e3", "-1.5e3", "'"]
+    assert lines == [[text, text, text, "-1.5"] for text in safe]
+
+
+ROWS = 240
+
+
+def hostile_table(path: Path, names: Sequence[str] = "acdehmnlkoty") -> None:
+    """Findings of nearly each kind, in columns whose names, levels and ids act."""
+    draw = np.random.default_rng(0)
+    a, e = ([draw.random() for _ in range(ROWS)] for _ in range(2))
+    columns: dict[str, list[Any]] = {
+        "a": a,
+        "c": [hostile("uvw"[i % 3]) for i in range(ROWS)],
+        "d": [f"{draw.integers(1, 29)}.{draw.integers(1, 13)}.2023" for _ in range(ROWS)],
+        "e": [None if i % 5 else value for i, value in enumerate(e)],
+        "h": [2.0] * ROWS,
+        "m": [f"${draw.integers(9)}.5" for _ in range(ROWS)],
+        "n": list(range(1, ROWS + 1)),
+        "l": [hostile(f"{i}") for i in range(ROWS)],
+        "k": [2 * value + 1 for value in a],
+        "o": [-999.0 if i % 40 == 0 else draw.random() for i in range(ROWS)],
+        "t": [f"2023-01-{1 + i % 28:02}" for i in range(ROWS)],
+        "y": [3 * x + draw.normal(0, 0.1) for x in a],
+    }
+    frame = {hostile(name) if name != "l" else f"={hostile('id')}": columns[name] for name in names}
+    pl.DataFrame(frame | {LONG: e} if "h" in names else frame).write_parquet(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an acting name, and a hostile table in it."""
+    folder = tmp_path / hostile("f")
+    folder.mkdir()
+    hostile_table(folder / f"{hostile('t')}.parquet")
+    return folder
+
+
+def training(folder: Path, name: str, **values: object) -> list[str]:
+    keys = {"train.epochs": 2, "run.dir": folder / hostile(name), "card.data": hostile("card")}
+    keys |= {"data.kinds": f"{{{in_json(hostile('h'))}: numeric}}"}
+    options = [f"{key}={value}" for key, value in (keys | values).items()]
+    words = ["--data", str(next(folder.glob("*.parquet"))), "--target", hostile("y")]
+    return [*words, *(word for option in options for word in ("-o", option))]
+
+
+def suggested(said: str, name: str) -> list[str]:
+    """The words of a command that the console suggests, as bash reads them."""
+    line = next(line for line in said.splitlines() if line.startswith(name))
+    command = line[line.index("-o ") :] if name == "next" else line.removeprefix(name)
+    script = f"printf '%s\\0' {command}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    return done.stdout.decode().split("\0")[:-1]
+
+
+def assert_shown(run: Path) -> None:
+    """report.html and the VisualDL log of a run hold nothing that acts, report.json the truth."""
+    page = (run / "report.html").read_bytes().decode()
+    assert acting(page) == []
+    assert LONG not in page
+    report = json.loads((run / "report.json").read_text())
+    assert report["data"]["target"] == hostile("y")
+    assert parse((run / "config.yaml").read_text(), "")["data"]["target"] == hostile("y")
+    for text in ((run / "config.yaml").read_text(), *texts_of_curves(run)):
+        assert acting(text) == []
+
+
+def texts_of_curves(run: Path) -> list[str]:
+    from visualdl import LogReader
+
+    reader = LogReader(file_path=str(next((run / "curves" / "train").iterdir())))
+    texts = [reader.get_data("text", tag)[0].text for tag in reader.get_tags()["text"]]
+    (keys,) = reader.get_data("hyper_parameters", "hparam")
+    values = [info.string_value for info in keys.hparam.hparamInfos]
+    return [*(text.encoded_text_string for text in texts), *values]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"intervals.coverage": 0.5, "data.split.folds": 2},
+        {"model.name": "mlp", "data.categories.one_hot": 1, "intervals.coverage": 0.5},
+    ],
+    ids=["line", "mlp"],
+)
+def test_runs(values: dict[str, object], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = training(folder, "run", **values)
+    code, said = ran(train.main, given, capsys)
+    assert code == 0
+    run = folder / hostile("run")
+    assert_shown(run)
+    assert suggested(said.out, "predict")[3] == str(run)
+    assert suggested(said.out, "report") == [str(run / "report.html")]
+    assert ran(train.main, given, capsys)[0] == 2
+    assert ran(train.main, [*given, "--resume"], capsys)[0] == 0
+    assert ran(train.main, [*given, "-o", "train.seed=1", "--resume"], capsys)[0] == 2
+    assert ran(train.main, [*given, "--overwrite", "-o", "train.seed=1"], capsys)[0] == 0
+    assert ran(train.main, [*given, "-o", f"run.dir={folder / hostile('b')}"], capsys)[0] == 0
+    folders = [str(run), str(folder / hostile("b"))]
+    assert ran(compare.main, folders, capsys)[0] == 0
+    assert ran(infer.main, ["--model", str(run), "--verify"], capsys)[0] == 0
+
+
+def test_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = ran(train.main, [*training(folder, "run"), "--check"], capsys)
+    assert code == 0
+    kinds = ("look like dates", "currency", "constant:", "a copy of", "numbers the rows", "-999")
+    for words in kinds:
+        assert words in said.out
+
+
+def test_a_first_recipe(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = next(folder.glob("*.parquet")).resolve()
+    monkeypatch.chdir(folder)
+    assert ran(train.main, ["--init", str(table), "--target", hostile("y")], capsys)[0] == 0
+    text = next(folder.glob("*.yaml")).read_text()
+    assert acting(text) == []
+    assert parse(text, "")["data"] == {"path": str(table), "target": hostile("y")}
+    assert ran(train.main, ["--init", str(table), "--target", hostile("y")], capsys)[0] == 2
+
+
+@pytest.mark.slow
+def test_a_leak_that_is_left_out_as_advised(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pl.DataFrame({hostile("a"): range(60), hostile("b"): [i % 7 for i in range(60)]})
+    target = (frame[hostile("a")] * 2 + 1).alias(hostile("y"))
+    frame.with_columns(target).write_parquet(next(folder.glob("*.parquet")))
+    code, said = ran(train.main, training(folder, "run", **{"data.kinds": "{}"}), capsys)
+    assert code == 0
+    options = dict(word.split("=", 1) for word in suggested(said.out, "next") if word != "-o")
+    assert parse(options["data.exclude"], "") == [hostile("a")]
+    given = training(folder, "run", **{"data.kinds": "{}"} | options)
+    assert ran(train.main, given, capsys)[0] == 0
+
+
+@pytest.mark.slow
+def test_predictions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(train.main, training(folder, "run"), capsys)[0] == 0
+    table, run, output = next(folder.glob("*.parquet")), folder / hostile("run"), folder / "o.csv"
+    given = ["--model", str(run), "--input", str(table), "--output", str(output)]
+    assert ran(infer.main, given, capsys)[0] == 0
+    assert ran(infer.main, [*given[:4], "--output", str(table)], capsys)[0] == 2
+    frame = pl.read_parquet(table, glob=False)
+    wrong = [hostile("six"), *["1.5"] * (ROWS - 1)]
+    frame.with_columns(pl.Series(hostile("a"), wrong)).write_parquet(table)
+    assert ran(infer.main, given, capsys)[0] == 2
+    assert ran(infer.main, [*given, "--on-error", "flag", "--safe-csv"], capsys)[0] == 0
+    lines = list(csv.reader(output.open(newline="")))
+    assert lines[0][0].startswith("'=id\x1b")  # data stays data
+    assert acting(lines[1][-1]) == []
+    assert "found 'six" in lines[1][-1]
+    frame.drop(hostile("a")).write_parquet(table)
+    assert ran(infer.main, given, capsys)[0] == 2
+
+
+def test_a_bar_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Progress()
+    progress.prefix = hostile("p")
+    progress.phase(hostile("a"))
+    progress.close()
+    said = capsys.readouterr().err
+    assert acting(said.replace("\r\x1b[K", "")) == []
+    assert "\n" not in said
