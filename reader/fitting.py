@@ -17,6 +17,7 @@ from reader.schema import Column, Schema, abridged, free_name
 
 Each = Callable[[Callable[[Rows], Any]], Iterator[Any]]
 Table = NDArray[np.float64]
+MISSING, OTHER = "(missing)", "(other)"  # levels without a text of their own
 
 
 @dataclass(frozen=True)
@@ -255,5 +256,5 @@ def as_held(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def level_names(column: Column) -> list[str]:
     """What its levels are called, by code: the first stands for all others."""
-    texts = ["(missing)" if level is None else level for level in column.levels]
-    return [f"{column.name} = {text}" for text in ["(other)", *texts]]
+    texts = [MISSING if level is None else level for level in column.levels]
+    return [f"{column.name} = {text}" for text in [OTHER, *texts]]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.fitting import OTHER
 from report.report import ColumnImportance, Confidence, Interval, Level, Pattern
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Predict = Callable[[Matrix], NDArray[np.float32]]
 MOST_LEVELS = 40
-OTHER = "(other)"
 BINS = 10
 LEAST_SHARE = 0.03  # of the variance of residuals: below it a curve is not worth another model
 

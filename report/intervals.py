@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.intervals import Margins
-from report.diagnostics import OTHER
+from reader.fitting import OTHER
 from report.report import Band, LevelBand
 
 Vector = NDArray[np.float64]

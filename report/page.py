@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bilingual import Text
 from configs.yaml_text import dump
 from display import short, visible
+from reader.fitting import MISSING, OTHER
 from reader.metrics import title
 from report import figures
 from report.advice import advice
@@ -69,6 +70,7 @@ def _environment() -> Environment:
     filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
     environment.filters |= {name: getattr(figures, name) for name in filters}
     environment.filters |= {"in_unit": in_unit, "named": named, "title": metric_name}
+    environment.filters |= {"level": level_name, "weight": weight_name}
     environment.filters |= {"joined": joined, "line": line, "short": short, "whole": Text}
     return environment
 
@@ -87,6 +89,22 @@ def line(text: str) -> Text:
 def joined(names: Iterable[str]) -> Text:
     """Names after commas, each of them cut."""
     return Text(", ".join(map(short, names)))
+
+
+def level_name(level: str | None) -> Text:
+    """A level of a category; that of empty cells, and all that have no code, in our words."""
+    text = texts().categories
+    ours: dict[str | None, Text] = {None: text.missing, MISSING: text.missing, OTHER: text.other}
+    return ours.get(level) or Text(short(str(level)))
+
+
+def weight_name(name: str) -> Text:
+    """What a coefficient belongs to: a column, or `column = level`."""
+    column, equals, level = name.rpartition(" = ")
+    if not equals:
+        return Text(short(name))
+    named, last = short(column), level_name(level)
+    return Text(f"{named} = {last.en}", last.zh and f"{named} = {last.zh}")
 
 
 def metric_name(metric: str) -> Text:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from bilingual import Text
 from report.charts import Axis, bars, curve, histogram, scatter
-from report.page import charts, page
+from report.page import charts, level_name, page, weight_name
 from report.report import Best, BestLine, Model, Optimum, Report, Worst
 from tests.report.samples import full, minimal
 
@@ -142,6 +142,14 @@ def test_says_what_the_report_says() -> None:
     assert "Known bias" not in text
     assert not re.search("测试|系数", text)
     assert "Coefficients" not in said(full(), "zh")
+
+
+def test_levels_without_a_text_are_named_in_both_languages() -> None:
+    assert level_name("north") == Text("north")
+    assert level_name(None) == level_name("(missing)") == Text("(missing)", "（缺失）")
+    assert weight_name("a = b = (other)") == Text("a = b = (other)", "a = b = （其他）")
+    assert weight_name("a = b") == Text("a = b")
+    assert weight_name("面积") == Text("面积")
 
 
 def test_one_epoch_makes_no_curve() -> None:
