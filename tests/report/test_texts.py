@@ -11,6 +11,7 @@ import yaml
 
 from bilingual import Text
 from configs.flatten import leaves
+from reader.findings import KINDS
 from report import advice, console, figures, page, texts
 from report.page import TEMPLATES
 
@@ -45,6 +46,10 @@ def test_is_used(key: str) -> None:
         assert f"text.{section}" in TEMPLATE_SOURCES
     else:
         assert f"text.{key}" in TEMPLATE_SOURCES or re.search(rf"\.{name}\b", SOURCES)
+
+
+def test_each_kind_of_finding_has_a_name() -> None:
+    assert {key.rsplit(".", 1)[1] for key in TEXTS if "findings.kinds." in key} == set(KINDS)
 
 
 def test_no_language_is_written_into_a_template() -> None:
