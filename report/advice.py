@@ -74,9 +74,12 @@ def _of_a_network(report: Report) -> Iterator[Text]:
     text, part = texts().advice, named(report.last_part, texts().parts)
     assert report.best_line is not None
     _, _, ratio = baseline(report.best_line[report.last_part])
-    if ratio > 1.01:
+    if ratio > 1.01 and report.config.get("model", {}).get("name") != "linear":
         options = _options(report, "linear", **{"model.name": "linear"})
         yield text.line.fill(part=part, options=options)
+    elif ratio > 1.01 and _is_log(report):
+        options = _options(report, "plain", **{"data.scale.target": "standard"})
+        yield text.logarithm.fill(part=part, options=options)
     if report.training and _still_falls(report):
         epochs = 2 * report.training.planned
         yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
@@ -89,6 +92,11 @@ def _of_a_network(report: Report) -> Iterator[Text]:
             share=percent(worst.share, 0),
             options=_options(report, "larger", **larger),
         )
+
+
+def _is_log(report: Report) -> bool:
+    scale: Mapping[str, Any] = report.config.get("data", {}).get("scale", {})
+    return scale.get("target") == "log1p"
 
 
 def _overfit(report: Report, name: str, values: Mapping[str, Any]) -> Iterator[Text]:

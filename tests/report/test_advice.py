@@ -130,6 +130,18 @@ def sure(rmse: float) -> Mapping[str, Any]:
             "-o model.name=linear",
         ),
         (
+            network(
+                best_line={"test": BestLine("mse", 0.8, improvement=-0.25)},
+                config={
+                    "model": {"name": "linear"},
+                    "data": {"scale": {"target": "log1p"}},
+                    "run": {"dir": "runs/a"},
+                },
+            ),
+            "not of its logarithm",
+            "-o data.scale.target=standard -o run.dir=runs/a-plain",
+        ),
+        (
             network(history=FALLING, best=Best(100, 0.04)),
             "still improving",
             "-o train.epochs=200",
