@@ -110,13 +110,15 @@ def _in_shell(letter: str) -> str:
 
 def say(*lines: str, to: TextIO | None = None) -> None:
     """Print lines, each visible, on standard output, or `to` another stream; where their reader has
-    gone (`| head`), the program goes on."""
+    gone (`| head`), and where standard error takes none, the program goes on."""
     stream = to or sys.stdout
     encoding = stream.encoding or "utf-8"
     text = "\n".join(map(visible, lines)).encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

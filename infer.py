@@ -7,11 +7,10 @@ python infer.py --model runs/houses --verify
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -37,6 +36,7 @@ from reader.table import Table, open_like
 from run.signals import Signals, Stopped
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
+PIECE = 1 << 20
 FLAGGED = "fix the cell"
 ADVICE = f"{FLAGGED}, or leave the prediction of its row empty with --on-error flag"
 
@@ -116,9 +116,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def load(options: argparse.Namespace, signals: Signals) -> Predictor:
     """In a thread of its own: Ctrl-C would else become an ImportError of Paddle."""
     with ThreadPoolExecutor(1) as loader:
-        predictor = loader.submit(Predictor, options.model, options.device).result()
-    signals.install()  # Paddle's handler of SIGTERM ends the process at once
-    return predictor
+        loading = loader.submit(Predictor, options.model, options.device)
+        while wait([loading], 0.05).not_done:
+            signals.install()  # Paddle has a handler of its own, which ends the process at once
+    signals.install()
+    return loading.result()
 
 
 def verify(predictor: Predictor) -> None:
@@ -142,14 +144,21 @@ def input_file(name: str) -> Iterator[Path]:
         return
     spool, path = temporary()
     with spool:
-        with naming(tempfile.gettempdir()):
-            shutil.copyfileobj(sys.stdin.buffer, spool)
-            spool.flush()
+        while piece := read_piece():
+            with naming(tempfile.gettempdir()):
+                spool.write(piece)
+                spool.flush()
         try:
             yield path
         except TableError as error:
             message, *more = (line.replace(str(path), "standard input") for line in error.args)
             raise TableError(message, *more) from None
+
+
+def read_piece() -> bytes:
+    """The next bytes of standard input."""
+    with naming("standard input"):
+        return sys.stdin.buffer.read(PIECE)
 
 
 def check_output(output: Output, options: argparse.Namespace) -> None:

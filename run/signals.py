@@ -1,13 +1,16 @@
-"""SIGINT and SIGTERM: at once where nothing can be lost, between two blocks where it can."""
+"""SIGINT, SIGTERM and SIGHUP: at once where nothing can be lost, else between two blocks."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+SAME = 2.0  # seconds
 
 
 class Stopped(Exception):  # noqa: N818, an order and no error
@@ -21,15 +24,19 @@ class Stopped(Exception):  # noqa: N818, an order and no error
 
 class Signals:
     """While it is entered, a signal raises Stopped; within `held` the first one only waits in
-    `received`, and a second one raises."""
+    `received`, and a second one raises. Those of the next two seconds count as the same: a closing
+    terminal sends several, and none may disturb what is then put in order."""
 
     def __init__(self) -> None:
         self.received = 0
-        self._held = False
+        self._held, self._raised = False, -SAME
         self._before: dict[int, Any] = {}
 
     def _handle(self, number: int, _: FrameType | None) -> None:
+        if time.monotonic() - self._raised < SAME:
+            return
         if not self._held or self.received:
+            self._raised = time.monotonic()
             raise Stopped(number)
         self.received = number
 
@@ -42,14 +49,16 @@ class Signals:
         finally:
             self._held = False
         if self.received:
+            self._raised = time.monotonic()
             raise Stopped(self.received)
 
     def install(self) -> None:
         """Handle signals here; once more after a package has put handlers of its own in place."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before = signal.signal(number, self._handle)
-                self._before.setdefault(number, before)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before = self._before.setdefault(number, signal.getsignal(number))
+                if number != signal.SIGHUP or before != signal.SIG_IGN:  # as nohup asks for
+                    signal.signal(number, self._handle)
 
     def __enter__(self) -> Signals:
         self.install()

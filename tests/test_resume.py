@@ -148,7 +148,9 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     return arrange
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_and_stops_and_curves_go_on(
     folder: Path,
     tmp_path: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import infer
 from errors import TableError
 from output import output_of
 from reader.folder import is_read
+from tests.conftest import COLUMNS, ROOT
 
 LINES = pl.DataFrame({"prediction": [1.5, 2.5]})
 TEXT = "prediction\n1.5\n2.5\n"
@@ -214,6 +217,105 @@ def test_what_would_be_read_the_next_time(
     (tmp_path / "a.csv").write_text("a,y\n1,2\n")
     (tmp_path / "other").mkdir()
     assert is_read(tmp_path / table, tmp_path / file) == read
+
+
+WAITS = """
+import sys, time, polars, infer
+
+def predict(options, source, output, signals):
+    with output.open() as writer:
+        writer.write(polars.DataFrame({"a": [1]}))
+        print("ready", flush=True)
+        while True:
+            time.sleep(0.01)  # a signal that comes just before a sleep does not end it
+
+infer.predict = predict
+sys.exit(infer.main(["--model", "none", "--input", "-", "--output", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("numbers", [(2,), (15,), (1,), (15, 1), (1, 15, 2, 2)])
+def test_an_interrupted_prediction_leaves_nothing(tmp_path: Path, numbers: tuple[int]) -> None:
+    """Neither a draft nor a copy of standard input, whichever signals come, one upon the other."""
+    (tmp_path / "out.csv").write_text("before")
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS, str(tmp_path / "out.csv")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert len(names(tmp_path)) == 2
+    for number in numbers:
+        process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode in [128 + number for number in numbers]
+    assert said == "stopped; nothing was written\n"
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert names(tmp_path) == ["out.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("streams", "code", "words"),
+    [
+        (">&-", 2, "error: standard output: Bad file descriptor"),
+        ("--output /dev/stdout >&-", 2, "error: /dev/stdout: Bad file descriptor"),
+        ("<&- --input -", 2, "error: standard input: Bad file descriptor"),
+        ("> /dev/full", 2, "error: standard output: No space left on device"),
+        ("--output out.csv 2>&-", 0, ""),
+        ("--output out.csv 2> /dev/full", 0, ""),
+        ("--output out.csv <&- >&- 2>&-", 0, ""),
+        ("| head -1", 0, "warning: INDUS: 2 of 506 values"),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    boston_run: Path, tmp_path: Path, streams: str, code: int, words: str
+) -> None:
+    arguments = f"--model {boston_run} --input {ROOT / HOUSES} {streams}"
+    script = f"PYTHONWARNINGS=ignore {sys.executable} {ROOT / 'infer.py'} {arguments}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(words)
+    assert done.stderr.count("error:") == (code == 2)
+    assert names(tmp_path) == (["out.csv"] if "out.csv" in streams else [])
+    for path in tmp_path.iterdir():
+        assert path.read_text().startswith("prediction\n")
+        assert path.read_text().count("\n") == 507
+
+
+@pytest.mark.slow
+def test_an_output_is_neither_input_nor_model(
+    boston_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, folder = tmp_path / "model", tmp_path / "in"
+    shutil.copytree(boston_run, model)
+    folder.mkdir()
+    rows = [line.split() for line in (ROOT / HOUSES).read_text().splitlines()]
+    (folder / "a.csv").write_text("\n".join(map(",".join, [COLUMNS, *rows])))
+    (folder / "link.csv").symlink_to(model / "report.json")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    a, part = folder / "a.csv", "would be read as part of --input"
+    for table, output, words in (
+        (folder, folder / "new.csv", part),
+        (folder / "*.csv", folder / "new.csv", part),
+        (a, a, "is the input"),
+        (a, folder / "link.csv", "may be a file of the model"),
+        (a, model / "DONE", "may be a file of the model"),
+        (a, model / "export" / "model", "may be a file of the model"),
+    ):
+        given = ["--model", str(model), "--input", str(table), "--output", str(output)]
+        assert infer.main(given) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert words in error
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    given = ["--model", str(model), "--input", str(a), "--output", str(model / "new.csv")]
+    assert infer.main(given) == 0
 
 
 def wait_for(condition: Callable[[], object]) -> None:
