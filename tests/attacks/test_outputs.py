@@ -222,7 +222,8 @@ def test_what_would_be_read_the_next_time(
 WAITS = """
 import sys, time, polars, infer
 
-def predict(options, source, output, signals):
+def predict(*given):
+    (output,) = [each for each in given if isinstance(each, infer.Output)]
     with output.open() as writer:
         writer.write(polars.DataFrame({"a": [1]}))
         print("ready", flush=True)
@@ -230,16 +231,19 @@ def predict(options, source, output, signals):
             time.sleep(0.01)  # a signal that comes just before a sleep does not end it
 
 infer.predict = predict
-sys.exit(infer.main(["--model", "none", "--input", "-", "--output", sys.argv[1]]))
+sys.exit(infer.main(["--model", sys.argv[1], "--input", "-", "--output", sys.argv[2]]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [(2,), (15,), (1,), (15, 1), (1, 15, 2, 2)])
-def test_an_interrupted_prediction_leaves_nothing(tmp_path: Path, numbers: tuple[int]) -> None:
+def test_an_interrupted_prediction_leaves_nothing(
+    boston_run: Path, tmp_path: Path, numbers: tuple[int]
+) -> None:
     """Neither a draft nor a copy of standard input, whichever signals come, one upon the other."""
     (tmp_path / "out.csv").write_text("before")
     process = subprocess.Popen(
-        [sys.executable, "-c", WAITS, str(tmp_path / "out.csv")],
+        [sys.executable, "-c", WAITS, str(boston_run), str(tmp_path / "out.csv")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
