@@ -215,7 +215,8 @@ class DataConfig(Section):
     memory_limit: Annotated[int, Field(ge=0)] = 256
     """MB of packed rows (4 bytes per cell) to keep in memory; a larger table goes to data.cache"""
     cache: Name = ".cache"
-    """folder for packed tables (memory-mapped); one is reused while its table is unchanged"""
+    """folder for packed tables (memory-mapped); one is reused while its table is unchanged. Those
+    unused for 30 days are removed, and the oldest where they fill more than half of the disk"""
     target: Name
     """the column to predict"""
     exclude: list[Name] = []

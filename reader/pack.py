@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +30,9 @@ from reader.text import TextFile
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int32]
 CACHE_FORMAT = 4
+SUFFIX = ".float32"
+ENTRY = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}")
+LONG = 30 * 86_400  # seconds without a use, after which an entry goes
 NUMBERS = 1 << 22  # of a piece
 FEW = 8
 LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
@@ -108,7 +115,28 @@ class Cache:
             "reading": [asdict(file.reading) for file in table.files],
         }
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
-        return self.folder / f"{name}.float32"
+        return self.folder / f"{name}{SUFFIX}"
+
+    def make_room(self, needed: float) -> None:
+        """Before `needed` bytes are written: entries that were not used for long go, and those used
+        least recently, until the others take no more than half of what the disk has for the cache.
+        No other file is touched, and a run that has mapped an entry into memory keeps it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stats = dict[Path, os.stat_result]()
+        for path in self.folder.iterdir():
+            if ENTRY.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # another run makes room, too
+                    stats[path] = path.stat()
+        sizes = sum(stat.st_size for stat in stats.values())
+        room, kept = (shutil.disk_usage(self.folder).free + sizes - needed) / 2, 0
+        for path in sorted(stats, key=lambda path: -stats[path].st_mtime):  # the last use
+            size, unused = stats[path].st_size, time.time() - stats[path].st_mtime
+            if kept + size <= room and unused < LONG:
+                kept += size
+                continue
+            for file in (path.with_suffix(".json"), path):
+                with suppress(OSError):  # of somebody else, in a folder that is shared
+                    file.unlink()
 
 
 def pack(
@@ -148,12 +176,14 @@ def pack(
             kept.append(batch)
             size += batch.nbytes
             if cache and entry and (too_large or size > cache.limit):
+                cache.make_room(max(expected * row, size))
                 _spill(entry, kept, batches)
                 texts = {name: each.texts for name, each in levels.items()}
                 note = {"sha256": sha256.result(), "file_rows": file_rows, "texts": texts}
                 _annotate(entry, note | {"without_target": target.missing})
                 packed = _recall(entry, schema)
-                assert packed, entry
+                if not packed:
+                    raise TableError(f"{entry}: was removed as soon as it was written; start again")
                 return packed
     if not size:
         raise TableError(f"{table.path}: no rows under the header; expected at least one")
@@ -190,7 +220,6 @@ def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Mat
 
 def _spill(entry: Path, kept: list[Matrix], batches: Iterable[Matrix]) -> None:
     """Write `kept`, then the rest of the batches; without its note the file is not valid yet."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
     with drafted(entry, suffix=f"{os.getpid()}.draft") as file:  # two runs may pack the same table
         while kept:
             _write(file, kept.pop(0))
@@ -217,6 +246,8 @@ def _recall(entry: Path, schema: Schema) -> PackedTable | None:
             matrix = np.asarray(np.memmap(entry, dtype=np.float32, mode="r")).reshape(-1, columns)
             counts = tuple(note["file_rows"])
             missing = int(note["without_target"])
+            with suppress(OSError):
+                os.utime(entry)  # the last use
             return PackedTable(schema, matrix, note["sha256"], note["texts"], counts, missing)
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -1,0 +1,104 @@
+"""A folder for packed tables does not grow for ever, and files of others in it stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from reader.pack import Cache, PackedTable, pack
+from reader.table import open_table
+from tests.conftest import numeric
+
+DAY = 86_400
+Usage = namedtuple("Usage", "free")
+
+
+def packed(cache: Path, name: str) -> PackedTable:
+    """A table of 8,000 bytes."""
+    table = cache.parent / f"{name}.csv"
+    if not table.exists():
+        table.write_text("a,y\n" + f"{len(name)},2\n" * 1_000)
+    return pack(open_table(table), numeric(["a", "y"], "y"), Cache(cache, limit=0))
+
+
+def entries(cache: Path) -> set[str]:
+    return {path.name for path in cache.glob("*.float32")}
+
+
+def pass_by(cache: Path, days: float) -> None:
+    """Let the entries be so much older."""
+    for path in cache.glob("*.float32"):
+        os.utime(path, (path.stat().st_mtime - days * DAY,) * 2)
+
+
+def test_what_was_not_used_for_long_goes_when_the_next_is_packed(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    packed(cache, "one")
+    one = entries(cache)
+    packed(cache, "second")
+    second = entries(cache) - one
+    pass_by(cache, 29)
+    packed(cache, "one")  # which is a use
+    pass_by(cache, 2)
+    packed(cache, "the third")
+    assert one < entries(cache)
+    assert not second & entries(cache)
+    assert len([*cache.iterdir()]) == 4  # each with its note
+
+
+def test_the_least_recently_used_go_where_the_disk_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk of 45 KB has room for two entries of 8 KB beside a new one, as 16 <= (45 - 8) / 2.
+    A run that has mapped one that goes still reads it."""
+    cache = tmp_path / "cache"
+
+    def usage(folder: Path) -> Usage:
+        return Usage(45_000 - sum(path.stat().st_size for path in folder.glob("*.float32")))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    mapped = packed(cache, "one")
+    one = entries(cache)
+    pass_by(cache, 1)
+    packed(cache, "second")
+    second = entries(cache) - one
+    pass_by(cache, 1)
+    packed(cache, "the third")
+    assert len(entries(cache)) == 3
+    pass_by(cache, 1)
+    packed(cache, "one")
+    packed(cache, "the fourth")
+    assert one < entries(cache)
+    assert not second & entries(cache)
+    assert len(entries(cache)) == 3
+    pass_by(cache, 1)
+    for name in ("number five", "number 6 of them", "number 7"):
+        packed(cache, name)
+    assert not one & entries(cache)
+    assert len(entries(cache)) == 3
+    assert (mapped.matrix == [3, 2]).all()
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    cache, name = tmp_path / "cache", "0123456789abcdef" * 2
+    cache.mkdir()
+    for mine in (f"{name}.json", f"{name[1:]}.float32", f"{name}.float32.csv", "t.csv"):
+        (cache / mine).write_text("a,y\n1,2\n")
+    for mine in (".draft-1", ".draft-0123456789abcdef0", ".t.csv.draft", f"{name}.tmp"):
+        (cache / mine).write_text("mine")
+    (cache / f"{name[:-1]}0.float32").mkdir()
+    (cache / ".draft-0123456789abcdef").mkdir()
+    (cache / ".draft-fedcba9876543210").symlink_to(cache / "t.csv")
+    os.mkfifo(cache / ".draft-fedcba9876543211")
+    before = {path.name for path in cache.iterdir()}
+    for path in cache.iterdir():
+        os.utime(path, (0, 0), follow_symlinks=False)
+    packed(cache, "one")
+    packed(cache, "second")
+    assert {path.name for path in cache.iterdir()} - entries(cache) >= before - entries(cache)
+    assert (cache / f"{name[:-1]}0.float32").is_dir()
+    assert (cache / "t.csv").read_text() == "a,y\n1,2\n"
