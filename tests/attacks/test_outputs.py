@@ -238,7 +238,7 @@ sys.exit(infer.main(["--model", sys.argv[1], "--input", "-", "--output", sys.arg
 @pytest.mark.slow
 @pytest.mark.parametrize("numbers", [(2,), (15,), (1,), (15, 1), (1, 15, 2, 2)])
 def test_an_interrupted_prediction_leaves_nothing(
-    boston_run: Path, tmp_path: Path, numbers: tuple[int]
+    boston_run: Path, tmp_path: Path, numbers: tuple[int, ...]
 ) -> None:
     """Neither a draft nor a copy of standard input, whichever signals come, one upon the other."""
     (tmp_path / "out.csv").write_text("before")
@@ -256,7 +256,9 @@ def test_an_interrupted_prediction_leaves_nothing(
     for number in numbers:
         process.send_signal(number)
     _, said = process.communicate()
-    assert process.returncode in [128 + number for number in numbers]
+    # A later one may come when all is put in order, and handlers are those of before.
+    by_handler, by_system = {128 + number for number in numbers}, {-n for n in numbers[1:]}
+    assert process.returncode in by_handler | by_system
     assert said == "stopped; nothing was written\n"
     assert (tmp_path / "out.csv").read_text() == "before"
     assert names(tmp_path) == ["out.csv"]
