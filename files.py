@@ -17,6 +17,14 @@ SUM = "sha256"
 ZEROS = "0" * 64
 
 
+def is_in_utf8(path: str | Path) -> bool:
+    """Whether every program can be told of the path; a name on a disk may be any bytes."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
+
+
 @contextmanager
 def drafted(path: Path, to_disk: bool = False, suffix: str = "draft") -> Iterator[IO[bytes]]:
     """A file beside `path` to write to, which gets its name at the end, and goes where the writing

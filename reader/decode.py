@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from display import short
 from errors import TableError
-from files import naming, temporary
+from files import is_in_utf8, naming, temporary
 
 START = 1 << 20  # bytes that tell how a file is written
 PIECE = 1 << 20
@@ -70,8 +70,10 @@ class Plain:
 def unpacked(path: Path) -> Plain:
     """The file, out of bzip2, xz or a zip of one file. What Polars unpacks itself stays as it is.
 
-    Raises TableError for a damaged file, and for a zip of several.
+    Raises TableError for a damaged file, a zip of several, and a name that Polars cannot read.
     """
+    if not is_in_utf8(path):
+        raise TableError(f"{path}: the name is not in UTF-8; rename the file, or its folder")
     with path.open("rb") as file:
         start = file.read(START)
     packing = _packing(start)

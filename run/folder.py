@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from display import for_shell
 from errors import RunError
-from files import write_atomically
+from files import is_in_utf8, write_atomically
 
 DONE, DIVERGED = "DONE", "DIVERGED"
 CONFIG = "config.yaml"
@@ -105,6 +105,8 @@ class RunFolder:
     def check(path: str | Path, overwrite: bool, resume: bool = False) -> None:
         """Raise RunError where a run could not start at `path`; change nothing."""
         path = Path(path)
+        if not is_in_utf8(path):
+            raise RunError(f"{path}: the name is not in UTF-8; choose another run.dir")
         if not path.exists() or (path.is_dir() and not {p.name for p in path.iterdir()} - {LOCK}):
             return
         if not (path / CONFIG).exists():

@@ -477,3 +477,14 @@ def test_a_bar_on_a_terminal(
     said = capsys.readouterr().err
     assert acting(said.replace("\r\x1b[K", "")) == []
     assert "\n" not in said
+
+
+def test_names_that_are_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = table(tmp_path, PLAIN, "t\udcff.csv")
+    code, said = ran(train.main, given, capsys)
+    assert code == 2
+    assert "t\\udcff.csv: the name is not in UTF-8; rename the file" in said.err
+    given = [*table(tmp_path, PLAIN), "-o", f"run.dir={tmp_path}/r\udcff"]
+    code, said = ran(train.main, given, capsys)
+    assert code == 2
+    assert "r\\udcff: the name is not in UTF-8; choose another run.dir" in said.err
