@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any, cast
 
 SUM = "sha256"
 ZEROS = "0" * 64
+DRAFT = re.compile(r"\..+\.[0-9a-f]{16}\.draft", re.DOTALL)
 
 
 def is_in_utf8(path: str | Path) -> bool:
@@ -99,6 +102,36 @@ def open_streams() -> None:
             # It gets the lowest number that is free, and does not do what it is for.
             os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+
+
+@contextmanager
+def drafted_among_others(path: Path) -> Iterator[IO[bytes]]:
+    """As `drafted`, in a folder where several processes may write: what those that were killed have
+    left goes first. A draft that is being written is known by its lock."""
+    remove_dead_drafts(path.parent)
+    with ExitStack() as until_named, drafted(path, suffix=f"{token_hex(8)}.draft") as file:
+        lock(until_named.enter_context(open(os.dup(file.fileno()), "wb")))
+        yield file
+
+
+def remove_dead_drafts(folder: Path) -> None:
+    """Remove what `drafted_among_others` could not, because its process was killed."""
+    for path in folder.glob(".*.draft"):
+        if DRAFT.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            with suppress(OSError), path.open("rb") as file:
+                if lock(file):
+                    path.unlink()
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Whether an open file is now this process's own: until it is closed, or the process ends."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # another has it; or a system or a disk without locks
+        return False
+    return True
 
 
 def to_json(values: Mapping[str, Any]) -> str:

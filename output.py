@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, NamedTuple, cast
 
 import polars as pl
 
 from errors import TableError
-from files import drafted, naming
+from files import drafted_among_others, naming
 
 HELD = 1 << 26  # bytes for a stream that wait in memory; more wait on disk
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}  # by the suffix of a name
@@ -93,7 +92,7 @@ class Output:
         before = self.path.stat() if self.path.exists() else None
         if before and not os.access(self.path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        with drafted(self.path, suffix=f"{token_hex(4)}.draft") as file:
+        with drafted_among_others(self.path) as file:
             if before:
                 os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
             yield file

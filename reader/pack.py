@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
-from files import drafted
+from files import drafted_among_others
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
@@ -220,7 +220,7 @@ def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Mat
 
 def _spill(entry: Path, kept: list[Matrix], batches: Iterable[Matrix]) -> None:
     """Write `kept`, then the rest of the batches; without its note the file is not valid yet."""
-    with drafted(entry, suffix=f"{os.getpid()}.draft") as file:  # two runs may pack the same table
+    with drafted_among_others(entry) as file:  # two runs may pack the same table
         while kept:
             _write(file, kept.pop(0))
         for batch in batches:
@@ -229,7 +229,7 @@ def _spill(entry: Path, kept: list[Matrix], batches: Iterable[Matrix]) -> None:
 
 def _annotate(entry: Path, note: dict[str, Any]) -> None:
     text = json.dumps(note | {"bytes": entry.stat().st_size})
-    with drafted(entry.with_suffix(".json"), suffix=f"{os.getpid()}.draft") as file:
+    with drafted_among_others(entry.with_suffix(".json")) as file:
         file.write(text.encode())
 
 

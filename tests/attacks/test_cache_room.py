@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
+import polars
 import pytest
 
+from files import drafted_among_others, remove_dead_drafts
+from output import output_of
 from reader.pack import Cache, PackedTable, pack
 from reader.table import open_table
 from tests.conftest import numeric
@@ -23,6 +30,11 @@ def packed(cache: Path, name: str) -> PackedTable:
     if not table.exists():
         table.write_text("a,y\n" + f"{len(name)},2\n" * 1_000)
     return pack(open_table(table), numeric(["a", "y"], "y"), Cache(cache, limit=0))
+
+
+def predictions(path: Path) -> None:
+    with output_of(str(path)).open() as writer:
+        writer.write(polars.DataFrame({"prediction": [1.5]}))
 
 
 def entries(cache: Path) -> set[str]:
@@ -88,12 +100,12 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     cache.mkdir()
     for mine in (f"{name}.json", f"{name[1:]}.float32", f"{name}.float32.csv", "t.csv"):
         (cache / mine).write_text("a,y\n1,2\n")
-    for mine in (".draft-1", ".draft-0123456789abcdef0", ".t.csv.draft", f"{name}.tmp"):
+    for mine in (".draft-1", ".0123456789abcdef.draft", ".t.csv.draft", f"{name}.tmp"):
         (cache / mine).write_text("mine")
     (cache / f"{name[:-1]}0.float32").mkdir()
-    (cache / ".draft-0123456789abcdef").mkdir()
-    (cache / ".draft-fedcba9876543210").symlink_to(cache / "t.csv")
-    os.mkfifo(cache / ".draft-fedcba9876543211")
+    (cache / ".t.0123456789abcdef.draft").mkdir()
+    (cache / ".u.0123456789abcdef.draft").symlink_to(cache / "t.csv")
+    os.mkfifo(cache / ".v.0123456789abcdef.draft")
     before = {path.name for path in cache.iterdir()}
     for path in cache.iterdir():
         os.utime(path, (0, 0), follow_symlinks=False)
@@ -102,3 +114,38 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     assert {path.name for path in cache.iterdir()} - entries(cache) >= before - entries(cache)
     assert (cache / f"{name[:-1]}0.float32").is_dir()
     assert (cache / "t.csv").read_text() == "a,y\n1,2\n"
+
+
+def test_drafts_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from files import drafted_among_others\n"
+        "with drafted_among_others(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); file.flush(); print('ready', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "t")], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    with drafted_among_others(tmp_path / "mine") as file:
+        file.write(b"whole")
+        remove_dead_drafts(tmp_path)
+        assert len([*tmp_path.iterdir()]) == 2
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len([*tmp_path.iterdir()]) == 2
+    remove_dead_drafts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert (tmp_path / "mine").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize(
+    "write", [lambda f: packed(f, "table"), lambda f: predictions(f / "p.csv")]
+)
+def test_the_next_write_removes_what_a_killed_one_left(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    dead = tmp_path / ".p.csv.0123456789abcdef.draft"
+    dead.write_bytes(b"half")
+    write(tmp_path)
+    assert not dead.exists()
