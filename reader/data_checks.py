@@ -73,9 +73,9 @@ def value_findings(data: TrainingData, skew_counts: bool) -> Iterator[Finding]:
 def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     """The columns that give the target away."""
     names, target = packed.columns, packed.columns[-1]
-    coded = [names.index(name) for name in packed.texts]
+    coded = [packed.position[name] for name in packed.texts]
     times = (column for column in packed.schema.features if column.parts)
-    clocks = [names.index(name) for column in times for name in column.packed]
+    clocks = [packed.position[name] for column in times for name in column.packed]
     neighbours = packed.take(np.arange(min(len(packed), NEIGHBOURS))).astype(np.float64)
     neighbours = neighbours[~np.isnan(neighbours[:, -1])]
     found = list(leaks(rows, coded, Order(neighbours, clocks)))

@@ -61,7 +61,7 @@ def choose_levels(packed: PackedTable, rows: NDArray[Any], min_count: int) -> Pa
 
     A level of fewer than `min_count` training rows has none: it is unknown, code 0.
     """
-    positions = {name: packed.columns.index(name) for name in packed.texts}
+    positions = {name: packed.position[name] for name in packed.texts}
     counts = {name: np.zeros(len(texts) + 1, np.int64) for name, texts in packed.texts.items()}
     if not positions:
         return packed

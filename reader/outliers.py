@@ -39,7 +39,7 @@ def extreme_cells(source: SplitTable, data: TrainingData) -> Iterator[Finding]:
     for name in (*names, data.schema.target):
         if name not in statistics.columns:
             continue
-        at, index = packed.columns.index(name), statistics.columns.index(name)
+        at, index = packed.position[name], statistics.position[name]
         sample = some[:, at][~np.isnan(some[:, at])].astype(np.float64)
         center = float(np.median(sample))
         near = np.sort(np.abs(sample - center))[-1 - MOST :]

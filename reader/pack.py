@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,6 +58,11 @@ class PackedTable:
     @property
     def columns(self) -> tuple[str, ...]:
         return (*self.schema.packed, self.schema.target)
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Where each column is."""
+        return {name: at for at, name in enumerate(self.columns)}
 
     def __len__(self) -> int:
         return len(self.matrix)

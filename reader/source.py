@@ -156,8 +156,7 @@ def infer_schema(table: Table, options: TableOptions) -> tuple[Schema, tuple[str
     known = roles(str(table.path), table.columns, options.target, _given(table, options))
     cells = table.sample([name for name, kind in known.items() if kind not in ("ignored", "id")])
     columns = [_column(name, kind, cells.get(name), options) for name, kind in known.items()]
-    others = {column.name for column in columns}
-    columns = [_told_apart(column, others - {column.name}) for column in columns]
+    columns = [_told_apart(column, known) for column in columns]
     schema = Schema(tuple(columns), options.columns is None)
     if not schema.features:
         known_as = abridged([f"{short(column.name)} ({column.kind})" for column in columns])
@@ -208,9 +207,9 @@ def _column(name: str, kind: str | None, cells: pl.Series | None, options: Table
     return time_column(name, cells, time_format, "data.time_format" if named else "data.kinds")
 
 
-def _told_apart(column: Column, others: Container[str]) -> Column:
+def _told_apart(column: Column, names: Container[str]) -> Column:
     """The column, under other names for its parts where there are columns of these names."""
-    while column.parts and any(name in others for name in column.packed):
+    while column.parts and any(name in names for name in column.packed):
         column = replace(column, stem=(column.stem or column.name) + "_")
     return column
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,8 @@ class Statistics:
 
     @classmethod
     def merged(cls, columns: Sequence[str], batches: Iterable[Moments]) -> Statistics:
-        """Of the moments of each batch.
+        """Of the moments of each batch, whose products, the largest arrays of a wide table, are
+        used up.
 
         Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
         sample variances" (1979), for means and sums of products about them.
@@ -79,14 +81,19 @@ class Statistics:
                 whole.mean + difference * (part.rows / rows),
                 np.minimum(whole.minimum, part.minimum),
                 np.maximum(whole.maximum, part.maximum),
-                whole.products + part.products + apart,
+                np.add(np.add(whole.products, part.products, out=part.products), apart, out=apart),
             )
         if whole is None:
             raise ValueError("no rows")
-        covariance = whole.products / whole.rows
+        covariance = np.divide(whole.products, whole.rows, out=whole.products)
         return cls(tuple(columns), *whole[:-1], covariance)
 
-    @property
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Where each column is."""
+        return {name: at for at, name in enumerate(self.columns)}
+
+    @cached_property
     def deviation(self) -> Vector:
         """Population standard deviation [D]."""
         return np.sqrt(np.diag(self.covariance))

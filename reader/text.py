@@ -59,6 +59,10 @@ class TextFile(OnDisk):
         """Whether Polars unpacks the file as it reads."""
         return self.plain.original.suffix.lower() in PACKED_SUFFIXES and not self.plain.is_copy
 
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.columns)}
+
     def rows_by_size(self) -> float:
         """About how many rows there are: by the size of the text and the length of its first
         lines; 0 where it is packed."""
@@ -70,8 +74,8 @@ class TextFile(OnDisk):
     def numbers(self, columns: Sequence[str], texts: Collection[str]) -> pl.LazyFrame | None:
         if self.separator == WHITE_SPACE or self.reading.decimal_comma or self.has_lone_quotes:
             return None
-        positions = [str(self.columns.index(name)) for name in columns]
-        numbers = {str(self.columns.index(name)) for name in columns if name not in texts}
+        positions = [str(self._position[name]) for name in columns]
+        numbers = {str(self._position[name]) for name in columns if name not in texts}
         # Each mark costs time a cell; one that is first met far down is left to `cells`.
         start, marks = self.plain.start, self.reading.missing
         likely = [text for text in marks if text and (text in COMMON or text.encode() in start)]
@@ -119,7 +123,7 @@ class TextFile(OnDisk):
     def cells(
         self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
     ) -> pl.LazyFrame:
-        positions = [self.columns.index(name) for name in columns]
+        positions = [self._position[name] for name in columns]
         if self.separator != WHITE_SPACE:
             frame = self._scan(truncate_ragged_lines=ragged)
             cells = [pl.col(str(position)) for position in positions]
@@ -137,7 +141,7 @@ class TextFile(OnDisk):
     def by_record(self, columns: Sequence[str], first: int, size: int) -> Iterator[pl.DataFrame]:
         """`cells` from row `first` on, `size` rows at a time, read by the csv module: slow, but it
         copes with a lone quote in a cell, and with a first row of the wrong length."""
-        positions, rows = [self.columns.index(name) for name in columns], self._rows()
+        positions, rows = [self._position[name] for name in columns], self._rows()
         rows = islice(rows, first, None)
         while batch := list(islice(rows, size)):
             yield self._of_records(batch, positions)

@@ -186,7 +186,7 @@ class TrainingData:
             return self.fitted.missing[column.packed[0]]
         if None not in column.levels:
             return 0
-        code, at = column.levels.index(None) + 1, self.packed.columns.index(column.name)
+        code, at = column.levels.index(None) + 1, self.packed.position[column.name]
         blocks = self.packed.blocks(self.parts.train)
         return sum(int((block[:, at] == code).sum()) for block in blocks)
 
@@ -235,7 +235,7 @@ def check_target(packed: PackedTable, parts: Split, where: str = "training rows"
 def check_digits(statistics: Statistics, source: SplitTable) -> None:
     """Raises TableError for one of the `coarse` columns whose deviation float32 cannot show."""
     for name in set(source.coarse) & set(statistics.columns):
-        index = statistics.columns.index(name)
+        index = statistics.position[name]
         low, high = statistics.minimum[index], statistics.maximum[index]
         largest = max(abs(low), abs(high))
         apart = float(np.spacing(np.float32(largest)))
@@ -253,7 +253,7 @@ def check_digits(statistics: Statistics, source: SplitTable) -> None:
 
 def _extent(packed: PackedTable, name: str) -> float:
     """How far a column's least and largest number are apart, over all rows."""
-    cells = packed.matrix[:, packed.columns.index(name)]
+    cells = packed.matrix[:, packed.position[name]]
     return float(np.nanmax(cells)) - float(np.nanmin(cells))
 
 

@@ -198,12 +198,12 @@ def residuals(
     """The distribution of the errors, by category, and what they follow on the training rows;
     `rows` are the packed ones of the part."""
     target, prediction = _floats(evaluations[part])
-    residual, columns = prediction - target, fit.data.packed.columns
+    residual, position = prediction - target, fit.data.packed.position
     counts, edges = diagnostics.histogram(residual)
     by_category: dict[str, list[Level]] = {}
     for column in fit.data.schema.features:
         if column.kind == "categorical":
-            codes = rows[:, columns.index(column.name)].astype(np.int64)
+            codes = rows[:, position[column.name]].astype(np.int64)
             by_category[column.name] = diagnostics.by_level(column.levels, codes, residual)
     return Residuals(part, counts, edges, by_category, patterns(fit, evaluations["train"]))
 
@@ -287,7 +287,7 @@ def intervals(part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evalua
     assert margins is not None
     measured = Measured.of(margins, evaluation)
     columns = [c for c in fit.data.schema.features if c.kind == "categorical"]
-    codes = {c.name: rows[:, fit.data.packed.columns.index(c.name)] for c in columns}
+    codes = {c.name: rows[:, fit.data.packed.position[c.name]] for c in columns}
     return Intervals(
         coverage=float(fit.settings.coverage or 0.0),
         part=part,

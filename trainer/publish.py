@@ -39,7 +39,7 @@ def unusual_rows(data: TrainingData, may_be_empty: bool) -> dict[str, NDArray[np
     real = data.packed.take(data.parts.train[:1])[:, :-1]
     low, high, unknown, empty = (real.copy() for _ in range(4))
     columns = [column for column in data.schema.features for _ in column.packed]
-    coded = [i for i, column in enumerate(columns) if column.kind == "categorical"]
+    coded = {i for i, column in enumerate(columns) if column.kind == "categorical"}
     statistics = data.statistics
     for i, name in enumerate(data.schema.packed):
         if i in coded:
@@ -47,8 +47,7 @@ def unusual_rows(data: TrainingData, may_be_empty: bool) -> dict[str, NDArray[np
             unknown[:, i] = 0
             continue
         empty[:, i] = np.nan
-        if name in statistics.columns:
-            at = statistics.columns.index(name)
+        if (at := statistics.position.get(name)) is not None:
             low[:, i], high[:, i] = statistics.minimum[at], statistics.maximum[at]
     rows = {"extreme": np.concatenate([low, high])}
     if may_be_empty and len(coded) < len(columns):
