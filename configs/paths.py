@@ -48,6 +48,7 @@ def _near(path: Path) -> Path | None:
         return recipe
     try:
         names = [file.name for file in path.parent.iterdir() if not file.name.startswith(".")]
+        names = [name for name in names if name != path.name]
     except OSError:
         return None
     same = [name for name in names if Path(name).stem == path.stem or name == path.stem]

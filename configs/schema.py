@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,6 +40,24 @@ def number_as_text(value: Any) -> Any:
 
 
 Name = Annotated[str, BeforeValidator(number_as_text), Field(min_length=1)]
+
+
+def usable_path(path: str) -> str:
+    """Raises ValueError for what no path is, or no one means."""
+    if "\0" in path or not path.strip():
+        raise ValueError(f"found {path!r}, expected a path")
+    return path
+
+
+def with_a_name(path: str) -> str:
+    """Raises ValueError for a folder that has no name of its own, which a run could not step
+    aside from."""
+    if PurePath(path).name in ("", ".."):
+        raise ValueError(f"found {path}, expected a folder with a name, as in runs/houses")
+    return path
+
+
+AnyPath = Annotated[Name, AfterValidator(usable_path)]
 MISSING = (  # what pandas reads as missing
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
@@ -99,9 +119,9 @@ class SplitConfig(Section):
     """test share, used only for the final metrics; 0: none"""
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of the random split"""
-    validation_path: Name | None = None
+    validation_path: AnyPath | None = None
     """the validation table, for method files; data.path is then the training table"""
-    test_path: Name | None = None
+    test_path: AnyPath | None = None
     """the test table, for method files"""
     folds: Annotated[int, Field(ge=0)] = 0
     """cross-validation on the training rows: each of this many folds is held out in turn, and then
@@ -193,7 +213,7 @@ class CategoriesConfig(Section):
 
 
 class DataConfig(Section):
-    path: Name
+    path: AnyPath
     """the table: CSV, TSV, text between runs of white space, Parquet, Arrow, JSON or Excel, also
     packed with gzip, zstd, bzip2, xz or zip; a file, a folder or a glob; relative to the working
     directory"""
@@ -214,7 +234,10 @@ class DataConfig(Section):
     """column names, for a table without a header line; null: the first line is the header"""
     memory_limit: Annotated[int, Field(ge=0)] = 256
     """MB of packed rows (4 bytes per cell) to keep in memory; a larger table goes to data.cache"""
-    cache: Name = ".cache"
+    unpack_limit: PositiveInt = 1024
+    """MB that a packed file, or one whose rows take little space in it, may unpack to, where that
+    is more than 100 times its size: a guard against files made to fill a disk"""
+    cache: AnyPath = ".cache"
     """folder for packed tables (memory-mapped); one is reused while its table is unchanged. Those
     unused for 30 days are removed, and the oldest where they fill more than half of the disk"""
     target: Name
@@ -424,7 +447,7 @@ class CardConfig(Section):
 
 
 class RunConfig(Section):
-    dir: Name
+    dir: Annotated[AnyPath, AfterValidator(with_a_name)]
     """run folder"""
 
 

@@ -11,6 +11,8 @@ import gzip
 import io
 import lzma
 import re
+import stat
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -23,9 +25,12 @@ from typing import IO, Any
 from display import short
 from errors import TableError
 from files import is_in_utf8, naming, temporary
+from reader.folder import is_beside
 
 START = 1 << 20  # bytes that tell how a file is written
 PIECE = 1 << 20
+UNPACKED = 1 << 30  # bytes that any packed file may hold
+RATIO = 100  # of them to a packed one: what a table rarely comes to
 FEW_ZEROS = 16  # bytes that a damaged text may have
 PACKED = {
     b"\x1f\x8b": "gzip",
@@ -43,6 +48,7 @@ MARKS = {  # byte order marks; the longer ones first
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
+BAD_ZIP = (zipfile.BadZipFile, NotImplementedError)  # damaged, or packed in a way unknown here
 SPREADSHEET = re.compile(r"xl/workbook\.(xml|bin)$|^content\.xml$")
 
 
@@ -50,12 +56,16 @@ SPREADSHEET = re.compile(r"xl/workbook\.(xml|bin)$|^content\.xml$")
 class Plain:
     """A file to read at `path`; `original`: the one that it stands for, which messages name;
     `name`: that of the original without the suffix of its packing; `start`: its first bytes,
-    unpacked, where they are known; `keep`: holds a temporary copy in place."""
+    unpacked, where they are known; `most`: bytes that it may unpack to; `holds_quotes`: whether
+    there may be a quote in it that has no other on its line; `keep`: holds a temporary copy in
+    place."""
 
     path: Path
     original: Path
     name: str
     start: bytes = field(repr=False)
+    most: int = sys.maxsize
+    holds_quotes: bool = True
     keep: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -67,36 +77,86 @@ class Plain:
         return self.keep is not None
 
 
-def unpacked(path: Path) -> Plain:
+def unpacked(path: Path, limit: int = UNPACKED) -> Plain:
     """The file, out of bzip2, xz or a zip of one file. What Polars unpacks itself stays as it is.
 
-    Raises TableError for a damaged file, a zip of several, and a name that Polars cannot read.
+    `limit`: bytes that it may unpack to, where RATIO times its size is less. Raises TableError for
+    what is no file, for a damaged one, for a zip of several, above the limit, and for a name that
+    Polars cannot read.
     """
     if not is_in_utf8(path):
         raise TableError(f"{path}: the name is not in UTF-8; rename the file, or its folder")
-    with path.open("rb") as file:
+    with _plain_file(path).open("rb") as file:
         start = file.read(START)
     packing = _packing(start)
     suffix = path.suffix.lower()
     name = path.name[: -len(suffix)] if suffix in PACKED_SUFFIXES else path.name
-    if packing is None or (packing == "zip" and _is_spreadsheet(path)):
+    if packing is None:
         return Plain(path, path, name, start)
+    plain = Plain(path, path, name, start, most=most_of(path.stat().st_size, limit))
+    if packing == "zip" and _is_spreadsheet(path):
+        return plain
     if packing == "zstd":
-        return Plain(path, path, name, b"")
+        return replace(plain, start=b"")
     with _opened(path, packing) as stream:
-        start = stream.read(START)
-        if packing == "zip":
-            name = Path(stream.name).name
+        plain = replace(plain, start=stream.read(START))
         if packing in STREAMED:
-            return Plain(path, path, name, start)
+            return plain
+        if packing == "zip":
+            plain = replace(plain, name=Path(stream.name).name)
     with _opened(path, packing) as stream:
-        return copied(Plain(path, path, name, start), _pieces(stream))
+        plain = copied(plain, _pieces(stream))
+    if (inner := _packing(plain.start)) and not (inner == "zip" and _is_spreadsheet(plain.path)):
+        raise TableError(f"{path}: holds a file that is packed again ({inner}); unpack it first")
+    return plain
+
+
+def _plain_file(path: Path) -> Path:
+    """The path. Raises TableError where it is a folder, a pipe, a socket or a device: reading some
+    of these would never end."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return path
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    raise TableError(
+        f"{path}: is a {kinds.get(stat.S_IFMT(mode), 'device')}, expected a file; write what it "
+        "gives into one first"
+    )
+
+
+def too_large(path: Path | str, size: int, most: int) -> TableError:
+    """What to say of a file of `size` bytes that unpacks to more than it may."""
+    return TableError(
+        f"{path}: {size / 1e6:,.1f} MB unpack to more than {most >> 20:,} MB; if that is right, "
+        "raise data.unpack_limit, or unpack it first"
+    )
+
+
+def most_of(size: int, limit: int) -> int:
+    """Bytes that a file of this size may unpack to."""
+    return max(limit, RATIO * size)
+
+
+def check_archive(plain: Plain) -> None:
+    """Raises TableError where a workbook says of its parts that they unpack to more than they
+    may."""
+    try:
+        with zipfile.ZipFile(plain.path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except BAD_ZIP:  # of before 2007, or told by whoever reads it
+        return
+    if size > plain.most:
+        raise too_large(plain.original, plain.original.stat().st_size, plain.most)
 
 
 def copied(plain: Plain, pieces: Iterator[bytes]) -> Plain:
-    """The same, to be read from a temporary copy that holds the pieces."""
+    """The same, to be read from a temporary copy that holds the pieces. Raises TableError where
+    these are more than a file that was packed may hold."""
     copy, path = temporary()
+    size = 0
     for piece in pieces:
+        if (size := size + len(piece)) > plain.most:
+            raise too_large(plain.original, plain.original.stat().st_size, plain.most)
         with naming(tempfile.gettempdir()):
             copy.write(piece)
             copy.flush()
@@ -107,8 +167,7 @@ def copied(plain: Plain, pieces: Iterator[bytes]) -> Plain:
 
 def whole(plain: Plain) -> Plain:
     """The same, unpacked for readers that do not do it themselves."""
-    with plain.path.open("rb") as file:
-        packing = _packing(file.read(8))
+    packing = packing_of(plain.path)
     if packing == "zstd":
         raise TableError(f"{plain.original}: only text may be packed with zstd; unpack it first")
     if packing != "gzip":
@@ -233,9 +292,7 @@ def _encoded(plain: Plain, encoding: str) -> Iterator[bytes]:
 @contextmanager
 def reading(plain: Plain) -> Iterator[IO[bytes]]:
     """The bytes, unpacked."""
-    with plain.path.open("rb") as file:
-        packing = _packing(file.read(8))
-    with _opened(plain.path, packing) as stream:
+    with _opened(plain.path, packing_of(plain.path)) as stream:
         yield stream
 
 
@@ -254,7 +311,7 @@ def _opened(path: Path, packing: str | None) -> Iterator[IO[bytes]]:
         if error.errno is not None and not isinstance(error, gzip.BadGzipFile):
             raise
         raise _damaged(path, packing) from None
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
+    except (EOFError, zlib.error, lzma.LZMAError, *BAD_ZIP):
         raise _damaged(path, packing) from None
     except RuntimeError as error:
         if "password" not in str(error):
@@ -270,18 +327,24 @@ def _packing(start: bytes) -> str | None:
     return next((name for magic, name in PACKED.items() if start.startswith(magic)), None)
 
 
+def packing_of(path: Path) -> str | None:
+    with path.open("rb") as file:
+        return _packing(file.read(8))
+
+
 def _is_spreadsheet(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(SPREADSHEET.search(name) for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except BAD_ZIP:
         return False
 
 
 def _member(path: Path, archive: zipfile.ZipFile) -> str:
-    """The one file of a zip; what a Mac adds does not count."""
+    """The one file of a zip; what a Mac adds does not count, nor what stands beside a table."""
     names = [name for name in archive.namelist() if not name.endswith("/")]
     names = [n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith(".")]
+    names = [n for n in names if not is_beside(Path(n).name)] or names
     if len(names) != 1:
         listed = ", ".join(map(short, names[:5])) + (", ..." if len(names) > 5 else "")
         raise TableError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
+from stat import S_ISREG
 
 from errors import TableError
 
@@ -21,23 +22,42 @@ BESIDE = re.compile(  # what stands beside tables, and is none
 def find_files(path: Path) -> tuple[list[Path], list[Path]]:
     """The files of a table, in order of name; and those of its folder that are left out.
 
-    Of several files those that are empty are left out; of a folder also those that are known to
-    be no table, such as a README, and hidden files do not count. Raises TableError where none is
-    left.
+    Of several files those that are empty, folders, pipes and devices are left out; of a folder
+    also those that are known to be no table, such as a README, and hidden files do not count.
+    Raises TableError where none is left, and for what no path can be.
     """
-    if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.is_file()]
-        files = [file for file in files if not HIDDEN.fullmatch(file.name)]
-        beside = [file for file in files if BESIDE.fullmatch(file.name)]
+    if "\0" in str(path):
+        raise TableError(f"{path}: has a NUL character, which no path has")
+    if is_folder := path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if not HIDDEN.fullmatch(file.name)]
     elif is_glob(path):
-        files, beside = sorted(path.parent.glob(path.name)), []
+        if "**" in path.name:
+            raise TableError(f"{path}: ** is not understood; expected a pattern like folder/*.csv")
+        files = sorted(path.parent.glob(path.name))
     else:
         return [path], []
-    beside += [file for file in files if file not in beside and not file.stat().st_size]
-    tables = [file for file in files if file not in beside]
+    beside, tables = list[Path](), list[Path]()
+    for file in files:
+        named = is_folder and is_beside(file.name)
+        (beside if named or not _may_be_table(file) else tables).append(file)
     if not tables:
         raise TableError(f"{path}: no files; expected at least one table")
     return tables, beside
+
+
+def is_beside(name: str) -> bool:
+    """Whether a file of this name stands beside tables, and is none."""
+    return bool(BESIDE.fullmatch(name))
+
+
+def _may_be_table(file: Path) -> bool:
+    """Whether it is a file with content; a link that leads nowhere is told of by whoever opens
+    it."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return True
+    return S_ISREG(stat.st_mode) and stat.st_size > 0
 
 
 def is_glob(path: Path) -> bool:

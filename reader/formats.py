@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from display import short
 from errors import TableError
-from reader.decode import Plain
+from reader.decode import UNPACKED, Plain
 
 MOST_DIGITS = 38
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -86,7 +86,10 @@ OTHER_SUFFIXES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a file; what is None is told by its suffix, or else by its first lines."""
+    """How to read a file; what is None is told by its suffix, or else by its first lines.
+
+    `unpack_limit`: bytes that a file may make, unpacked, where it is not large itself: see
+    reader.decode.unpacked."""
 
     format: str | None = None
     separator: str | None = None
@@ -95,6 +98,7 @@ class Reading:
     missing: Sequence[str] = ("",)
     encoding: str | None = None
     sheet: str | None = None
+    unpack_limit: int = UNPACKED
 
 
 class TableFile(Protocol):

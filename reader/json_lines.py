@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Container, Iterable, Iterator
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from reader.decode import Plain, as_utf8, copied, whole
 from reader.formats import POLARS_ERRORS, Reading, TypedFile
 from reader.schema import abridged
 
+DIGITS = 19  # that a whole number of 64 bits may not have
 EXPECTED = (
     "expected one object per line, or one array of objects, as pandas writes with orient='records'"
 )
@@ -38,8 +40,8 @@ def read_array(plain: Plain, reading: Reading) -> TypedFile:
     """Open a file that is one array of objects; all of it is read into memory."""
     plain = whole(as_utf8(plain, None, without_mark=True))
     try:
-        found = json.loads(plain.path.read_bytes(), parse_constant=str)
-    except ValueError as error:
+        found = _loaded(plain.path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise TableError(f"{plain.original}: not valid JSON ({error}); {EXPECTED}") from None
     if not found:
         raise TableError(f"{plain.original}: the array is empty; expected at least one row")
@@ -72,12 +74,26 @@ def _objects(plain: Plain) -> Iterator[dict[str, Any]]:
 
 def _object(plain: Plain, number: int, line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line, parse_constant=str)
-    except ValueError as error:
+        value = _loaded(line)
+    except (ValueError, RecursionError) as error:
         raise TableError(
             f"{plain.original}, line {number}: not valid JSON ({error}); {EXPECTED}"
         ) from None
     return _checked(plain, f"line {number}", value)
+
+
+def _loaded(text: str | bytes) -> Any:
+    """What is written in JSON, of keys that occur twice the last; numbers that no column holds stay
+    texts, which whoever reads the cells refuses by its line."""
+    return json.loads(text, parse_constant=str, parse_int=_whole, parse_float=_decimal)
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) < DIGITS else text
+
+
+def _decimal(text: str) -> float | str:
+    return number if isfinite(number := float(text)) else text
 
 
 def _checked(plain: Plain, place: str, value: Any) -> dict[str, Any]:

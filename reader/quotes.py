@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from reader.decode import PIECE, Plain, reading
 
 QUOTE, LINE_FEED, RETURN = b'"\n\r'
-
-
-def holds_quotes(path: Path) -> bool:
-    """Whether there is a quote in the file."""
-    with path.open("rb") as file:
-        return any(b'"' in piece for piece in iter(lambda: file.read(PIECE), b""))
 
 
 def quotes_match(plain: Plain, separator: str) -> bool:

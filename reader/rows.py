@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from display import short
 from errors import TableError
+from reader.decode import most_of, too_large
 from reader.findings import as_kind
 from reader.formats import POLARS_ERRORS, Reading, Survey, TableFile
 from reader.kinds import Encoder, as_plain_text, clean, finite_marks
@@ -60,7 +61,20 @@ class Layout:
 
 
 def read_batches(file: TableFile, layout: Layout) -> Iterator[Batch]:
-    """Stream a file's rows, n <= ROWS_PER_BATCH at a time, in order; blank lines are no rows."""
+    """Stream a file's rows, n <= ROWS_PER_BATCH at a time, in order; blank lines are no rows.
+
+    Raises TableError for a wrong cell or row, unless the layout flags it, and where the rows of a
+    small file take more than it may unpack to.
+    """
+    most, rows = most_of(file.size(), file.reading.unpack_limit), 0
+    for batch in _read(file, layout):
+        rows += len(batch.rows)
+        if 4 * rows * len(layout.names) > most:
+            raise too_large(file.path, file.size(), most)
+        yield batch
+
+
+def _read(file: TableFile, layout: Layout) -> Iterator[Batch]:
     read = yield from _by_numbers(file, layout)
     if read is not None:
         yield from _by_cells(file, layout, read)

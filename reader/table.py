@@ -26,6 +26,7 @@ from reader.formats import (
 from reader.header import ROW_NAMES, Header, header_of, typed_header
 from reader.json_lines import read_array, scan_lines
 from reader.kinds import clean
+from reader.lines import looked_through
 from reader.moments import as_text
 from reader.numbers import plain_or_as_is
 from reader.rows import Batch, Layout, first_cells, read_batches
@@ -151,7 +152,10 @@ def _open(
 ) -> Table:
     """Open each file; `names` gives the columns of one whose first line is not a header. `lenient`:
     text in UTF-8 is read as that, whatever encoding the table trained on had."""
-    found, beside = find_files(path)
+    try:
+        found, beside = find_files(path)
+    except OSError as error:
+        raise TableError(f"{error.filename or path}: {error.strerror}") from None
     opened: list[_Opened] = []
     for file in found:
         try:
@@ -171,7 +175,7 @@ def _open(
 
 def _notes(opened: Sequence[_Opened], beside: Sequence[Path]) -> Iterator[str]:
     if beside:
-        yield f"left out, not tables: {', '.join(file.name for file in beside)}"
+        yield f"left out, not tables: {abridged([file.name for file in beside])}"
     for file, _, above in opened:
         if above:
             lines = "line 1 is" if above == 1 else f"lines 1 to {above} are"
@@ -180,7 +184,7 @@ def _notes(opened: Sequence[_Opened], beside: Sequence[Path]) -> Iterator[str]:
 
 
 def _open_file(path: Path, reading: Reading, names: Names, lenient: bool) -> _Opened:
-    plain = unpacked(path)
+    plain = unpacked(path, reading.unpack_limit)
     binary = binary_format(plain)
     if binary in ("parquet", "arrow"):
         plain = whole(plain)
@@ -191,6 +195,8 @@ def _open_file(path: Path, reading: Reading, names: Names, lenient: bool) -> _Op
     encoding = None if lenient and is_utf8(plain.start) else reading.encoding
     plain = as_utf8(plain, encoding)
     format_name = format_of(plain, reading)
+    if format_name != "json":
+        plain = looked_through(plain)
     if format_name in JSON_FORMATS:
         return _typed(JSON_FORMATS[format_name](plain, reading), names)
     found = sniff(plain, format_name, reading, names)

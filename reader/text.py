@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from errors import TableError
 from reader.decode import PACKED_SUFFIXES, Plain, not_utf8
 from reader.formats import POLARS_ERRORS, OnDisk, Reading, Survey
-from reader.quotes import holds_quotes, quotes_match
+from reader.lines import ODD_QUOTES
+from reader.quotes import quotes_match
 from reader.schema import abridged
 
 WHITE_SPACE = " "
 WORD = r'"(?:[^"]|"")*"|[^\s\ufeff]+'  # between runs of white space: in quotes, or not
-ODD_QUOTES = pl.col("line").str.count_matches('"', literal=True) % 2 == 1
 COMMON = ("NA", "NaN", "nan", "null")  # marks of missing cells
 COMMENT = re.compile(r"\s*(#|%|//)")  # how a comment often starts
 CSV_ERRORS = {
@@ -89,7 +89,7 @@ class TextFile(OnDisk):
     def has_lone_quotes(self) -> bool:
         """Whether a quote may stand alone in a cell: Polars takes each for one that opens or closes
         a cell, and then may not see where rows end."""
-        if self.separator == WHITE_SPACE or not (self.is_packed or holds_quotes(self.plain.path)):
+        if self.separator == WHITE_SPACE or not self.plain.holds_quotes:
             return False
         lines = pl.scan_lines(self.plain.path, glob=False)
         try:

@@ -8,8 +8,8 @@ import polars as pl
 
 from display import quoted
 from errors import TableError
-from reader.decode import Plain, copied
-from reader.formats import Reading
+from reader.decode import Plain, check_archive, copied
+from reader.formats import POLARS_ERRORS, Reading
 from reader.schema import abridged
 from spelling import did_you_mean
 
@@ -21,9 +21,13 @@ def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
     """The sheet that was asked for, or the only one that is not empty, as a CSV file; and how to
     read that. Numbers keep their value, dates become ISO.
 
-    Raises TableError where the file cannot be read, and where several sheets are not empty.
+    Raises TableError where the file cannot be read or is too large, and where several sheets are
+    not empty.
     """
+    check_archive(plain)
     try:
+        from fastexcel import FastExcelError
+
         sheets = pl.read_excel(
             plain.path,
             sheet_id=0,  # all of them
@@ -38,9 +42,7 @@ def as_csv(plain: Plain, reading: Reading) -> tuple[Plain, Reading]:
             f"{plain.original}: an Excel file needs one more package: .venv/bin/pip install "
             "fastexcel; or save the sheet as CSV"
         ) from None
-    except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("fastexcel", "_fastexcel", "polars"):
-            raise
+    except (FastExcelError, *POLARS_ERRORS):
         raise TableError(
             f"{plain.original}: cannot be read as Excel (damaged, or protected by a password); "
             "save the sheet as CSV"

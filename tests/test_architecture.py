@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "benchmarks": {"benchmarks", *BELOW_REPORT, "numpy", "polars", "paddle"},
     "benchmarks/peers.py": {"benchmarks", "numpy", "torch", "sklearn"},
     "reader/dataset.py": {"reader", "numpy", "paddle"},
+    "reader/workbook.py": {"reader", "polars", "fastexcel"},
     "lesson/chapter.py": {"lesson", "jinja2", "markupsafe"},
     "lesson/typeset.py": {
         *("lesson", "markupsafe", "markdown_it", "mdit_py_plugins", "latex2mathml", "pygments"),

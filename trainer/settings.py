@@ -27,7 +27,15 @@ from trainer.network_defaults import BOUND, RATE
 WIDEST = 5_000  # columns; whitening costs their number cubed, and squared a row
 POINTS = 200
 GAP = 1e-4
-MAY_CHANGE = ("train.device", "data.cache", "data.memory_limit", "checkpoint", "card", "run.dir")
+MAY_CHANGE = (
+    "train.device",
+    "data.cache",
+    "data.memory_limit",
+    "data.unpack_limit",
+    "checkpoint",
+    "card",
+    "run.dir",
+)
 
 
 class Choice(NamedTuple):
@@ -169,6 +177,7 @@ def table_options(data: DataConfig) -> TableOptions:
             missing=data.missing.values,
             encoding=data.encoding,
             sheet=data.sheet,
+            unpack_limit=data.unpack_limit << 20,
         ),
         columns=data.columns,
         exclude=data.exclude,
