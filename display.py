@@ -110,19 +110,25 @@ def _in_shell(letter: str) -> str:
 
 def say(*lines: str, to: TextIO | None = None) -> None:
     """Print lines, each visible, on standard output, or `to` another stream; where their reader has
-    gone (`| head`), and where standard error takes none, the program goes on."""
+    gone (`| head`), or they cannot be written, the program goes on without them."""
     stream = to or sys.stdout
     encoding = stream.encoding or "utf-8"
     text = "\n".join(map(visible, lines)).encode(encoding, "backslashreplace").decode(encoding)
-    try:
-        print(text, file=stream, flush=True)
-    except OSError as error:
-        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    _print(f"{text}\n", stream)
 
 
 def anew(line: str) -> None:
     """Write the last line of a terminal anew, on standard error, as much of it as there is room."""
     room = shutil.get_terminal_size().columns - 1
-    print(f"\r\x1b[K{_fitting(visible(line), room)}", end="", file=sys.stderr, flush=True)
+    _print(f"\r\x1b[K{_fitting(visible(line), room)}", sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    try:
+        print(text, end="", file=stream, flush=True)
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # for what is printed from now on
+        os.close(nowhere)
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            say(f"note: standard output: {error.strerror}; the rest is not shown", to=sys.stderr)

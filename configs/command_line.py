@@ -66,7 +66,10 @@ def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong on one line."""
+    """Says what is wrong on one line, and prints as all else is printed."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        say(*message.splitlines(), to=file)
 
     def error(self, message: str) -> NoReturn:
         _refuse(f"{message}; train.py --help lists the options")

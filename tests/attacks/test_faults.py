@@ -10,6 +10,8 @@ import lzma
 import os
 import random
 import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -217,3 +219,22 @@ def test_duplicate_keys_of_json(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in OBJECTS.splitlines()]
     (tmp_path / "t.json").write_text(json.dumps(rows)[:-1] + ',{"a":1,"a":2,"y":3}]')
     assert open_table(tmp_path / "t.json").columns == ("a", "y")
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "2>/dev/full"])
+def test_streams_that_refuse(streams: str) -> None:
+    """What cannot be printed is no reason to stop; files that are opened later keep their
+    numbers."""
+    program = (
+        "import sys; from display import say; from files import open_streams; open_streams(); "
+        "say('a'); say('b', to=sys.stderr); say('c'); sys.exit(7 if open('LICENSE').fileno() > 2 "
+        "else 1)"
+    )
+    done = subprocess.run(  # noqa: S602
+        f'"{sys.executable}" -c "{program}" {streams}', shell=True, capture_output=True, text=True
+    )
+    assert done.returncode == 7
+    assert "Traceback" not in done.stderr
+    if streams == ">/dev/full":
+        note = "note: standard output: No space left on device; the rest is not shown"
+        assert done.stderr == f"{note}\nb\n"
