@@ -17,6 +17,7 @@ from visualdl import LogWriter
 
 from configs.flatten import leaves
 from display import short, visible
+from files import naming
 
 LOG = "vdlrecords.run.log"
 HISTOGRAMS = 20
@@ -40,10 +41,16 @@ class Curves:
         for log in self._folder.glob(f"*/{LOG}"):
             os.truncate(log, offsets.get(log.parent.name, 0))
 
+    def _add(self, part: str, kind: str, *values: Any) -> None:
+        """What `LogWriter.add_<kind>` writes; a write that is refused names the folder."""
+        with naming(str(self._folder)):
+            getattr(self._writer(part), f"add_{kind}")(*values)
+
     def offsets(self) -> dict[str, int]:
         """The length of each log in bytes, all records being written."""
-        for writer in self._writers.values():
-            writer.flush()
+        with naming(str(self._folder)):
+            for writer in self._writers.values():
+                writer.flush()
         return {log.parent.name: log.stat().st_size for log in self._folder.glob(f"*/{LOG}")}
 
     def _writer(self, part: str) -> LogWriter:
@@ -58,15 +65,15 @@ class Curves:
         the final figures."""
         known = dict(leaves(config, separator="/"))  # its table shows nothing for a name with a dot
         values = {key: _plain(known.get(key, "-")) for key in HYPER_PARAMETERS}
-        self._writer("train").add_hparams(values, [f"result/{name}" for name in RESULTS])
+        self._add("train", "hparams", values, [f"result/{name}" for name in RESULTS])
         for section, keys in config.items():
             lines = (visible(f"{key}: {value}") for key, value in leaves(keys))
-            self._writer("train").add_text(f"recipe/{section}", "\n\n".join(lines), 0)
+            self._add("train", "text", f"recipe/{section}", "\n\n".join(lines), 0)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """The loss of one mini-batch, on the scaled target."""
-        self._writer("train").add_scalar("step/loss", loss, step)
-        self._writer("train").add_scalar("step/learning_rate", learning_rate, step)
+        self._add("train", "scalar", "step/loss", loss, step)
+        self._add("train", "scalar", "step/learning_rate", learning_rate, step)
 
     def epoch(
         self, epoch: int, part: str, metrics: Mapping[str, float | None], watched: str
@@ -74,7 +81,7 @@ class Curves:
         """Metrics of one part, train or validation, after an epoch; the loss is the watched one."""
         for tag, name in (("loss", watched), ("rmse", "rmse"), ("mae", "mae"), ("r2", "r2")):
             if (value := metrics.get(name)) is not None:
-                self._writer(part).add_scalar(f"epoch/{tag}", value, epoch)
+                self._add(part, "scalar", f"epoch/{tag}", value, epoch)
 
     def weights(self, epoch: int, epochs: int, network: nn.Layer) -> None:
         """Histograms, which take longest, after about twenty of the `epochs`."""
@@ -83,10 +90,10 @@ class Curves:
 
     def optimum(self, epoch: int, value: float) -> None:
         """A point of the level that no straight line's loss can get below."""
-        self._writer("optimum").add_scalar("epoch/loss", value, epoch)
+        self._add("optimum", "scalar", "epoch/loss", value, epoch)
 
     def speed(self, epoch: int, rows_per_second: float) -> None:
-        self._writer("train").add_scalar("epoch/rows_per_second", rows_per_second, epoch)
+        self._add("train", "scalar", "epoch/rows_per_second", rows_per_second, epoch)
 
     def histograms(self, epoch: int, network: nn.Layer) -> None:
         """The network's weights, and the gradients of its last mini-batch."""
@@ -95,17 +102,17 @@ class Curves:
                 values = None if tensor is None else tensor.numpy().ravel().astype(np.float64)
                 # Ten bins of values as large as those of a diverging run have no width.
                 if values is not None and np.abs(values).max() < 1e12:
-                    self._writer("train").add_histogram(f"{kind}/{name}", values, epoch)
+                    self._add("train", "histogram", f"{kind}/{name}", values, epoch)
 
     def result(self, values: Mapping[str, float | None]) -> None:
         """The final figures, to compare runs by."""
         for name in RESULTS:
             if (value := values[name]) is not None:
-                self._writer("train").add_scalar(f"result/{name}", value, 0)
+                self._add("train", "scalar", f"result/{name}", value, 0)
 
     def picture(self, name: str, picture: NDArray[np.uint8]) -> None:
         """uint8 [H, W, 3]."""
-        self._writer("train").add_image(f"result/{name}", picture, 0)
+        self._add("train", "image", f"result/{name}", picture, 0)
 
     def __enter__(self) -> Curves:
         return self
@@ -116,8 +123,9 @@ class Curves:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        with naming(str(self._folder)):
+            for writer in self._writers.values():
+                writer.close()
 
 
 def _plain(value: Any) -> str | float:

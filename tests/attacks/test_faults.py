@@ -4,6 +4,7 @@ nothing hangs, and nothing is written."""
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import json
 import lzma
@@ -16,6 +17,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -238,3 +240,21 @@ def test_streams_that_refuse(streams: str) -> None:
     if streams == ">/dev/full":
         note = "note: standard output: No space left on device; the rest is not shown"
         assert done.stderr == f"{note}\nb\n"
+
+
+def test_curves_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visualdl import LogWriter
+
+    def refuse(*values: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("add_scalar", "add_image"):
+        monkeypatch.setattr(LogWriter, name, refuse)
+    from run.curves import Curves
+
+    with Curves(tmp_path / "curves") as curves:
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            curves.step(1, 0.5, 0.1)
+        assert caught.value.filename == str(tmp_path / "curves")
+        with pytest.raises(OSError, match=f"{tmp_path}/curves"):
+            curves.picture("name", np.zeros((2, 2, 3), dtype=np.uint8))
