@@ -14,7 +14,6 @@ from pathlib import Path
 from configs.command_line import parse
 from display import say
 from errors import UserError, tell
-from files import open_streams
 from regressor import is_done, plan, prepare, write_recipe
 from regressor import train as train_regressor
 from report.console import announce, closing, stopped_lines
@@ -25,7 +24,6 @@ from trainer.resume_check import resumes_exactly
 
 
 def main(arguments: Sequence[str]) -> int:
-    open_streams()
     options = parse(arguments, __doc__ or "")
     with Signals() as signals:
         try:

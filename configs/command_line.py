@@ -17,6 +17,7 @@ from configs.overrides import joined
 from configs.suggest import key_like
 from display import for_shell, say, short
 from errors import ConfigError, UserError, tell
+from files import open_streams
 from spelling import nearest
 
 USAGE = """\
@@ -41,6 +42,7 @@ def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
 
     Ends the process where they are wrong (2), or where they ask for a text alone (0).
     """
+    open_streams()
     if not arguments:
         say(*USAGE.splitlines(), to=sys.stderr)
         raise SystemExit(2)
