@@ -19,7 +19,7 @@ from reader.kinds import infer, rounded_away, time_column
 from reader.lookalikes import look_alikes
 from reader.pack import Cache, PackedTable, pack
 from reader.schema import Column, Role, Schema, abridged, roles, unlike
-from reader.split import Split, SplitOptions, folds, split
+from reader.split import CellError, Split, SplitOptions, folds, split
 from reader.table import Table, open_table
 from reader.written import form_of
 
@@ -103,27 +103,38 @@ def read(
     none_left = packed.without_target == len(packed)
     if packed.without_target and (none_left or not options.drop_without_target):
         raise TableError(_without_target(table, packed))
-    parts = _divide(packed, by, table.texts(by.column) if by.column else (), file_rows)
+    try:
+        parts = _divide(packed, by, table.texts(by.column) if by.column else (), file_rows)
+    except CellError as error:
+        known = packed.with_target()
+        row = error.row if known is None else int(known[error.row])
+        raise TableError(f"{_place(table, packed, row)}, {error.message}") from None
     return SplitTable(table, packed, parts, by, coarse)
 
 
 def _without_target(table: Table, packed: PackedTable) -> str:
     """Where the first row without a target is, and how many there are."""
-    row, index = int(np.isnan(packed.matrix[:, -1]).argmax()), 0
+    row = int(np.isnan(packed.matrix[:, -1]).argmax())
+    advice = "Fill them in, or leave these rows out with data.missing.target=drop"
+    if packed.without_target == len(packed):
+        advice = "Fill them in, or choose another column"
+    place = f"{_place(table, packed, row)}, column {short(packed.schema.target)} (data.target)"
+    return (
+        f"{place}: found an empty cell, expected a number; {packed.without_target:,} of "
+        f"{len(packed):,} rows have no target. {advice}"
+    )
+
+
+def _place(table: Table, packed: PackedTable, row: int) -> str:
+    """The file and the line of a row, as messages name them."""
+    index = 0
     while row >= packed.file_rows[index]:
         row, index = row - packed.file_rows[index], index + 1
     file = table.files[index]
     survey = file.survey()
     if survey.lines is not None:
         row = int(np.setdiff1d(np.arange(len(survey.lines)), survey.blank)[row])
-    advice = "Fill them in, or leave these rows out with data.missing.target=drop"
-    if packed.without_target == len(packed):
-        advice = "Fill them in, or choose another column"
-    place = f"{file.path}, {survey.place(row)}, column {short(packed.schema.target)} (data.target)"
-    return (
-        f"{place}: found an empty cell, expected a number; {packed.without_target:,} of "
-        f"{len(packed):,} rows have no target. {advice}"
-    )
+    return f"{file.path}, {survey.place(row)}"
 
 
 def _divide(

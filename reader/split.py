@@ -31,6 +31,14 @@ class Split(NamedTuple):
     test: Rows
 
 
+class CellError(TableError):
+    """A cell that its row, number `row` of those that are divided, cannot be divided by."""
+
+    def __init__(self, row: int, column: str, message: str) -> None:
+        self.row, self.message = row, f"column {short(column)} (data.split.column): {message}"
+        super().__init__(f"row {row + 1}, {self.message}")
+
+
 @dataclass(frozen=True)
 class SplitOptions:
     """The method, the shares of the parts, which make 1, the seed, and the column that says more:
@@ -157,11 +165,9 @@ def _filled(texts: Iterable[pl.Series], column: str) -> Iterator[pl.Series]:
     seen = 0
     for cells in texts:
         if cells.null_count():
-            row = seen + int(cells.is_null().arg_max() or 0) + 1
-            raise TableError(
-                f"row {row}, column {short(column)} (data.split.column): found an empty cell; "
-                "fill it in, or choose another data.split"
-            )
+            row = seen + int(cells.is_null().arg_max() or 0)
+            advice = "fill it in, or choose another data.split"
+            raise CellError(row, column, f"found an empty cell; {advice}")
         seen += len(cells)
         yield cells
 
@@ -169,13 +175,13 @@ def _filled(texts: Iterable[pl.Series], column: str) -> Iterator[pl.Series]:
 def _named(texts: Iterable[pl.Series], column: str) -> Iterator[Parts]:
     """The number of the part that each cell names."""
     numbers = {name: index for index, name in enumerate(Split._fields)}
+    seen = 0
     for cells in _filled(texts, column):
-        for text in cells.unique():
-            if text not in numbers:
-                raise TableError(
-                    f"column {short(column)} (data.split.column): found {quoted(text)}, "
-                    f"expected {', '.join(numbers)}"
-                )
+        if (wrong := ~cells.is_in(list(numbers))).any():
+            at = int(wrong.arg_max() or 0)
+            expected = ", ".join(numbers)
+            raise CellError(seen + at, column, f"found {quoted(cells[at])}, expected {expected}")
+        seen += len(cells)
         yield cells.replace_strict(numbers, return_dtype=pl.Int8).to_numpy()
 
 
@@ -198,10 +204,11 @@ def times_of(
     row = int(times.is_null().arg_max() or 0)
     expected = "a number or a time like 2024-12-31 23:59"
     expected = f"a time written {time_format}" if time_format else expected
-    raise TableError(
-        f"row {row + 1}, column {short(column)} (data.split.column): found {quoted(cells[row])}, "
-        f"expected {expected}; fix the cell, or say how times are written in data.time_format, "
-        f"as in {{{in_yaml(column)}: '%d.%m.%Y'}}"
+    raise CellError(
+        row,
+        column,
+        f"found {quoted(cells[row])}, expected {expected}; fix the cell, or say how times are "
+        f"written in data.time_format, as in {{{in_yaml(column)}: '%d.%m.%Y'}}",
     )
 
 

@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -257,3 +258,25 @@ def test_curves_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert caught.value.filename == str(tmp_path / "curves")
         with pytest.raises(OSError, match=f"{tmp_path}/curves"):
             curves.picture("name", np.zeros((2, 2, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("method", "cells", "words"),
+    [
+        ("column", ["train", "test", "", "validation"], "line 5, column c .*: found an empty cell"),
+        ("column", ["train", "test", "tset", "validation"], "line 5, .* found 'tset', expected"),
+        ("group", ["a", "b", "", "c"], r"line 5, column c \(data.split.column\): found an empty"),
+        ("time", ["2024-01-01", "2024-01-02", "soon", "2024-01-03"], "line 5, .* found 'soon'"),
+    ],
+)
+def test_cell_that_no_row_is_divided_by(
+    method: str,
+    cells: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = (f"{i},{cells[i % 4] if i < 4 else cells[0]},{i * 2}\n" for i in range(12))
+    (tmp_path / "t.csv").write_text(f"a,c,y\n\n{''.join(lines)}")
+    options = ["-o", f"data.split.method={method}", "-o", "data.split.column=c"]
+    assert re.search(words, check(tmp_path / "t.csv", capsys, *options))
