@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from typing import IO, Any, cast
 SUM = "sha256"
 ZEROS = "0" * 64
 DRAFT = re.compile(r"\..+\.[0-9a-f]{16}\.draft", re.DOTALL)
+MOST_VALUES = 3_000_000  # in a JSON; they take some 100 bytes each
 
 
 def is_in_utf8(path: str | Path) -> bool:
@@ -155,24 +157,64 @@ def seal(values: Mapping[str, Any], contents: Mapping[str, bytes]) -> bytes:
 def unseal(text: bytes) -> dict[str, Any]:
     """The values of a sealed JSON, `files` among them, and `sha256`.
 
-    Raises ValueError, KeyError or TypeError where it is none, AlteredError where its sum is
-    another.
+    Raises ValueError where it is none, AlteredError where its sum is another.
     """
-    values: dict[str, Any] = json.loads(text)
-    own = str(values[SUM])
+    values = parse_json(text)
+    own = values.get(SUM) if isinstance(values, dict) else None
+    if not isinstance(own, str) or not re.fullmatch("[0-9a-f]{64}", own):
+        raise ValueError(f"not a sealed JSON: without {SUM}")
     if (actual := digest(text.replace(own.encode(), ZEROS.encode()))) != own:
-        raise AlteredError(actual, own)
+        raise AlteredError(f"SHA-256 {actual[:12]}...", f"{own[:12]}...")
     return values
 
 
+def parse_json(text: bytes) -> Any:
+    """Foreign JSON in UTF-8: without NaN and infinity, of a bounded number of values.
+
+    Raises ValueError. A number such as 1e400 still is infinite.
+    """
+    if sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES:,} values")
+    try:
+        return json.loads(text.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"found {constant}, expected a finite number")
+
+
+def read_plain(path: Path, most: int, size: int | None = None) -> bytes:
+    """All of a plain file of at most `most` bytes, or of `size` bytes where that is known: opened
+    and read once.
+
+    Raises OSError where it is not there, AlteredError where it is of another size, and ValueError
+    for a link, a pipe, a device or a folder, which it does not wait for, and for a larger file.
+    """
+    # Neither is there in Windows, which has no such links and pipes in a folder of files.
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if path.is_symlink():
+        raise ValueError("is a link; expected a plain file")
+    with open(os.open(path, os.O_RDONLY | flags | getattr(os, "O_BINARY", 0)), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("is not a plain file")
+        if size is not None and found.st_size != size:
+            raise AlteredError(f"{found.st_size:,} bytes", f"{size:,}")
+        if found.st_size > most:
+            raise ValueError(f"found {found.st_size:,} bytes, expected at most {most:,}")
+        return file.read(found.st_size)
+
+
 class AlteredError(ValueError):
-    """A SHA-256 is not the one that was noted."""
+    """A file is not the one that was noted."""
 
     def __init__(self, actual: str, noted: str) -> None:
-        super().__init__(f"SHA-256 {actual[:12]}..., expected {noted[:12]}...")
+        super().__init__(f"{actual}, expected {noted}")
 
 
 def compare(content: bytes, noted: str) -> None:
     """Raises AlteredError where the content has another SHA-256."""
     if (actual := digest(content)) != noted:
-        raise AlteredError(actual, noted)
+        raise AlteredError(f"SHA-256 {actual[:12]}...", f"{noted[:12]}...")

@@ -7,11 +7,13 @@ python infer.py --model runs/houses --verify
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,8 +24,10 @@ from numpy.typing import NDArray
 from display import say, short, visible
 from errors import TableError, UserError, tell
 from files import naming, open_streams, temporary
+from model.contract import Contract
+from model.folder import Export, find_export, read_export
 from model.monitor import Monitor
-from model.predictor import Predictor, find_export, read_contract
+from model.predictor import Predictor
 from output import SEPARATORS, Output, output_of, table_suffix
 from reader.folder import is_glob, is_read
 from reader.formats import Reading
@@ -47,14 +51,16 @@ def main(arguments: Sequence[str]) -> int:
     output = None
     with Signals() as signals:
         try:
+            export = read_export(options.model, options.expect)
+            load = partial(load_predictor, export, options.device, signals)
             if options.verify:
-                verify(load(options, signals))
+                verify(load())
             if options.input is None:
                 return 0
             output = output_of(options.output)
             check_output(output, options)
             with input_file(options.input) as source:
-                predict(options, source, output, signals)
+                predict(options, export.contract, source, output, load)
         except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
             pass
         except (UserError, OSError) as error:
@@ -105,18 +111,25 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add("--device", metavar="NAME", default="auto", help="auto (default), cpu, gpu or gpu:N")
     add("--verify", action="store_true", help="check the model's files and its golden rows")
+    add(
+        "--expect",
+        metavar="SHA256",
+        help="refuse a model whose contract.json has another SHA-256; train.py prints it",
+    )
     options = parser.parse_args(arguments)
     if options.model is None:
         parser.error("expected a model, as in --model runs/houses")
+    if options.expect is not None and not re.fullmatch("[0-9a-fA-F]{64}", options.expect):
+        parser.error("expected --expect to have 64 hexadecimal digits, as train.py prints them")
     if options.input is None and not options.verify:
         parser.error("expected a table to predict (--input TABLE), --verify, or both")
     return options
 
 
-def load(options: argparse.Namespace, signals: Signals) -> Predictor:
+def load_predictor(export: Export, device: str, signals: Signals) -> Predictor:
     """In a thread of its own: Ctrl-C would else become an ImportError of Paddle."""
     with ThreadPoolExecutor(1) as loader:
-        loading = loader.submit(Predictor, options.model, options.device)
+        loading = loader.submit(Predictor, export, device)
         while wait([loading], 0.05).not_done:
             signals.install()  # Paddle has a handler of its own, which ends the process at once
     signals.install()
@@ -180,10 +193,15 @@ def check_output(output: Output, options: argparse.Namespace) -> None:
         )
 
 
-def predict(options: argparse.Namespace, source: Path, output: Output, signals: Signals) -> None:
+def predict(
+    options: argparse.Namespace,
+    contract: Contract,
+    source: Path,
+    output: Output,
+    load: Callable[[], Predictor],
+) -> None:
     """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
     what is unlike training, and print metrics, where the target is known."""
-    contract = read_contract(find_export(options.model))
     schema = Schema.read(contract["schema"])
     table = open_like(source, schema, Reading(**contract["reading"]))
     known, flag = schema.target in table.columns, options.on_error == "flag"
@@ -194,7 +212,7 @@ def predict(options: argparse.Namespace, source: Path, output: Output, signals: 
     monitor, sums, wrong = Monitor(contract), Sums(), 0
     most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
     with read_ahead(table.batches(layout), most) as batches:
-        predictor = load(options, signals)
+        predictor = load()
         headers = id_headers(ids, predictor.outputs)
         header = [*headers.values(), *predictor.outputs, *["error"] * flag]
         with output.open(options.safe_csv) as writer:

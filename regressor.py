@@ -217,7 +217,7 @@ def train_into(
         margins = calibrate(training, validation, coverage, fit.target.log)
         fit.regressor.calibrate(margins)
     progress.phase("exporting")
-    parity = publish(fit, experiment.table, versions(), folder.path / "export")
+    export = publish(fit, experiment.table, versions(), folder.path / "export")
     run = Finished(
         experiment=experiment,
         source=prepared.source,
@@ -227,7 +227,8 @@ def train_into(
         evaluations=evaluations,
         folds=folds,
         findings=prepared.findings,
-        parity=parity,
+        parity=export.contract["parity"],
+        export_sha256=export.sha256,
         versions=versions(),
         elapsed=progress.elapsed,
     )

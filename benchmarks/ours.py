@@ -17,7 +17,8 @@ from benchmarks.tables import TARGET, Matrix, Table
 from benchmarks.timing import Clock, timed
 from configs.load import check
 from configs.yaml_text import dump
-from model.predictor import GRAPH, WEIGHTS, Predictor, find_export
+from model.folder import GRAPH, WEIGHTS, find_export
+from model.predictor import Predictor
 from reader.fitting import InputOptions
 from reader.inputs import InputColumn
 from reader.pack import PackedTable

@@ -15,7 +15,9 @@ from paddle import nn
 
 from errors import ExportError
 from files import drafted_folder, seal, write_atomically
-from model.predictor import CONTRACT, FORMAT, GRAPH, WEIGHTS, load_graph, run_graph
+from model.contract import FORMAT
+from model.folder import CONTRACT, GRAPH, WEIGHTS, Export, read_export
+from model.predictor import load_graph, run_graph
 from model.regressor import Regressor
 
 Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
@@ -51,8 +53,8 @@ def export(
     contract: Mapping[str, Any],
     proof: Proof,
     fused: nn.Layer | None = None,
-) -> dict[str, Any]:
-    """Write the static graph, its weights and contract.json to `folder`; the measured parity.
+) -> Export:
+    """Write the static graph, its weights and contract.json to `folder`; what was written.
 
     `fused`: a shorter form of the regressor, to be exported in its place if it predicts the same.
     Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing, where
@@ -87,7 +89,8 @@ def export(
             "golden": golden(predictor, {"real": real, **proof.unusual}, target_range),
         }
         write_contract(draft, parts)
-    return parity
+        exported = read_export(draft)  # what no one could read again is not published
+    return exported
 
 
 def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
@@ -163,7 +166,7 @@ def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def write_contract(folder: Path, contract: Mapping[str, Any]) -> None:
-    """Write contract.json with the SHA-256 of each other file, and its own (see read_contract)."""
-    others = sorted(path for path in folder.iterdir() if path.name != CONTRACT)
-    contents = {path.name: path.read_bytes() for path in others}
-    write_atomically(folder / CONTRACT, seal(contract, contents))
+    """Write contract.json with size and SHA-256 of each other file, and its own SHA-256."""
+    contents = {name: (folder / name).read_bytes() for name in (GRAPH, WEIGHTS)}
+    sizes = {name: len(content) for name, content in contents.items()}
+    write_atomically(folder / CONTRACT, seal({**contract, "sizes": sizes}, contents))

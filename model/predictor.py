@@ -1,12 +1,16 @@
 """An exported model: checked, loaded, and asked for predictions.
 
-Needs numpy, paddle, errors.py and files.py; `Predictor.encode` needs polars and reader/ too.
+Needs numpy, paddle, errors.py, files.py, and of model/ contract.py, folder.py and graph.py;
+`Predictor.encode` needs polars and reader/ too.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -17,73 +21,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from display import short
 from errors import DeviceError, ExportError
-from files import AlteredError, compare, unseal
+from model.folder import GRAPH, WEIGHTS, Export, read_export
 
 if TYPE_CHECKING:
     from reader.frame import Frame
     from reader.kinds import Levels
     from reader.schema import Column
 
-CONTRACT = "contract.json"
-GRAPH, WEIGHTS = "model.json", "model.pdiparams"
-FORMAT = 4
 ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
+PADDLE_ERRORS = (
+    *(RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError, TypeError, SystemError),
+)
 ROWS_FOR_ALL_CORES = 8_192  # with fewer, cores wait for each other longer than they work
-
-
-def read_contract(folder: Path) -> dict[str, Any]:
-    """The contract of an export folder, after every SHA-256 in it has been compared.
-
-    `sha256` in contract.json is that of contract.json itself with the 64 digits set to 0.
-    Raises ExportError for a file that is missing or not as it was exported.
-    """
-    path = folder / CONTRACT
-    try:
-        contract = unseal(path.read_bytes())
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}; {_expected(folder)}") from None
-    except AlteredError as error:
-        raise _altered(path, error) from None
-    except (ValueError, KeyError, TypeError):
-        raise ExportError(f"{path}: not a contract; export the model again") from None
-    if contract["format"] != FORMAT:
-        raise ExportError(
-            f"{path}: exported in format {contract['format']}, but this version reads format "
-            f"{FORMAT}; train the model again, or predict with the version that exported it"
-        )
-    for name, noted in contract["files"].items():
-        try:
-            compare((folder / name).read_bytes(), noted)
-        except OSError as error:
-            raise ExportError(
-                f"{folder / name}: {error.strerror}; copy the whole export folder"
-            ) from None
-        except AlteredError as error:
-            raise _altered(folder / name, error) from None
-    return contract
-
-
-def _expected(folder: Path) -> str:
-    """What helps where there is no contract."""
-    if (folder / "config.yaml").exists():
-        return "this run has not been exported yet; finish it with train.py --resume"
-    if inner := sorted(path.parts[-3] for path in folder.glob(f"*/export/{CONTRACT}")):
-        return f"expected a run folder, such as {folder / inner[0]}"
-    place = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
-    return f"expected a run folder or its export folder{place}"
-
-
-def _altered(path: Path, error: AlteredError) -> ExportError:
-    return ExportError(
-        f"{path}: altered or incomplete: {error}; copy the export folder again, or export the "
-        "model again"
-    )
-
-
-def find_export(folder: str | Path) -> Path:
-    """The export folder: `folder` itself, or the one in a run folder."""
-    inner = Path(folder) / "export"
-    return inner if (inner / CONTRACT).exists() else Path(folder)
 
 
 class Predictor:
@@ -101,22 +50,37 @@ class Predictor:
     the work is done in pieces, so that what it needs beside the rows and predictions stays small.
     From some thousand rows on it uses every core that the process may use.
 
-    `device` is auto, cpu, gpu or gpu:N. Raises ExportError where the folder is not a sound
-    export, DeviceError where there is no such device.
+    `folder` may be what `read_export` gave. `device` is auto, cpu, gpu or gpu:N; `expect`: the
+    SHA-256 that contract.json must have. Raises ExportError where the folder is not a sound export,
+    DeviceError where there is no such device.
     """
 
-    def __init__(self, folder: str | Path, device: str = "cpu", onednn: bool | None = None) -> None:
-        folder = find_export(folder)
-        self.contract = read_contract(folder)
+    def __init__(
+        self,
+        folder: str | Path | Export,
+        device: str = "cpu",
+        onednn: bool | None = None,
+        expect: str | None = None,
+    ) -> None:
+        export = folder if isinstance(folder, Export) else read_export(folder, expect)
+        self.contract = export.contract
         self.features: tuple[str, ...] = tuple(self.contract["features"])
         self.target: str = self.contract["target"]
         self.outputs: tuple[str, ...] = tuple(self.contract["outputs"])
         onednn = self.contract["inference"]["onednn"] if onednn is None else onednn
-        device = resolve_device(device)
-        load = partial(load_graph, folder / GRAPH, folder / WEIGHTS, device, onednn)
-        self._graph, cores = load(), available_cores()
-        self._graph_on_all_cores = load(cores) if cores > 1 and device == "cpu" else self._graph
+        device, cores = resolve_device(device), available_cores()
+        # Paddle opens files by name: these are nobody else's, and hold what was checked.
+        with tempfile.TemporaryDirectory(prefix="model-") as private:
+            graph, weights = Path(private, GRAPH), Path(private, WEIGHTS)
+            graph.write_bytes(export.graph)
+            weights.write_bytes(export.weights)
+            load = partial(load_graph, graph, weights, device, onednn)
+            with paddle_errors():
+                self._graph = load()
+                many = cores > 1 and device == "cpu"
+                self._graph_on_all_cores = load(cores) if many else self._graph
         self._lock = Lock()
+        self._predict_piece(np.zeros((2, len(self.features))))  # whether it predicts at all
 
     def predict(self, rows: ArrayLike | Frame) -> NDArray[np.float32]:
         """Predict for `rows` [N, D], columns in the order of `features`, in raw units -> [N].
@@ -145,8 +109,11 @@ class Predictor:
     def _predict_piece(self, values: NDArray[Any]) -> NDArray[np.float32]:
         rows = np.ascontiguousarray(values, dtype=np.float32)
         many = len(rows) >= ROWS_FOR_ALL_CORES
-        with self._lock:
-            return run_graph(self._graph_on_all_cores if many else self._graph, rows)
+        with self._lock, paddle_errors():
+            found = run_graph(self._graph_on_all_cores if many else self._graph, rows)
+        if found.shape != (expected := (len(rows), len(self.outputs))):
+            raise ExportError(f"the graph predicts {found.shape}, expected {expected}")
+        return found
 
     def verify(self) -> tuple[int, float]:
         """Predict the contract's golden rows again: how many, and the largest difference.
@@ -199,6 +166,17 @@ class Predictor:
 
         features = Schema.read(self.contract["schema"]).features
         return [(column, Levels(column.levels, closed=True)) for column in features]
+
+
+@contextmanager
+def paddle_errors() -> Iterator[None]:
+    """What Paddle refuses, as an ExportError: the line of its message that says why."""
+    try:
+        yield
+    except PADDLE_ERRORS as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if "Error:" in line), lines[-1] if lines else "")
+        raise ExportError(f"Paddle cannot run this model: {reason or type(error)}") from None
 
 
 def available_cores() -> int:

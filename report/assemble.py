@@ -71,6 +71,7 @@ class Finished:
     folds: Sequence[Metrics]
     findings: Sequence[Finding]
     parity: Mapping[str, Any]
+    export_sha256: str
     versions: Mapping[str, str]
     elapsed: Callable[[], float]
 
@@ -133,6 +134,7 @@ def assemble(run: Finished) -> Report:
         training=training(settings, state),
         model=Model(settings.model.name, int(parameters), layers(fit)),
         parity=Parity(**run.parity),
+        export_sha256=run.export_sha256,
         versions=dict(run.versions),
         findings=list(run.findings),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},

@@ -148,10 +148,11 @@ def summary(report: Report) -> list[str]:
 def after(report: Report, folder: Path) -> list[str]:
     """The step that would help most, and the commands to type next."""
     python, visualdl = _beside_python("python"), _beside_python("visualdl")
-    next_step = advice(report)
+    next_step, known = advice(report), report.export_sha256
     return [
         *([_line("next", next_step.plain)] if next_step else []),
         _line("predict", f"{python} infer.py --model {for_shell(str(folder))} --input new.csv"),
+        *([_line("sha256", f"{known} (of the export; infer.py --expect)")] if known else []),
         _line("report", for_shell(str(folder / "report.html"))),
         _line(
             "curves",

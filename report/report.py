@@ -305,7 +305,8 @@ class Report:
     """All figures of a run. `metrics`, `confidence` and `best_line` are by part; a part without
     rows is absent. `split` has the method, the seed and the rows of each part; `history` the
     watched metric by part, epoch after epoch; `finished` is a time in ISO 8601, `command` what was
-    typed, if anything was; `warning`: what is wrong with the model itself."""
+    typed, if anything was; `warning`: what is wrong with the model itself; `export_sha256`: of its
+    contract.json."""
 
     metrics: dict[str, Metrics]
     confidence: dict[str, Confidence]
@@ -335,6 +336,7 @@ class Report:
     training: Training | None = None
     finished: str = ""
     command: str = ""
+    export_sha256: str = ""
 
     @property
     def last_part(self) -> str:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import train
 from bilingual import Text
+from reader.formats import Reading
 from reader.kinds import Encoder
 from reader.rows import Layout
 from reader.schema import Column, Schema
@@ -49,6 +51,21 @@ def numeric(names: Sequence[str], target: str, ignored: Sequence[str] = ()) -> S
 def numbers(names: Sequence[str], may_be_empty: Sequence[str] = ()) -> Layout:
     """Rows of numeric columns."""
     return Layout(tuple(Encoder(Column(n, "numeric"), n in may_be_empty) for n in names))
+
+
+def plain_contract(features: Sequence[str], target: str = "y") -> dict[str, Any]:
+    """What an export says of a table of plain numbers, for tests without one."""
+    moments = {"mean": 0.0, "deviation": 1.0, "minimum": -1.0, "maximum": 1.0}
+    return {
+        "features": list(features),
+        "target": target,
+        "schema": numeric([*features, target], target).describe(),
+        "reading": asdict(Reading()),
+        "may_be_empty": False,
+        "statistics": {"rows": 1, "columns": dict.fromkeys([*features, target], moments)},
+        "shares": {name: {"missing": 0.0, "unknown": 0.0} for name in features},
+        "versions": {},
+    }
 
 
 @pytest.fixture(autouse=True)

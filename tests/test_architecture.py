@@ -43,15 +43,18 @@ MAY_IMPORT = {
         *("lesson", "markupsafe", "markdown_it", "mdit_py_plugins", "latex2mathml", "pygments"),
     },
     "model/predictor.py": {
-        *("numpy", "paddle"),
+        *("numpy", "paddle", "model.folder"),
         *("reader.formats", "reader.frame", "reader.kinds", "reader.schema"),
     },
+    "model/contract.py": {"display"},
+    "model/folder.py": {"model.contract", "model.graph"},
+    "model/graph.py": {"model.contract"},
     "model/monitor.py": {"numpy"},
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
     "train.py": {"regressor", "report", *BELOW_REPORT},
     "infer.py": {
-        *("output", "reader", "model.predictor", "model.monitor", "run.signals"),
-        *("numpy", "polars"),
+        *("output", "reader", "run.signals", "numpy", "polars"),
+        *("model.contract", "model.folder", "model.monitor", "model.predictor"),
     },
     "bilingual.py": set(),
     "display.py": set(),
@@ -136,7 +139,9 @@ def test_reader_and_model_meet_above_them() -> None:
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    for name in ("display.py", "errors.py", "files.py", "model/predictor.py"):
+    parts = ("contract", "folder", "graph", "predictor")
+    ground = ("display.py", "errors.py", "files.py")
+    for name in (*ground, *(f"model/{part}.py" for part in parts)):
         shutil.copy(ROOT / name, tmp_path / name)
     done = command("-c", "import sys, model.predictor; print(*sys.modules)", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,8 @@ import infer
 import train
 from configs.load import load
 from errors import ExportError
-from model.predictor import Predictor, read_contract
+from model.folder import read_export
+from model.predictor import Predictor
 from reader.source import read
 from reader.split import Split
 from run.checkpoint import Checkpoints
@@ -70,7 +71,9 @@ def exported(run: Path) -> dict[str, Any]:
     """The files of an export, but for numbers that count the layers of this process."""
     graph = re.sub(r"(/[A-Za-z]+)_\d+/", r"\1/", (run / "export" / "model.json").read_text())
     contract = json.loads((run / "export" / "contract.json").read_text())
-    del contract["sha256"], contract["files"]["model.json"]
+    for key in ("files", "sizes"):
+        del contract[key]["model.json"]
+    del contract["sha256"]
     return {
         "graph": graph,
         "contract": contract,
@@ -144,9 +147,9 @@ def test_any_byte_of_an_export_counts(boston_run: Path, tmp_path: Path) -> None:
             changed[position] ^= 1 << position % 8
             file.write_bytes(changed)
             with pytest.raises(ExportError):
-                read_contract(tmp_path)
+                read_export(tmp_path)
         file.write_bytes(content)
-    read_contract(tmp_path)
+    read_export(tmp_path)
 
 
 class Trap:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.export import Proof, export
+from model.folder import Export
 from reader.source import TableOptions
 from reader.split import evenly
 from reader.training_data import TrainingData
@@ -17,10 +17,8 @@ from trainer.build import Fit
 PROVEN_ROWS = 10_000
 
 
-def publish(
-    fit: Fit, table: TableOptions, versions: dict[str, str], folder: Path
-) -> dict[str, Any]:
-    """Export, and prove the export on training rows; the parity. Raises ExportError."""
+def publish(fit: Fit, table: TableOptions, versions: dict[str, str], folder: Path) -> Export:
+    """Export, and prove the export on training rows. Raises ExportError."""
     data, rows = fit.data, fit.data.parts.train
     statistics = data.statistics
     some = rows[evenly(len(rows), PROVEN_ROWS)]

@@ -14,12 +14,14 @@ from errors import DeviceError, ExportError
 from model import export as module
 from model import predictor
 from model.export import Proof, export, parity_tolerance
+from model.folder import read_export
 from model.input_layers import Scale, TargetScale
 from model.networks import build_network
 from model.objective import SquaredError
-from model.predictor import Predictor, read_contract, resolve_device
+from model.predictor import Predictor, resolve_device
 from model.regressor import Regressor
 from reader.inputs import InputColumn
+from tests.conftest import plain_contract
 
 COLUMNS = [InputColumn(name, "number") for name in "abc"]
 ROWS = np.random.default_rng(0).normal(5, 3, size=(100, 3)).astype(np.float32)
@@ -40,11 +42,12 @@ def regressor(name: str = "linear") -> Regressor:
 def export_of(
     trained: Regressor, folder: Path, contract: dict[str, Any], fused: Regressor | None = None
 ) -> dict[str, Any]:
-    return export(trained, folder, contract, Proof(ROWS, trained.predict, 10.0), fused)
+    proof = Proof(ROWS, trained.predict, 10.0)
+    return dict(export(trained, folder, contract, proof, fused).contract["parity"])
 
 
 def exported(folder: Path, name: str = "linear") -> dict[str, Any]:
-    contract = {"features": ["a", "b", "c"], "target": "y"}
+    contract = plain_contract("abc")
     return export_of(regressor(name), folder, contract)
 
 
@@ -81,12 +84,12 @@ def test_a_fused_form_is_exported_where_it_predicts_the_same(tmp_path: Path) -> 
     right, wrong = regressor(), regressor()
     wrong.target.center += 1
     for name, fused, shortened in (("right", right, True), ("wrong", wrong, False)):
-        contract = {"features": ["a", "b", "c"], "target": "y"}
+        contract = plain_contract("abc")
         trained, folder = regressor(), tmp_path / name
         expected = trained.predict(ROWS)[:, 0]
         parity = export_of(trained, folder, contract, fused)
         assert parity["max_abs_difference"] < 1e-4
-        assert read_contract(folder)["inference"]["fused"] is shortened
+        assert read_export(folder).contract["inference"]["fused"] is shortened
         np.testing.assert_allclose(Predictor(folder).predict(ROWS), expected, atol=1e-4)
 
 
@@ -105,7 +108,7 @@ def test_onednn_is_turned_off_where_it_alone_differs(
     monkeypatch.setattr(module, "load_graph", load)
     monkeypatch.setattr(module, "run_graph", run)
     exported(tmp_path / "export")
-    assert read_contract(tmp_path / "export")["inference"]["onednn"] is False
+    assert read_export(tmp_path / "export").contract["inference"]["onednn"] is False
 
 
 def test_a_network_that_predicts_nan_is_not_exported(tmp_path: Path) -> None:
@@ -117,8 +120,8 @@ def test_a_network_that_predicts_nan_is_not_exported(tmp_path: Path) -> None:
 
 def test_golden_rows_are_predicted_again(tmp_path: Path) -> None:
     exported(tmp_path / "export")
-    golden = read_contract(tmp_path / "export")["golden"]
-    found = Predictor(tmp_path / "export").predict(golden["rows"])
+    golden = read_export(tmp_path / "export").contract["golden"]
+    found = Predictor(tmp_path / "export").predict(np.array(golden["rows"], dtype=np.float32))
     np.testing.assert_allclose(found, golden["predictions"], atol=1e-5)
 
 
@@ -171,7 +174,7 @@ def test_every_bit_of_the_contract_counts(tmp_path: Path) -> None:
         changed[position] ^= 2
         path.write_bytes(bytes(changed))
         with pytest.raises(ExportError):
-            read_contract(tmp_path / "export")
+            read_export(tmp_path / "export")
 
 
 def test_contract_of_another_format(tmp_path: Path) -> None:
@@ -180,7 +183,7 @@ def test_contract_of_another_format(tmp_path: Path) -> None:
     contract = json.loads((folder / "contract.json").read_text()) | {"format": 99}
     module.write_contract(folder, contract)
     with pytest.raises(ExportError, match="format 99"):
-        read_contract(folder)
+        read_export(folder)
 
 
 def test_export_is_replaced_whole(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from model.objective import SquaredError
 from model.predictor import Predictor
 from model.regressor import Regressor
 from reader.inputs import InputColumn
+from tests.conftest import plain_contract
 
 Rows = NDArray[np.float32]
 COLUMNS = [InputColumn(name, "number") for name in "abc"]
@@ -27,7 +28,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     scale = Scale(rows.mean(axis=0), rows.std(axis=0))
     regressor = Regressor(scale, network, SquaredError(TargetScale(50.0, 9.0)))
     folder = tmp_path_factory.mktemp("predictor") / "export"
-    contract = {"features": ["a", "b", "c"], "target": "y"}
+    contract = plain_contract("abc")
     export(regressor, folder, contract, Proof(rows, regressor.predict, 10.0))
     return Predictor(folder)
 
