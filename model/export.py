@@ -89,8 +89,7 @@ def export(
             "golden": golden(predictor, {"real": real, **proof.unusual}, target_range),
         }
         write_contract(draft, parts)
-        exported = read_export(draft)  # what no one could read again is not published
-    return exported
+        return read_export(draft)  # what no one could read again is not published
 
 
 def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
