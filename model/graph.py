@@ -70,6 +70,7 @@ OPERATORS = {
         },
     ),
     "1.cast": Operator(1, 1, {"dtype": ("1.a_dtype",)}),
+    "1.clip": Operator(3, 1),
     "1.concat": Operator(2, 1),
     "1.data": Operator(0, 1, {**CONSTANT, "name": ("0.a_str", "features"), "shape": SHAPE}),
     "1.divide": Operator(2, 1),
