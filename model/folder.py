@@ -133,7 +133,11 @@ def _expected(folder: Path) -> str:
     """What helps where there is no contract."""
     if (folder / "config.yaml").exists():
         return "this run has not been exported yet; finish it with train.py --resume"
-    if inner := sorted(path.parts[-3] for path in folder.glob(f"*/export/{CONTRACT}")):
+    try:
+        inner = sorted(path.parts[-3] for path in folder.glob(f"*/export/{CONTRACT}"))
+    except OSError:  # it went meanwhile
+        inner = []
+    if inner:
         return f"expected a run folder, such as {folder / inner[0]}"
     place = "" if folder.is_absolute() else f", relative to {Path.cwd()}"
     return f"expected a run folder or its export folder{place}"
