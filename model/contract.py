@@ -91,6 +91,7 @@ class Reading(TypedDict):
     missing: list[str]
     encoding: Annotated[str, Rule(pattern=r"[\w.-]{1,40}")] | None
     sheet: Text | None
+    unpack_limit: Annotated[int, Rule(1)]
 
 
 class Moments(TypedDict):
