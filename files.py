@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO, Any, cast
 
 SUM = "sha256"
 ZEROS = "0" * 64
+MINUTE = 60.0  # seconds
 DRAFT = re.compile(r"\..+\.[0-9a-f]{16}\.draft", re.DOTALL)
 MOST_VALUES = 3_000_000  # in a JSON; they take some 100 bytes each
 
@@ -117,11 +119,12 @@ def drafted_among_others(path: Path) -> Iterator[IO[bytes]]:
 
 
 def remove_dead_drafts(folder: Path) -> None:
-    """Remove what `drafted_among_others` could not, because its process was killed."""
+    """Remove what `drafted_among_others` could not, because its process was killed. One that was
+    made this minute may not have its lock yet."""
     for path in folder.glob(".*.draft"):
         if DRAFT.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             with suppress(OSError), path.open("rb") as file:
-                if lock(file):
+                if time.time() - os.fstat(file.fileno()).st_mtime > MINUTE and lock(file):
                     path.unlink()
 
 

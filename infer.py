@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
+
+if __name__ == "__main__":  # Ctrl-C while packages are imported ends the process, and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
