@@ -45,9 +45,10 @@ class DeviceError(UserError):
 
 
 def tell(error: UserError | OSError) -> None:
-    """Print what went wrong on standard error, as every command line does."""
+    """Print what went wrong on standard error, as every command line does, with its notes."""
     text = str(error)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         text = short(f"{place}{error.strerror or error}", MOST)
+    text = "; ".join([text, *(short(note, MOST) for note in getattr(error, "__notes__", ()))])
     say(*f"error: {text}".split("\n"), to=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import IO, Any, cast
@@ -20,7 +21,8 @@ from typing import IO, Any, cast
 SUM = "sha256"
 ZEROS = "0" * 64
 MINUTE = 60.0  # seconds
-DRAFT = re.compile(r"\..+\.[0-9a-f]{16}\.draft", re.DOTALL)
+DRAFT = re.compile(r"\.draft-[0-9a-f]{16}")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MOST_VALUES = 3_000_000  # in a JSON; they take some 100 bytes each
 
 
@@ -33,41 +35,81 @@ def is_in_utf8(path: str | Path) -> bool:
 
 
 @contextmanager
-def drafted(path: Path, to_disk: bool = False, suffix: str = "draft") -> Iterator[IO[bytes]]:
+def drafted(path: Path, to_disk: bool = False) -> Iterator[IO[bytes]]:
     """A file beside `path` to write to, which gets its name at the end, and goes where the writing
-    fails: a reader never meets half a file. `to_disk`: a name that stands after a crash of the
-    machine has its content. `suffix`: of the draft, where several may write at once."""
-    draft = path.with_name(f".{path.name}.{suffix}")
-    try:
-        with _opened(draft, path) as file:
-            yield file
-            if to_disk:
+    fails: a reader never meets half a file. `to_disk`: it stands after a crash of the machine.
+
+    An OSError of the writing names `path`.
+    """
+    draft = draft_beside(path)
+    with _told_of(path):
+        try:
+            with draft.open("xb") as file:
+                lock(file)  # so that who removes the drafts of the dead passes it over
+                yield file
                 file.flush()
-                os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _opened(draft: Path, path: Path) -> IO[bytes]:
-    try:
-        return draft.open("wb")
-    except OSError as error:  # which names the file that was meant
-        raise OSError(error.errno, error.strerror, str(path)) from None
+                if to_disk:
+                    os.fsync(file.fileno())
+                draft.replace(path)
+            if to_disk:
+                sync(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager
-def drafted_folder(folder: Path, draft: Path) -> Iterator[None]:
-    """While it is entered, `draft` is an empty folder to fill; at the end it takes the place of
-    `folder`, and it goes where that fails."""
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+def drafted_folder(folder: Path, to_disk: bool = False) -> Iterator[Path]:
+    """An empty folder to fill with files, which gets the name `folder` at the end, and goes where
+    that fails. Where `folder` holds files, each takes its place there: others stay. `to_disk`: as
+    for a file.
+
+    An OSError of the writing names `folder`.
+    """
+    draft = draft_beside(folder)
+    with _told_of(folder):
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+            if to_disk:
+                for path in (*draft.iterdir(), draft):
+                    sync(path)
+            try:
+                draft.rename(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                for path in draft.iterdir():
+                    path.replace(folder / path.name)
+            if to_disk:
+                sync(folder)
+                sync(folder.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def draft_beside(path: Path) -> Path:
+    """A name in the same folder that nobody else uses, and that `DRAFT` matches."""
+    return path.with_name(f".draft-{token_hex(8)}")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """A full disk names no file, and a user knows no draft: the error is told of `path`."""
     try:
         yield
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        if DRAFT.search(str(error.filename)) or (not error.filename and error.errno in FULL):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def write_atomically(path: Path, content: bytes, to_disk: bool = False) -> None:
@@ -113,15 +155,14 @@ def drafted_among_others(path: Path) -> Iterator[IO[bytes]]:
     """As `drafted`, in a folder where several processes may write: what those that were killed have
     left goes first. A draft that is being written is known by its lock."""
     remove_dead_drafts(path.parent)
-    with ExitStack() as until_named, drafted(path, suffix=f"{token_hex(8)}.draft") as file:
-        lock(until_named.enter_context(open(os.dup(file.fileno()), "wb")))
+    with drafted(path) as file:
         yield file
 
 
 def remove_dead_drafts(folder: Path) -> None:
-    """Remove what `drafted_among_others` could not, because its process was killed. One that was
-    made this minute may not have its lock yet."""
-    for path in folder.glob(".*.draft"):
+    """Remove what `drafted` could not, because its process was killed. One that was made this
+    minute may not have its lock yet."""
+    for path in folder.glob(".draft-*"):
         if DRAFT.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             with suppress(OSError), path.open("rb") as file:
                 if time.time() - os.fstat(file.fileno()).st_mtime > MINUTE and lock(file):

@@ -15,7 +15,7 @@ from configs.paths import run_name
 from configs.starter import starter
 from display import for_shell
 from errors import ConfigError, DivergedError, RunError, UserError
-from files import to_json, write_atomically
+from files import drafted_folder, to_json, write_atomically
 from model.predictor import resolve_device
 from reader.data_checks import find
 from reader.findings import Finding
@@ -27,7 +27,8 @@ from reader.training_data import TrainingData, check_target
 from reader.training_data import fit as fit_rows
 from report.console import choices, python, versions
 from report.report import FILE, Report
-from run.folder import CONFIG, Begin, RunFolder, standing
+from run.contents import CONFIG
+from run.folder import Begin, RunFolder, standing
 from run.signals import Signals, Stopped
 from trainer.machine import share_machine
 from trainer.progress import Progress
@@ -36,6 +37,7 @@ from trainer.settings import Experiment, Settings, experiment
 if TYPE_CHECKING:
     from trainer.build import Fit
 
+SCHEMA = "schema.json"
 MOST_COLUMNS = 30  # that a message lists
 
 
@@ -162,7 +164,8 @@ def train(
 ) -> Report:
     """Train, export and report into the experiment's folder; the report.
 
-    Raises DivergedError, ExportError, and Stopped, which says where the run can go on.
+    Raises DivergedError, ExportError, and Stopped, which says where the run can go on. A note of
+    the error says where the run is that this one was to replace.
     """
     progress = prepared.progress
     progress.say(*choices(settings, progress.verbose))
@@ -176,11 +179,13 @@ def train(
         progress.say(f"{folder.path}: nothing to resume; starting from the beginning")
     try:
         return train_into(folder, experiment, prepared, fit, signals)
-    except DivergedError as error:
-        folder.diverged(str(error))
-        raise DivergedError(f"{error}{folder.kept}") from None
-    except Stopped as stopped:
-        stopped.saved, stopped.kept = str(standing(folder.path) or ""), folder.kept
+    except BaseException as error:
+        if isinstance(error, DivergedError):
+            folder.diverged(str(error))
+        if isinstance(error, Stopped):
+            error.saved = str(standing(folder.path) or "")
+        if told := folder.give_up():
+            error.add_note(told)
         raise
     finally:
         progress.close()
@@ -202,7 +207,8 @@ def train_into(
 
     if not (folder.path / CONFIG).exists():
         folder.write(CONFIG, experiment.text)
-    folder.write("schema.json", to_json(fit.data.schema.describe()))
+    if not (folder.path / SCHEMA).exists():  # a resume that will be refused changes nothing
+        folder.write(SCHEMA, to_json(fit.data.schema.describe()))
     progress, checkpoint = prepared.progress, experiment.checkpoint
     progress.phase("solving least squares")
     best_line = optimum(fit)
@@ -216,27 +222,29 @@ def train_into(
         training, validation = evaluations["train"], evaluations["validation"]
         margins = calibrate(training, validation, coverage, fit.target.log)
         fit.regressor.calibrate(margins)
-    progress.phase("exporting")
-    export = publish(fit, experiment.table, versions(), folder.path / "export")
-    run = Finished(
-        experiment=experiment,
-        source=prepared.source,
-        fit=fit,
-        best_line=best_line,
-        state=state,
-        evaluations=evaluations,
-        folds=folds,
-        findings=prepared.findings,
-        parity=export.contract["parity"],
-        export_sha256=export.sha256,
-        versions=versions(),
-        elapsed=progress.elapsed,
-    )
-    progress.phase("writing the report")
-    report = assemble(run)
-    draw(folder.path / "curves", report)
-    folder.write(FILE, to_json(report.to_json()))
-    folder.write("report.html", page(report))
+    # The model that stands there predicts until all that belongs to the new one is written.
+    with drafted_folder(folder.path / "export", to_disk=True) as draft:
+        progress.phase("exporting")
+        export = publish(fit, experiment.table, versions(), draft)
+        run = Finished(
+            experiment=experiment,
+            source=prepared.source,
+            fit=fit,
+            best_line=best_line,
+            state=state,
+            evaluations=evaluations,
+            folds=folds,
+            findings=prepared.findings,
+            parity=export.contract["parity"],
+            export_sha256=export.sha256,
+            versions=versions(),
+            elapsed=progress.elapsed,
+        )
+        progress.phase("writing the report")
+        report = assemble(run)
+        draw(folder.path / "curves", report)
+        folder.write(FILE, to_json(report.to_json()))
+        folder.write("report.html", page(report))
     folder.done()
     return report
 
@@ -253,7 +261,8 @@ def folds_of(experiment: Experiment, source: SplitTable) -> Iterator[Fit]:
 
 def start_paddle(device: str, signals: Signals) -> None:
     """Import Paddle and choose the device. Raises DeviceError where there is no such one."""
-    import paddle
+    with signals.held():  # an exception in the midst of Paddle's import would become another one
+        import paddle
 
     gc.freeze()  # what packages hold stays to the end: no collection need look at it again
     paddle.disable_static()  # in this thread, if another one has imported it

@@ -6,8 +6,14 @@ python train.py -c configs/boston.yaml -o train.epochs=100
 
 from __future__ import annotations
 
-import argparse
+import os
+import signal
 import sys
+
+if __name__ == "__main__":  # Ctrl-C while packages are imported: nothing has begun, nothing is said
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,8 +53,8 @@ def train(options: argparse.Namespace, signals: Signals) -> None:
     if options.init:
         progress.say(write_recipe(recipe, options.overrides))
         return
-    begin = Begin(options.overwrite or options.check, options.resume)
-    if is_done(recipe, begin):
+    begin = Begin(options.overwrite, options.resume)
+    if not options.check and is_done(recipe, begin):
         progress.say(f"{recipe.folder}: this run is finished already; there is nothing to resume")
         return
     prepared = prepare(recipe, progress=progress, signals=None if options.check else signals)

@@ -61,8 +61,7 @@ def export(
     the exported graph differs from what was trained by more than the tolerance.
     """
     rows, target_range = proof.rows, proof.target_range
-    draft = folder.with_name(f".{folder.name}.draft")
-    with drafted_folder(folder, draft):
+    with drafted_folder(folder) as draft:
         # Before to_static, which puts a static function in the place of `forward`.
         expected = _predictions(proof.expected, rows)
         tolerance = parity_tolerance(target_range, expected)
@@ -141,7 +140,17 @@ def prove(
     """
     if not np.isfinite(expected).all():
         raise ExportError("the trained network predicts NaN or infinity; nothing is exported")
-    loaded = paddle.jit.load(str(folder / Path(GRAPH).stem))
+    try:
+        loaded = paddle.jit.load(str(folder / Path(GRAPH).stem))
+    except (
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:  # Paddle does not tell what it could not write
+        raise ExportError(
+            f"Paddle cannot read the model that it has just written ({str(error).strip()[:100]}); "
+            "most likely the disk is full: make room, then continue with --resume"
+        ) from None
     loaded.eval()
     by_load = _predictions(lambda batch: loaded(paddle.to_tensor(batch)).numpy(), rows)
     for onednn in choices:

@@ -21,7 +21,7 @@ from errors import RunError, tell
 from reader.metrics import title
 from report import figures
 from report.report import FILE, PARTS, Report
-from run.folder import DONE
+from run.contents import DONE
 
 COMPARED = ("rmse", "mae", "r2")
 SAME = 5e-5  # a move smaller than what is printed
@@ -35,9 +35,7 @@ def previous_run(folder: Path, report: Report) -> Path | None:
     beside = [
         path.parent
         for path in folder.absolute().parent.glob(f"*/{DONE}")
-        if path.parent.name != folder.name
-        and not path.parent.name.endswith(".previous")
-        and not path.parent.name.startswith(".")
+        if path.parent.name != folder.name and not path.parent.name.startswith(".")
     ]
     beside.sort(key=lambda path: -(path / DONE).stat().st_mtime_ns)
     for path in beside[:NEWEST]:

@@ -76,13 +76,14 @@ def choices(settings: Settings, verbose: bool = False) -> list[str]:
 
 def stopped_lines(stopped: Stopped, arguments: Sequence[str]) -> list[str]:
     """What a run that was interrupted has saved, and the command that continues it."""
+    told = "".join(f"; {note}" for note in getattr(stopped, "__notes__", ()))
     if not stopped.saved:
         early = f"stopped by {stopped} before the first checkpoint: there is nothing to resume"
-        return [f"{early}{stopped.kept}"]
+        return [f"{early}{told}"]
     given = [a for a in arguments if a not in ("--overwrite", "--resume")]
     command = " ".join([python(), "train.py", *map(for_shell, given), "--resume"])
     return [
-        f"stopped by {stopped}; saved: {stopped.saved}{stopped.kept}. Continue with",
+        f"stopped by {stopped}; saved: {stopped.saved}{told}. Continue with",
         f"  {command}",
     ]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from safetensors.numpy import load, save
 from display import say
 from errors import RunError
 from files import AlteredError, compare, drafted_folder, seal, to_json, unseal, write_atomically
+from run.contents import CHECKPOINT, remove
 
 WEIGHTS, STATE = "weights.safetensors", "state.json"
 OPTIMIZER, BEST = "optimizer.safetensors", "best.safetensors"
@@ -64,22 +63,20 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Raises RunError where it cannot be written; what was saved before stays."""
         state = checkpoint.state
-        final, draft = self.folder / f"{STEP}{state['step']}", self.folder / ".draft"
         try:
-            with drafted_folder(final, draft):
+            with drafted_folder(self.folder / f"{STEP}{state['step']}", to_disk=True) as draft:
                 contents = {WEIGHTS: save(dict(checkpoint.weights)), **self._others(checkpoint)}
                 for name, content in contents.items():
-                    write_atomically(draft / name, content, to_disk=True)
-                write_atomically(draft / STATE, seal(state, contents), to_disk=True)
-            _sync(self.folder)
+                    write_atomically(draft / name, content)
+                write_atomically(draft / STATE, seal(state, contents))
             self._publish(checkpoint)
             for old in self._found()[self._keep :]:
-                shutil.rmtree(old)
+                remove(old, CHECKPOINT)
         except OSError as error:
+            then = "those before it are whole: fix the cause, then continue with --resume"
             raise RunError(
                 f"{self.folder}: the checkpoint of step {state['step']} could not be written: "
-                f"{error.strerror or error}; those before it are whole: fix the cause, then "
-                "continue with --resume"
+                f"{error.strerror or error}; {then if self._found() else 'it is the first one'}"
             ) from None
         self._mark(state)
 
@@ -152,11 +149,3 @@ def _load(folder: Path) -> Checkpoint:
             raise ValueError(f"{name}: {error}") from None
     arrays = {name: load(content) for name, content in contents.items()}
     return Checkpoint(arrays[WEIGHTS], arrays.get(OPTIMIZER, {}), arrays.get(BEST, {}), state)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,8 +18,8 @@ from visualdl import LogWriter
 from configs.flatten import leaves
 from display import short, visible
 from files import naming
+from run.contents import LOG as LOG
 
-LOG = "vdlrecords.run.log"
 HISTOGRAMS = 20
 RESULTS = ("rmse", "mae", "r2")
 HYPER_PARAMETERS = (

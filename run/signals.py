@@ -13,13 +13,12 @@ from typing import Any
 SAME = 2.0  # seconds
 
 
-class Stopped(Exception):  # noqa: N818, an order and no error
-    """The run was told to stop, by the signal of this number; `saved`: where it can go on; `kept`:
-    where the run is that it was to replace."""
+class Stopped(BaseException):  # which no `except Exception` of a package swallows
+    """The run was told to stop, by the signal of this number; `saved`: where it can go on."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number, self.saved, self.kept = number, "", ""
+        self.number, self.saved = number, ""
 
 
 class Signals:

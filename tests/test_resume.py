@@ -287,7 +287,7 @@ def test_a_disk_that_takes_no_more(
     write, written = write_atomically, iter(range(100))
 
     def fail(path: Path, content: bytes, to_disk: bool = False) -> None:
-        if to_disk and next(written) >= 7:
+        if ".draft-" in str(path) and next(written) >= 7:
             path.write_bytes(content[:10])
             raise OSError(number, os.strerror(number), str(path))
         write(path, content, to_disk)
@@ -298,7 +298,7 @@ def test_a_disk_that_takes_no_more(
     error = capsys.readouterr().err
     assert os.strerror(number) in error
     assert "those before it are whole" in error
-    assert not list(tmp_path.rglob(".draft"))
+    assert not list(tmp_path.rglob(".draft*"))
     assert train.main([*small(recipe), "--resume"]) == 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from display import say
 from errors import RunError
 from run.checkpoint import STEP
-from run.folder import CONFIG
+from run.contents import CONFIG
 
 ATTEMPTS = 5
 SAME = (

@@ -100,12 +100,12 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     cache.mkdir()
     for mine in (f"{name}.json", f"{name[1:]}.float32", f"{name}.float32.csv", "t.csv"):
         (cache / mine).write_text("a,y\n1,2\n")
-    for mine in (".draft-1", ".0123456789abcdef.draft", ".t.csv.draft", f"{name}.tmp"):
+    for mine in (".draft-1", ".draft-0123456789abcde", ".t.csv.draft", f"{name}.tmp"):
         (cache / mine).write_text("mine")
     (cache / f"{name[:-1]}0.float32").mkdir()
-    (cache / ".t.0123456789abcdef.draft").mkdir()
-    (cache / ".u.0123456789abcdef.draft").symlink_to(cache / "t.csv")
-    os.mkfifo(cache / ".v.0123456789abcdef.draft")
+    (cache / ".draft-0123456789abcdef").mkdir()
+    (cache / ".draft-1123456789abcdef").symlink_to(cache / "t.csv")
+    os.mkfifo(cache / ".draft-2123456789abcdef")
     before = {path.name for path in cache.iterdir()}
     for path in cache.iterdir():
         os.utime(path, (0, 0), follow_symlinks=False)
@@ -147,7 +147,7 @@ def test_drafts_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> N
 def test_the_next_write_removes_what_a_killed_one_left(
     tmp_path: Path, write: Callable[[Path], object]
 ) -> None:
-    dead = tmp_path / ".p.csv.0123456789abcdef.draft"
+    dead = tmp_path / ".draft-0123456789abcdef"
     dead.write_bytes(b"half")
     os.utime(dead, (0, 0))
     write(tmp_path)

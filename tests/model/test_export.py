@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,17 +185,15 @@ def test_contract_of_another_format(tmp_path: Path) -> None:
         read_export(folder)
 
 
-def test_export_is_replaced_whole(tmp_path: Path) -> None:
+def test_export_is_replaced_whole_beside_the_files_of_others(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     exported(folder)
-    (folder / "stray").write_text("")
+    (folder / "notes.txt").write_text("the user's")
+    before = read_export(folder).contract["files"]
     exported(folder, "mlp")
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "contract.json",
-        "model.json",
-        "model.pdiparams",
-    ]
-    shutil.rmtree(folder)
+    assert before.keys() == read_export(folder).contract["files"].keys()
+    assert before != read_export(folder).contract["files"]
+    assert (folder / "notes.txt").read_text() == "the user's"
 
 
 def test_devices() -> None:

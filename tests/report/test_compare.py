@@ -107,7 +107,7 @@ def test_previous_is_the_run_finished_last_on_the_same_table(tmp_path: Path) -> 
     report = minimal()
     other = replace(report, data=replace(report.data, sha256="1" * 64))
     assert previous_run(tmp_path / "c", report) is None
-    for name, each in (("a", report), ("b", report), ("d", other), ("c.previous", report)):
+    for name, each in (("a", report), ("b", report), ("d", other)):
         finished(tmp_path / name, each)
     assert previous_run(tmp_path / "c", report) == tmp_path / "b"
     assert previous_run(tmp_path / "b", report) == tmp_path / "a"

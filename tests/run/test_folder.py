@@ -61,17 +61,46 @@ def test_a_fold_tells_where_it_stands(tmp_path: Path) -> None:
     assert str(standing(folder.path)).startswith("checkpoint fold 2, after epoch 1, 20")
 
 
-def test_a_run_that_fails_has_destroyed_nothing(tmp_path: Path) -> None:
-    start(tmp_path / "run", "one").done()
-    start(tmp_path / "run", "two", overwrite=True)
-    assert (tmp_path / "run.previous" / "config.yaml").read_text() == "one"
-    third = start(tmp_path / "run", "three", overwrite=True)
-    assert third.kept == f"; the run before it is kept in {tmp_path / 'run.previous'}"
-    third.close()
-    assert (tmp_path / "run.previous" / "config.yaml").read_text() == "one"
-    start(tmp_path / "run", "four", overwrite=True).done()
-    assert (tmp_path / "run" / "config.yaml").read_text() == "four"
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+def test_a_run_that_is_replaced_stays_until_the_new_one_is_done(tmp_path: Path) -> None:
+    run, aside = tmp_path / "run", tmp_path / "run" / ".previous-run"
+    one = start(run, "one")
+    (run / "export").mkdir()
+    for name in ("model.json", "notes.txt"):
+        (run / "export" / name).write_text(f"{name} one")
+    one.done()
+    one.close()
+    two = start(run, "two", overwrite=True)
+    assert (aside / "config.yaml").read_text() == "one"
+    assert (run / "export" / "model.json").read_text() == "model.json one"
+    assert two.give_up() == "the run before it is back in its place"
+    two.close()
+    assert ((run / "config.yaml").read_text(), (run / "DONE").exists()) == ("one", True)
+    three = start(run, "three", overwrite=True)
+    checkpoint(three, 5)
+    assert three.give_up().endswith(f"the run before it, which is kept in {aside}")
+    three.close()
+    with pytest.raises(RunError, match=r"unfinished run \(checkpoint after epoch 5"):
+        RunFolder(run, overwrite=False)
+    RunFolder(run, overwrite=False, resume=True).close()
+    four = start(run, "four", overwrite=True)
+    assert not (run / "checkpoints").exists()
+    assert (aside / "config.yaml").read_text() == "one"
+    four.done()
+    four.close()
+    assert (run / "config.yaml").read_text() == "four"
+    assert (run / "export" / "notes.txt").read_text() == "notes.txt one"
+    assert not aside.exists()
+
+
+def test_only_a_folder_with_our_mark_is_replaced(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    start(run, "one").close()
+    (run / ".lock").write_bytes(b"")  # as an earlier version left it
+    for overwrite in (True, False):
+        with pytest.raises(RunError, match="does not say that this program made the folder"):
+            RunFolder(run, overwrite)
+    RunFolder(run, overwrite=False, resume=True).close()
+    assert (run / "config.yaml").read_text() == "one"
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
