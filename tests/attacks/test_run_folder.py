@@ -312,24 +312,14 @@ def test_a_refused_resume_changes_nothing(
 
 
 @pytest.mark.slow
-def test_a_run_behind_a_link_and_one_right_here(
-    recipe: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_run_behind_a_link_is_replaced_again_and_again(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real", target_is_directory=True)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    for place in (tmp_path / "link", "."):
-        for more in ([], ["--overwrite"], ["--overwrite"]):
-            assert train.main(["-c", str(recipe), "-o", f"run.dir={place}", *more]) == 0
-        assert (Path(place) / "DONE").exists()
+    for more in ([], ["--overwrite"], ["--overwrite"]):
+        place = f"run.dir={tmp_path / 'link'}"
+        assert train.main(["-c", str(recipe), "-o", place, *more]) == 0
     assert (tmp_path / "link").is_symlink()
-    monkeypatch.chdir(tmp_path)
-    assert train.main(["-c", str(recipe), "-o", "run.dir=.", "--overwrite"]) == 2
-    assert "is not a run folder" in capsys.readouterr().err
+    assert (tmp_path / "real" / "DONE").exists()
 
 
 @pytest.mark.slow
