@@ -79,7 +79,7 @@ def trainer(matrix: Matrix, batch: int | None = None) -> tuple[Trainer, Fit]:
     parts = Split(every, every[:0], every[:0])
     source = SplitTable(None, PackedTable(Schema(columns), matrix, sha256=""), parts)
     data = fit_rows(source, parts, InputOptions())
-    values = {"data": {"path": "rows", "target": TARGET}, "run": {"dir": "."}}
+    values = {"data": {"path": "rows", "target": TARGET}, "run": {"dir": "runs/memory"}}
     chosen = {"train": {"batch_size": batch}} if batch else {}
     settings = experiment(check(values | chosen, "benchmark")).resolve(data)
     fit = build(settings, data)
