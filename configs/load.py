@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from configs.suggest import key_like, value_like
 from configs.yaml_text import inline, parse
 from display import short
 from errors import ConfigError
+from files import read_plain
+
+MOST_BYTES = 1 << 18
+MOST_PROBLEMS = 20  # that a message tells of
 
 
 def load(recipe: str | Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -46,20 +51,24 @@ def check(values: dict[str, Any], source: str, problems: Sequence[str] = ()) -> 
     Raises ConfigError, with a line for each problem, those known already among them; `source` says
     where the values are from.
     """
-    lines = list(problems)
+    lines, untold = list(problems), 0
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         together: dict[str, list[ErrorDetails]] = {}
-        for problem in error.errors():
+        for problem in error.errors(include_url=False):
             together.setdefault(_locate(problem["loc"], values)[0], []).append(problem)
-        lines += [_explain(alternatives, values) for alternatives in together.values()]
-    if len(lines) == 1:
+        told = islice(together.values(), MOST_PROBLEMS)
+        lines += [_explain(alternatives, values) for alternatives in told]
+        untold = max(0, len(together) - MOST_PROBLEMS)
+    count = len(lines) + untold
+    if count == 1:
         known = lines[0].startswith("-o ") or not source
         raise ConfigError(lines[0] if known else f"{source}: {lines[0]}")
     if lines:
+        lines += [f"and {untold:,} more"] * (untold > 0)
         place = f"{source}: " if source else ""
-        raise ConfigError(f"{place}{len(lines)} problems", *lines)
+        raise ConfigError(f"{place}{count:,} problems", *lines)
     return config
 
 
@@ -79,19 +88,26 @@ def check_tables(config: Config, recipe: str | Path | None) -> Config:
 
 def differences(old: Config, new: Config, aside: Sequence[str] = ()) -> list[str]:
     """A line for each key that differs; `aside`: keys, or sections, that may."""
-    before, after = (dict(leaves(config.model_dump())) for config in (old, new))
+    before, after = kept(old, aside), kept(new, aside)
     return [
         f"{key}: {short(inline(after[key]))} now, {short(inline(before[key]))} in the run"
         for key in after  # what only one variant of a section has, its name tells
-        if key in before
-        and before[key] != after[key]
-        and not any(key == name or key.startswith(f"{name}.") for name in aside)
+        if key in before and before[key] != after[key]
     ]
+
+
+def kept(config: Config, aside: Sequence[str]) -> dict[str, Any]:
+    """The values of a recipe by dotted key, without the keys and sections that are `aside`."""
+    return {
+        key: value
+        for key, value in leaves(config.model_dump())
+        if not any(key == name or key.startswith(f"{name}.") for name in aside)
+    }
 
 
 def _read(recipe: Path) -> dict[str, Any]:
     try:
-        text = recipe.read_text(encoding="utf-8")
+        text = read_plain(recipe, MOST_BYTES, link=True).decode()
     except FileNotFoundError as error:
         raise ConfigError(missing("", str(recipe), None) or f"{recipe}: {error.strerror}") from None
     except OSError as error:
@@ -101,6 +117,8 @@ def _read(recipe: Path) -> dict[str, Any]:
             f"{recipe}: byte {error.start} is not UTF-8; a recipe is a YAML file in UTF-8, and a "
             "table is given with --data"
         ) from None
+    except ValueError as error:
+        raise ConfigError(f"{recipe}: {error}; expected a recipe (YAML)") from None
     values = parse(text, str(recipe))
     if not isinstance(values, dict):
         found = "an empty file" if values is None else short(inline(values))
@@ -116,7 +134,7 @@ def _explain(alternatives: Sequence[ErrorDetails], values: Mapping[str, Any]) ->
     problem = alternatives[0]
     path, value = _locate(problem["loc"], values)
     kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "invalid_key"):
         return f"{short(path)}: no such key{_nearest_key(path, problem['loc'])}"
     if kind == "missing":
         table = {"data.path": "--data TABLE", "data.target": "--target COLUMN"}
@@ -171,6 +189,7 @@ EXPECTED = {
     "string_too_short": "text that is not empty",
     "string_too_long": "at most {max_length} character",
     "too_short": "at least {min_length} in the list",
+    "too_long": "at most {max_length} in the list",
 }
 
 

@@ -8,10 +8,11 @@ from types import NoneType
 from typing import Any
 
 from configs.keys import Key, by_path
-from configs.yaml_text import parse
+from configs.yaml_text import DEEPEST, HALF, parse
 from display import short
 from errors import ConfigError
 
+PATHS = ("data.path", "run.dir")  # whose files say themselves that they cannot be
 OPENING, CLOSING = "[{", "]}"
 LEADS_ON = re.compile(r"[=,:]\s*$")  # a text that cannot end here
 
@@ -46,8 +47,10 @@ def apply(values: dict[str, Any], override: str) -> None:
     """
     key, equals, text = override.partition("=")
     steps, known = key.strip().split("."), by_path()
-    if not equals or not all(steps):
+    if not equals or not all(steps) or len(steps) > DEEPEST:
         raise ConfigError(f"-o {short(override)}: expected key=value, as in -o train.epochs=20")
+    if HALF.search(override) and key not in PATHS:
+        raise ConfigError(f"-o {short(override)}: holds what is no text in UTF-8")
     entry, text = known.get(".".join(steps), []), text.strip()
     for length in range(1, len(steps)):
         if dict in _types(known.get(".".join(steps[:length]), [])):

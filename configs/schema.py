@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -27,7 +28,8 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-PositiveInt = Annotated[int, BeforeValidator(whole), Field(ge=1)]
+PositiveInt = Annotated[int, BeforeValidator(whole), Field(ge=1, lt=2**31)]
+Width = Annotated[int, BeforeValidator(whole), Field(ge=1, le=65_536)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -270,7 +272,7 @@ class DataConfig(Section):
     @field_validator("columns", "exclude")
     @classmethod
     def check_repeats(cls, names: list[str] | None) -> list[str] | None:
-        repeated = sorted({name for name in names or [] if (names or []).count(name) > 1})
+        repeated = sorted(name for name, count in Counter(names or []).items() if count > 1)
         if repeated:
             raise ValueError(f"names {', '.join(repeated)} more than once")
         return names
@@ -292,11 +294,11 @@ class LinearConfig(Section):
 
 class MLPConfig(Section):
     name: Literal["mlp"]
-    hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [128, 128]
+    hidden: Annotated[list[Width], Field(min_length=1, max_length=1_000)] = [128, 128]
     """width of each hidden layer"""
     activation: Literal["sigmoid", "tanh", "relu"] = "relu"
     """activation after each hidden layer"""
-    embedding: PositiveInt = 8
+    embedding: Width = 8
     """embedding size of categories with more than data.categories.one_hot levels"""
     dropout: Fraction = 0.1
     """share of hidden values that are dropped in training"""
@@ -304,9 +306,9 @@ class MLPConfig(Section):
 
 class ResNetConfig(Section):
     name: Literal["resnet"]
-    width: PositiveInt = 128
+    width: Width = 128
     """width between the blocks; inside a block it is twice that"""
-    blocks: PositiveInt = 2
+    blocks: Annotated[PositiveInt, Field(le=1_000)] = 2
     """number of residual blocks"""
     normalization: Literal["batch", "layer"] = "batch"
     """what each block begins with: batch (statistics of the mini-batch; running ones to predict) or

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from itertools import islice
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -12,23 +14,87 @@ import yaml
 from display import quoted, short, visible
 from errors import ConfigError
 
+MOST_VALUES = 20_000  # which take PyYAML about a second
+DEEPEST = 10
+MOST_DIGITS = 18  # of a whole number, which 64 bits then hold
+FEW = 20  # items of a list or a mapping that a message shows
+TEXT = "tag:yaml.org,2002:str"
+HALF = re.compile("[\ud800-\udfff]")  # of a character, which no file in UTF-8 can hold
+
 
 class _Loader(yaml.SafeLoader):
-    """Plain scalars as YAML 1.2 reads them: 1e-3 is a number, `no` and dates are text."""
+    """Plain scalars as YAML 1.2 reads them: 1e-3 is a number, `no` and dates are text.
+
+    It stops as soon as a recipe is larger or deeper than any needs to be; what an alias stands for
+    counts as often as it is used.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the class above it
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth, self._values = 0, 0
+        self._sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        before = self._values
+        self._depth, self._values = self._depth + 1, self._values + 1
+        self._bounded(event)
+        node = super().compose_node(parent, index)
+        if isinstance(event, yaml.AliasEvent) and node is not None:
+            if node not in self._sizes:
+                raise _refused("a value that holds itself", event)
+            self._values += self._sizes[node]
+            self._bounded(event)
+        elif node is not None:
+            self._sizes[node] = self._values - before
+        self._depth -= 1
+        return node
+
+    def _bounded(self, event: Any) -> None:
+        if self._depth > DEEPEST:
+            raise _refused(f"more than {DEEPEST} sections or lists inside each other", event)
+        if self._values > MOST_VALUES:
+            raise _refused(f"more than {MOST_VALUES:,} values, those of aliases counted", event)
+        if getattr(event, "tag", None) not in (None, "!", TEXT):
+            raise _refused(f"the tag {event.tag}; a recipe needs none, remove it", event)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
+        lines: dict[str, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refused("a key that is a list or a section; expected a name", key)
             if key.value in lines:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {quoted(str(key.value))} appears twice, first in line "
+                raise _refused(
+                    f"the key {quoted(key.value)} appears twice, first in line "
                     f"{lines[key.value]}; remove one",
-                    problem_mark=key.start_mark,
+                    key,
                 )
             lines[key.value] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """YAML that is valid, and not a recipe's."""
+
+
+def _refused(problem: str, at: Any) -> _RefusedError:
+    """What is wrong with a node, or with the event that begins one."""
+    return _RefusedError(problem=problem, problem_mark=at.start_mark)
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > MOST_DIGITS:
+        problem = f"a whole number of {len(node.value):,} digits; expected at most {MOST_DIGITS}"
+        raise _refused(problem, node)
+    return int(node.value)
+
+
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    if HALF.search(node.value):
+        raise _refused("an escape that stands for half a character", node)
+    return str(node.value)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -56,7 +122,8 @@ _Dumper.add_representer(
         "tag:yaml.org,2002:str", text, style=None if visible(text) == text else '"'
     ),
 )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
+_Loader.add_constructor(TEXT, _text)
 
 PLAINLY = (
     (r"character '\\t'", "a tab character; YAML is indented with spaces"),
@@ -84,6 +151,8 @@ def parse(text: str, source: str) -> Any:
         raise ConfigError(f"{source}{_explain(error, text)}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not valid YAML: {_on_one_line(error)}") from None
+    except (ValueError, OverflowError):  # PyYAML hands any number that follows \U to chr()
+        raise ConfigError(f"{source}: not valid YAML: a \\U escape of no character") from None
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -92,9 +161,9 @@ def dump(values: Mapping[str, Any]) -> str:
 
 
 def inline(value: Any) -> str:
-    """One value as it would stand in a recipe, on one line."""
-    text = _dump(value, default_flow_style=True, width=sys.maxsize)
-    return text.removesuffix("...\n").strip("\n")
+    """One value as it would stand in a recipe, on one line; of a list or mapping, the beginning."""
+    text = _dump(_few(value), default_flow_style=True, width=sys.maxsize)
+    return text.removesuffix("...\n").strip("\n")  # not \xa0, which is text
 
 
 def _dump(value: Any, **options: Any) -> str:
@@ -103,17 +172,29 @@ def _dump(value: Any, **options: Any) -> str:
     return "\n".join(map(visible, str(text).split("\n")))
 
 
+def _few(value: Any) -> Any:
+    if isinstance(value, str | int | float | NoneType):
+        return value
+    items = list(islice(value, FEW))
+    more = [f"and {len(value) - FEW:,} more"] if len(value) > FEW else []
+    if isinstance(value, dict):
+        return {item: _few(value[item]) for item in items} | dict.fromkeys(more, "...")
+    return [*map(_few, items), *more]
+
+
 def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
     """`, line 3: ...` with the line itself; of a list that is not closed, the line it begins in."""
     problem = " ".join(str(error.problem or error).split())
     told = next((plain for words, plain in PLAINLY if re.search(words, problem)), problem)
     unclosed = "not closed" in told and error.context_mark
     mark = error.context_mark if unclosed else error.problem_mark
+    if not isinstance(error, _RefusedError):
+        told = f"not valid YAML: {told}"
     if mark is None or text.count("\n") == 0:
-        return f": not valid YAML: {told}"
+        return f": {told}"
     line = text.splitlines()[mark.line].strip() if mark.line < len(text.splitlines()) else ""
     shown = f" (the line is: {short(line)})" if line else ""
-    return f", line {mark.line + 1}: not valid YAML: {told}{shown}"
+    return f", line {mark.line + 1}: {told}{shown}"
 
 
 def _on_one_line(error: object) -> str:

@@ -105,6 +105,10 @@ def test_a_shell_reads_the_word_and_nothing_else(tmp_path: Path) -> None:
 def test_yaml_is_visible_and_true(text: str) -> None:
     for written in (inline(text), inline([text]), f"[{in_yaml(text)}]"):
         assert visible(written) == written
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        with pytest.raises(ConfigError, match="half a character"):
+            parse(inline(text), "")
+        return
     assert parse(inline(text), "") == text
     assert parse(f"[{in_yaml(text)}]", "") == [text]
     assert parse(dump({"key": text}), "") == {"key": text}

@@ -193,7 +193,7 @@ def test_all_problems_at_once(recipe: Path) -> None:
         ("data: {path: a, path: b, target: y}", "'path' appears twice, first in line 1"),
         (
             "data:\n  path: a\n  path: b\n",
-            "recipe.yaml, line 3: not valid YAML: the key 'path' app",
+            "recipe.yaml, line 3: the key 'path' app",
         ),
         ("data:\n\tpath: a\n", "line 2: not valid YAML: a tab character; YAML is indented with"),
         ("data:\n  path: [a\n\ntrain: {}\n", "line 2: not valid YAML: a list is not closed"),
