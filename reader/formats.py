@@ -138,6 +138,13 @@ class TableFile(Protocol):
         """All of it, for a checksum."""
 
 
+def identity(path: Path) -> list[Any]:
+    """What changes when the content of a file does: its name, size, and times of the last write and
+    of the last change, which only the system sets."""
+    stat = path.stat()
+    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
 @dataclass(frozen=True)
 class OnDisk:
     """What a file on disk is known by."""
@@ -148,8 +155,7 @@ class OnDisk:
         return self.path.stat().st_size
 
     def identity(self) -> list[Any] | None:
-        stat = self.path.stat()
-        return [str(self.path.resolve()), stat.st_size, stat.st_mtime_ns]
+        return identity(self.path)
 
     def content(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import re
-import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
-from files import drafted_among_others
+from reader.cache import Cache, Entry
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
@@ -30,10 +23,6 @@ from reader.text import TextFile
 
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int32]
-CACHE_FORMAT = 4
-SUFFIX = ".float32"
-ENTRY = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}")
-LONG = 30 * 86_400  # seconds without a use, after which an entry goes
 NUMBERS = 1 << 22  # of a piece
 FEW = 8
 LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
@@ -99,52 +88,6 @@ class PackedTable:
         return each(lambda start: function(self.take(rows[start : start + piece])), starts)
 
 
-@dataclass(frozen=True)
-class Cache:
-    """Where packed tables of more than `limit` bytes go, and are found again."""
-
-    folder: Path
-    limit: int
-
-    def entry(self, table: Table, schema: Schema, may_be_empty: bool) -> Path | None:
-        """The file for this table as it is now, read as it is: path, size and time of each file,
-        the columns, and how cells are read. None for what is in memory already."""
-        files = [file.identity() for file in table.files]
-        if None in files:
-            return None
-        key = {
-            "format": CACHE_FORMAT,
-            "files": files,
-            "columns": [file.columns for file in table.files],
-            "schema": schema.describe(),
-            "may be empty": may_be_empty,
-            "reading": [asdict(file.reading) for file in table.files],
-        }
-        name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
-        return self.folder / f"{name}{SUFFIX}"
-
-    def make_room(self, needed: float) -> None:
-        """Before `needed` bytes are written: entries that were not used for long go, and those used
-        least recently, until the others take no more than half of what the disk has for the cache.
-        No other file is touched, and a run that has mapped an entry into memory keeps it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        stats = dict[Path, os.stat_result]()
-        for path in self.folder.iterdir():
-            if ENTRY.fullmatch(path.name):
-                with suppress(FileNotFoundError):  # another run makes room, too
-                    stats[path] = path.stat()
-        sizes = sum(stat.st_size for stat in stats.values())
-        room, kept = (shutil.disk_usage(self.folder).free + sizes - needed) / 2, 0
-        for path in sorted(stats, key=lambda path: -stats[path].st_mtime):  # the last use
-            size, unused = stats[path].st_size, time.time() - stats[path].st_mtime
-            if kept + size <= room and unused < LONG:
-                kept += size
-                continue
-            for file in (path.with_suffix(".json"), path):
-                with suppress(OSError):  # of somebody else, in a folder that is shared
-                    file.unlink()
-
-
 def pack(
     table: Table,
     schema: Schema,
@@ -161,43 +104,55 @@ def pack(
     are (0: unknown). Raises TableError at the first bad cell, and for a table without rows.
     """
     entry = cache.entry(table, schema, may_be_empty) if cache else None
-    if entry and (packed := _recall(entry, schema)):
-        return packed
+    with table.unchanged():
+        if entry and (recalled := entry.recall(table, schema)):
+            matrix, note = recalled
+            known = note.model_dump(include={"texts", "file_rows", "without_target"})
+            return PackedTable(schema, matrix, note.table, **known)
+        return _streamed(table, schema, entry, may_be_empty, meanwhile, seen)
+
+
+def _streamed(
+    table: Table,
+    schema: Schema,
+    entry: Entry | None,
+    may_be_empty: bool,
+    meanwhile: Callable[[], object] | None,
+    seen: Callable[[int, float], None] | None,
+) -> PackedTable:
+    """Every row, checked; above the entry's limit in its file."""
     levels = {c.name: Levels() for c in schema.features if c.kind == "categorical"}
     encoders = [Encoder(c, may_be_empty, levels.get(c.name)) for c in schema.features]
     target = Encoder(schema.target_column, may_be_empty=True)
     layout = Layout((*encoders, target))
-    file_rows = [0] * len(table.files)
+    file_rows, width = [0] * len(table.files), len(schema.packed) + 1
     with ThreadPoolExecutor(2) as beside:
         sha256 = beside.submit(_digest, table)
         if meanwhile and sum(file.size() for file in table.files) > LARGE:
             beside.submit(meanwhile)
         batches, kept, size = _counted(table, layout, file_rows), [], 0
-        row = 4 * (len(schema.packed) + 1)
         expected = _rows_by_size(table)
-        too_large = cache is not None and expected * row > 1.2 * cache.limit
+        too_large = entry is not None and expected * 4 * width > 1.2 * entry.cache.limit
         if seen:
             batches = _told(batches, expected, seen)
         for batch in batches:
             kept.append(batch)
             size += batch.nbytes
-            if cache and entry and (too_large or size > cache.limit):
-                cache.make_room(max(expected * row, size))
-                _spill(entry, kept, batches)
-                texts = {name: each.texts for name, each in levels.items()}
-                note = {"sha256": sha256.result(), "file_rows": file_rows, "texts": texts}
-                _annotate(entry, note | {"without_target": target.missing})
-                packed = _recall(entry, schema)
-                if not packed:
-                    raise TableError(f"{entry}: was removed as soon as it was written; start again")
-                return packed
+            if entry and (too_large or size > entry.cache.limit):
+                entry.write(kept, batches, max(expected * 4 * width, size))  # all that are left
     if not size:
         raise TableError(f"{table.path}: no rows under the header; expected at least one")
-    matrix = kept[0] if len(kept) == 1 else np.concatenate(kept)
-    texts = {name: each.texts for name, each in levels.items()}
-    return PackedTable(
-        schema, matrix, sha256.result(), texts, tuple(file_rows), without_target=target.missing
-    )
+    known: dict[str, Any] = {
+        "file_rows": tuple(file_rows),
+        "texts": {name: each.texts for name, each in levels.items()},
+        "without_target": target.missing,
+    }
+    if kept or not entry:
+        matrix = kept[0] if len(kept) == 1 else np.concatenate(kept)
+        return PackedTable(schema, matrix, sha256.result(), **known)
+    table.check_unchanged()
+    entry.annotate(table=sha256.result(), **known)
+    return PackedTable(schema, entry.matrix(width), sha256.result(), **known)
 
 
 def _rows_by_size(table: Table) -> float:
@@ -222,42 +177,6 @@ def _counted(table: Table, layout: Layout, file_rows: list[int]) -> Iterator[Mat
         for batch in read_batches(file, layout):
             file_rows[index] += len(batch.rows)
             yield batch.rows
-
-
-def _spill(entry: Path, kept: list[Matrix], batches: Iterable[Matrix]) -> None:
-    """Write `kept`, then the rest of the batches; without its note the file is not valid yet."""
-    with drafted_among_others(entry) as file:  # two runs may pack the same table
-        while kept:
-            _write(file, kept.pop(0))
-        for batch in batches:
-            _write(file, batch)
-
-
-def _annotate(entry: Path, note: dict[str, Any]) -> None:
-    text = json.dumps(note | {"bytes": entry.stat().st_size})
-    with drafted_among_others(entry.with_suffix(".json")) as file:
-        file.write(text.encode())
-
-
-def _write(file: IO[bytes], batch: Matrix) -> None:
-    file.write(np.ascontiguousarray(batch).data)
-
-
-def _recall(entry: Path, schema: Schema) -> PackedTable | None:
-    """The packed table, unless there is none, or one that was torn."""
-    columns = len(schema.packed) + 1
-    try:
-        note = json.loads(entry.with_suffix(".json").read_text())
-        if entry.stat().st_size == note["bytes"] and note["bytes"] % (4 * columns) == 0:
-            matrix = np.asarray(np.memmap(entry, dtype=np.float32, mode="r")).reshape(-1, columns)
-            counts = tuple(note["file_rows"])
-            missing = int(note["without_target"])
-            with suppress(OSError):
-                os.utime(entry)  # the last use
-            return PackedTable(schema, matrix, note["sha256"], note["texts"], counts, missing)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
 
 
 def _digest(table: Table) -> str:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from display import short
 from errors import TableError
+from reader.cache import Cache
 from reader.formats import Reading
 from reader.kinds import infer, rounded_away, time_column
 from reader.lookalikes import look_alikes
-from reader.pack import Cache, PackedTable, pack
+from reader.pack import PackedTable, pack
 from reader.schema import Column, Role, Schema, abridged, roles, unlike
 from reader.split import CellError, Split, SplitOptions, folds, split
 from reader.table import Table, open_table
@@ -247,4 +248,8 @@ def _joined(tables: Sequence[Table]) -> Table:
                 f"{table.path}: found other columns ({unlike(table.columns, first.columns)}), "
                 f"expected those of {first.path}"
             )
-    return replace(first, files=tuple(file for table in tables for file in table.files))
+    return replace(
+        first,
+        files=tuple(file for table in tables for file in table.files),
+        identities=tuple(each for table in tables for each in table.identities),
+    )

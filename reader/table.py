@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -21,6 +22,7 @@ from reader.formats import (
     TypedFile,
     binary_format,
     format_of,
+    identity,
     scan_typed,
 )
 from reader.header import ROW_NAMES, Header, header_of, typed_header
@@ -43,13 +45,36 @@ SAMPLE = 10_000  # rows that tell the kinds of columns
 class Table:
     """The rows of one file after the other; `columns` are those of the first, in its order.
     `path` says in messages which table it is; `header`: what is to be known of its names; `notes`:
-    what was left out of the files, a line each."""
+    what was left out of the files, a line each; `identities`: of the files, as they were opened,
+    None for one in memory."""
 
     path: Path | str
     columns: tuple[str, ...]
     files: tuple[TableFile, ...]
     header: Header = field(default_factory=lambda: Header(()))
     notes: tuple[str, ...] = ()
+    identities: tuple[list[Any] | None, ...] = (None,)
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Raises TableError at the end, in place of another error, where a file is not the one that
+        was opened: what was read is then of no version of it."""
+        try:
+            yield
+        except (TableError, OSError):
+            self.check_unchanged()
+            raise
+        self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Raises TableError where a file is not the one that was opened."""
+        for file, opened in zip(self.files, self.identities, strict=True):
+            try:
+                now = file.identity()
+            except OSError:
+                now = []
+            if now != opened:
+                raise TableError(f"{file.path}: the table changed while it was read; run again")
 
     def batches(self, layout: Layout) -> Iterator[Batch]:
         """Stream the rows in order, n <= ROWS_PER_BATCH at a time. Raises TableError at the first
@@ -59,8 +84,9 @@ class Table:
 
     def texts(self, column: str) -> Iterator[pl.Series]:
         """Stream one column as text, a cell for each row of `batches`; null where it is empty."""
-        for batch in self.batches(Layout(ids=(column,))):
-            yield batch.ids[column].replace("", None)
+        with self.unchanged():
+            for batch in self.batches(Layout(ids=(column,))):
+                yield batch.ids[column].replace("", None)
 
     def sample(
         self, columns: Sequence[str], rows: int = SAMPLE, numeric: bool = True
@@ -157,8 +183,10 @@ def _open(
     except OSError as error:
         raise TableError(f"{error.filename or path}: {error.strerror}") from None
     opened: list[_Opened] = []
+    identities = []
     for file in found:
         try:
+            identities.append(identity(file))
             opened.append(_open_file(file, reading, names(file), lenient))
         except OSError as error:
             raise TableError(f"{file}: {error.strerror or error}") from None
@@ -170,7 +198,8 @@ def _open(
                 "data.path=folder/*.csv"
             )
     files, header = tuple(each.file for each in opened), opened[0].header
-    return Table(path, files[0].columns, files, header, tuple(_notes(opened, beside)))
+    notes = tuple(_notes(opened, beside))
+    return Table(path, files[0].columns, files, header, notes, tuple(identities))
 
 
 def _notes(opened: Sequence[_Opened], beside: Sequence[Path]) -> Iterator[str]:

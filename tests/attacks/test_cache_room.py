@@ -16,7 +16,8 @@ import pytest
 
 from files import drafted_among_others, remove_dead_drafts
 from output import output_of
-from reader.pack import Cache, PackedTable, pack
+from reader.cache import Cache
+from reader.pack import PackedTable, pack
 from reader.table import open_table
 from tests.conftest import numeric
 
@@ -42,8 +43,8 @@ def entries(cache: Path) -> set[str]:
 
 
 def pass_by(cache: Path, days: float) -> None:
-    """Let the entries be so much older."""
-    for path in cache.glob("*.float32"):
+    """Let the last use of the entries be so much longer ago."""
+    for path in cache.glob("*.note"):
         os.utime(path, (path.stat().st_mtime - days * DAY,) * 2)
 
 
@@ -98,7 +99,7 @@ def test_the_least_recently_used_go_where_the_disk_is_small(
 def test_files_of_others_stay(tmp_path: Path) -> None:
     cache, name = tmp_path / "cache", "0123456789abcdef" * 2
     cache.mkdir()
-    for mine in (f"{name}.json", f"{name[1:]}.float32", f"{name}.float32.csv", "t.csv"):
+    for mine in (f"{name}.note", f"{name[1:]}.float32", f"{name}.float32.csv", "t.csv"):
         (cache / mine).write_text("a,y\n1,2\n")
     for mine in (".draft-1", ".draft-0123456789abcde", ".t.csv.draft", f"{name}.tmp"):
         (cache / mine).write_text("mine")

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from errors import TableError
+from reader.cache import Cache
 from reader.formats import Reading
 from reader.frame import encode, table_of
 from reader.kinds import Encoder, infer
-from reader.pack import Cache, pack
+from reader.pack import pack
 from reader.rows import ROWS_PER_BATCH, Layout
 from reader.schema import Column, Schema
 from reader.table import open_table

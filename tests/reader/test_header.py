@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from errors import TableError
+from reader.cache import Cache
 from reader.frame import table_of
 from reader.header import header_of
-from reader.pack import Cache
 from reader.schema import Schema
 from reader.source import TableOptions, read
 from reader.split import SplitOptions

@@ -9,8 +9,9 @@ import pytest
 
 from errors import TableError
 from reader import pack as module
+from reader.cache import Cache, Entry, Matrix
 from reader.formats import Reading
-from reader.pack import Cache, PackedTable, pack
+from reader.pack import PackedTable, pack
 from reader.table import open_table
 from tests.conftest import numeric
 
@@ -45,7 +46,7 @@ def test_cached_rows_are_those_in_memory(table: Path) -> None:
         assert other.sha256 == in_memory.sha256
     assert sorted(path.suffix for path in (table.parent / "cache").iterdir()) == [
         ".float32",
-        ".json",
+        ".note",
     ]
 
 
@@ -54,13 +55,13 @@ def test_a_table_that_is_plainly_too_large_does_not_go_through_memory(
     table: Path, monkeypatch: pytest.MonkeyPatch, limit: int, batches: int
 ) -> None:
     """Its 1.8 MB are 9 times the limit, or hardly more than it; a batch has 65,536 rows."""
-    held, spill = [], module._spill
+    held, write = [], Entry.write
 
-    def spy(entry: Path, kept: list[module.Matrix], rest: Iterable[module.Matrix]) -> None:
+    def spy(entry: Entry, kept: list[Matrix], rest: Iterable[Matrix], size: float) -> None:
         held.append(len(kept))
-        spill(entry, kept, rest)
+        write(entry, kept, rest, size)
 
-    monkeypatch.setattr(module, "_spill", spy)
+    monkeypatch.setattr(Entry, "write", spy)
     assert len(packed(table, limit)) == ROWS
     assert held == [batches]
 
@@ -94,11 +95,11 @@ def truncate(entry: Path) -> None:
 
 
 def lose_the_note(entry: Path) -> None:
-    entry.with_suffix(".json").unlink()
+    entry.with_suffix(".note").unlink()
 
 
 def tear_the_note(entry: Path) -> None:
-    entry.with_suffix(".json").write_text('{"bytes"')
+    entry.with_suffix(".note").write_text('{"bytes"')
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, truncate, lose_the_note, tear_the_note])
