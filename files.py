@@ -180,26 +180,6 @@ def lock(file: IO[bytes]) -> bool:
     return True
 
 
-def read_plain(path: Path, most: int, link: bool = False) -> bytes:
-    """All of a plain file of at most `most` bytes: opened and read once.
-
-    Raises OSError where it is not there or a folder, and ValueError for a larger file, for a pipe
-    or a device, which it does not wait for, and unless a `link` may lead to the file, for a link.
-    """
-    if "\0" in str(path):
-        raise ValueError("has a NUL character in its name")
-    if not link and path.is_symlink():
-        raise ValueError("is a link, not a plain file")
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if link else os.O_NOFOLLOW)
-    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("is a pipe or a device, not a plain file")
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"has more than {most:,} bytes")
-    return content
-
-
 def to_json(values: Mapping[str, Any]) -> str:
     """JSON in lines, for eyes and for programs; NaN and infinity raise ValueError."""
     return json.dumps(dict(values), indent=1, allow_nan=False) + "\n"
@@ -249,18 +229,22 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"found {constant}, expected a finite number")
 
 
-def read_plain(path: Path, most: int, size: int | None = None) -> bytes:
+def read_plain(path: Path, most: int, size: int | None = None, link: bool = False) -> bytes:
     """All of a plain file of at most `most` bytes, or of `size` bytes where that is known: opened
     and read once.
 
-    Raises OSError where it is not there, AlteredError where it is of another size, and ValueError
-    for a link, a pipe, a device or a folder, which it does not wait for, and for a larger file.
+    Raises OSError where it is not there or a folder, AlteredError where it is of another size, and
+    ValueError for a larger file, for a pipe or a device, which it does not wait for, and, unless a
+    `link` may lead to the file, for a link.
     """
-    # Neither is there in Windows, which has no such links and pipes in a folder of files.
-    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    if path.is_symlink():
+    if "\0" in str(path):
+        raise ValueError("has a NUL character in its name")
+    if not link and path.is_symlink():
         raise ValueError("is a link; expected a plain file")
-    with open(os.open(path, os.O_RDONLY | flags | getattr(os, "O_BINARY", 0)), "rb") as file:
+    # Neither is there in Windows, which has no such links and pipes in a folder of files.
+    flags = getattr(os, "O_NONBLOCK", 0) | (0 if link else getattr(os, "O_NOFOLLOW", 0))
+    flags |= getattr(os, "O_BINARY", 0)
+    with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("is not a plain file")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import _C_ops, nn, optimizer
@@ -40,6 +41,14 @@ OPTIMIZERS: dict[str, Callable[..., optimizer.Optimizer]] = {
     "adamw": partial(optimizer.AdamW, weight_decay=0.0),  # Paddle's own default is 0.01
 }
 
+ADAM = ("moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc")
+MEANS: dict[type, tuple[str, ...]] = {
+    optimizer.Momentum: ("velocity",),
+    optimizer.Adam: ADAM,
+    optimizer.AdamW: ADAM,
+}
+"""What an optimizer keeps of each parameter, by Paddle's names."""
+
 Schedule = Callable[[int], float]
 STAIRS = 200
 
@@ -71,6 +80,21 @@ def get_optimizer_state(
         for name, parameter in network.named_parameters()
         for key, value in values.items()
         if key.startswith(f"{parameter.name}_")
+    }
+
+
+def first_optimizer_state(
+    optimizer: optimizer.Optimizer, network: nn.Layer
+) -> dict[str, NDArray[np.float32]]:
+    """Zeros of the names and shapes of what `get_optimizer_state` gives after a step."""
+    means = next((means for kind, means in MEANS.items() if isinstance(optimizer, kind)), ())
+    return {
+        f"{name}/{mean}_0": np.zeros(
+            [1] if mean.endswith("_pow_acc") else parameter.shape, dtype=np.float32
+        )
+        for name, parameter in network.named_parameters()
+        for mean in means
+        if not parameter.stop_gradient
     }
 
 

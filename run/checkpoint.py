@@ -5,25 +5,33 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from display import say
 from errors import RunError
-from files import AlteredError, compare, drafted_folder, seal, to_json, unseal, write_atomically
+from files import drafted_folder, seal, to_json, write_atomically
 from run.contents import CHECKPOINT, remove
-
-WEIGHTS, STATE = "weights.safetensors", "state.json"
-OPTIMIZER, BEST = "optimizer.safetensors", "best.safetensors"
-STEP = "step-"
-Arrays = Mapping[str, NDArray[Any]]
+from run.restore import (
+    BEST,
+    FORMAT,
+    OPTIMIZER,
+    STATE,
+    STEP,
+    WEIGHTS,
+    Arrays,
+    DamagedError,
+    Expected,
+    Restored,
+    checkpoints_in,
+    noted_value,
+    read_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -68,43 +76,43 @@ class Checkpoints:
                 contents = {WEIGHTS: save(dict(checkpoint.weights)), **self._others(checkpoint)}
                 for name, content in contents.items():
                     write_atomically(draft / name, content)
-                write_atomically(draft / STATE, seal(state, contents))
+                write_atomically(draft / STATE, seal({"format": FORMAT, **state}, contents))
             self._publish(checkpoint)
-            for old in self._found()[self._keep :]:
+            for old in checkpoints_in(self.folder)[self._keep :]:
                 remove(old, CHECKPOINT)
         except OSError as error:
-            then = "those before it are whole: fix the cause, then continue with --resume"
+            then = "it is the first one"
+            if checkpoints_in(self.folder):
+                then = "those before it are whole: fix the cause, then continue with --resume"
             raise RunError(
                 f"{self.folder}: the checkpoint of step {state['step']} could not be written: "
-                f"{error.strerror or error}; {then if self._found() else 'it is the first one'}"
+                f"{error.strerror or error}; {then}"
             ) from None
-        self._mark(state)
+        self._mark(state["step"], state["epoch"])
 
-    def newest(self) -> Checkpoint | None:
-        """The last one that is whole; warns of those that are not."""
-        for path in (found := self._found()):
+    def newest(self, expected: Expected) -> Restored | None:
+        """The last one that is whole and of this run; warns of those that are not.
+
+        Raises RunError where the table, or the version that wrote it, is another.
+        """
+        for path in (found := checkpoints_in(self.folder)):
             try:
-                checkpoint = _load(path)
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                checkpoint = read_checkpoint(path, expected)
+            except DamagedError as error:
                 last = path == found[-1]
                 then = "starting from the beginning" if last else "using the checkpoint before it"
                 say(f"warning: {path}: damaged ({error}); {then}", to=sys.stderr)
                 continue
-            self._mark(checkpoint.state)
+            self._mark(checkpoint.state.step, checkpoint.state.epoch)
             return checkpoint
         return None
 
-    def _mark(self, state: Mapping[str, Any]) -> None:
-        self._time, self._step, self._epoch = time.monotonic(), state["step"], state["epoch"]
+    def _mark(self, step: int, epoch: int) -> None:
+        self._time, self._step, self._epoch = time.monotonic(), step, epoch
 
     def _others(self, checkpoint: Checkpoint) -> dict[str, bytes]:
         others = {OPTIMIZER: checkpoint.optimizer, BEST: checkpoint.best}
         return {name: save(dict(arrays)) for name, arrays in others.items() if arrays}
-
-    def _found(self) -> list[Path]:
-        """Checkpoints, the newest first: by step, for clocks may go back."""
-        folders = [p for p in self.folder.glob(f"{STEP}*") if p.name.removeprefix(STEP).isdigit()]
-        return sorted(folders, key=lambda path: -int(path.name.removeprefix(STEP)))
 
     def _publish(self, checkpoint: Checkpoint) -> None:
         """`last`, and `best` unless what stands there is better."""
@@ -113,10 +121,7 @@ class Checkpoints:
         if not checkpoint.best:
             return
         watched, value = state["watched"], state["best_value"]
-        try:
-            standing = load_checkpoint(self.folder / "best")[1][watched]
-        except (OSError, ValueError, KeyError, SafetensorError):
-            standing = None
+        standing = noted_value(self.folder / "best", watched)
         better = standing is None or (
             value < standing if state["smaller_is_better"] else value > standing
         )
@@ -136,16 +141,3 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[np.float32]], dict[
     """The weights by name, and the state."""
     weights = load((folder / WEIGHTS).read_bytes())
     return weights, json.loads((folder / STATE).read_text())
-
-
-def _load(folder: Path) -> Checkpoint:
-    """Raises ValueError and its like for a checkpoint that is not as it was written."""
-    state = unseal((folder / STATE).read_bytes())
-    contents = {name: (folder / name).read_bytes() for name in state["files"]}
-    for name, content in contents.items():
-        try:
-            compare(content, state["files"][name])
-        except AlteredError as error:
-            raise ValueError(f"{name}: {error}") from None
-    arrays = {name: load(content) for name, content in contents.items()}
-    return Checkpoint(arrays[WEIGHTS], arrays.get(OPTIMIZER, {}), arrays.get(BEST, {}), state)

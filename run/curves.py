@@ -17,6 +17,7 @@ from visualdl import LogWriter
 
 from configs.flatten import leaves
 from display import short, visible
+from errors import RunError
 from files import naming
 from run.contents import LOG as LOG
 
@@ -37,9 +38,14 @@ class Curves:
         self._writers: dict[str, LogWriter] = {}
 
     def rewind(self, offsets: Mapping[str, int]) -> None:
-        """Cut each log to the length that a checkpoint took note of; before the first record."""
+        """Cut each log to the length that a checkpoint took note of; before the first record.
+
+        Raises RunError for a log that is a link, or lies behind one.
+        """
         for log in self._folder.glob(f"*/{LOG}"):
-            os.truncate(log, offsets.get(log.parent.name, 0))
+            if not log.resolve().is_relative_to(self._folder.resolve()) or not log.is_file():
+                raise RunError(f"{log}: not a file of this run; remove it, then use --resume again")
+            os.truncate(log, min(offsets.get(log.parent.name, 0), log.stat().st_size))
 
     def _add(self, part: str, kind: str, *values: Any) -> None:
         """What `LogWriter.add_<kind>` writes; a write that is refused names the folder."""

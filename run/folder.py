@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import re
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from run.contents import (
     remove_drafts,
     set_aside,
 )
+from run.restore import STATE, DamagedError, checkpoints_in, read_state
 
 LOCK, MARK = ".lock", b"A run of train.py. Only what it writes is ever replaced here.\n"
 PREVIOUS = ".previous-run"
@@ -53,24 +53,23 @@ class Standing(NamedTuple):
 def standing(path: Path) -> Standing | None:
     """Where the run at `path` stands, by its newest checkpoint; None where it has none."""
     for folder in _checkpoints(path):
-        state = folder / "state.json"
         try:
-            saved = json.loads(state.read_text())
-            epochs, block = int(saved["epoch"]), int(saved.get("block", 0))
-            when = datetime.fromtimestamp(state.stat().st_mtime).isoformat(" ", "seconds")
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged one, which is passed over on resume, too
-        fold = state.parents[2]
-        return Standing(f"fold {fold.name}, " if fold != path else "", epochs, block, when)
+            saved = read_state(folder)
+            written = (folder / STATE).stat().st_mtime
+        except (DamagedError, OSError, RunError):
+            continue  # which is passed over, or refused, on resume, too
+        when = datetime.fromtimestamp(written).isoformat(" ", "seconds")
+        fold = folder.parents[1]
+        of = f"fold {fold.name}, " if fold != path else ""
+        return Standing(of, saved.epoch, saved.block, when)
     return None
 
 
 def _checkpoints(path: Path) -> list[Path]:
     """Those of a run, the newest first; before it has any, those of its folds."""
     for base in (path, *sorted(path.glob("folds/*"), reverse=True)):
-        found = [p for p in base.glob("checkpoints/step-*") if p.name[5:].isdigit()]
-        if found:
-            return sorted(found, key=lambda folder: -int(folder.name[5:]))
+        if found := checkpoints_in(base / "checkpoints"):
+            return found
     return []
 
 

@@ -26,7 +26,10 @@ MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
     "reader": {"reader", "numpy", "polars"},
     "model": {"model", "numpy", "paddle"},
-    "run": {"run", "configs.flatten", "numpy", "paddle", "visualdl", "safetensors"},
+    "run": {
+        *("run", "configs.flatten", "numpy", "paddle", "visualdl", "safetensors"),
+        *("pydantic", "pydantic_core"),
+    },
     "trainer": {
         "trainer",
         *(BELOW_REPORT - {"trainer"}),
@@ -38,6 +41,7 @@ MAY_IMPORT = {
     "benchmarks/peers.py": {"benchmarks", "numpy", "torch", "sklearn"},
     "reader/dataset.py": {"reader", "numpy", "paddle"},
     "reader/workbook.py": {"reader", "polars", "fastexcel"},
+    "reader/cache.py": {"reader", "numpy", "pydantic"},
     "lesson/chapter.py": {"lesson", "jinja2", "markupsafe"},
     "lesson/typeset.py": {
         *("lesson", "markupsafe", "markdown_it", "mdit_py_plugins", "latex2mathml", "pygments"),

@@ -21,6 +21,7 @@ from reader.source import read
 from reader.split import Split
 from run.checkpoint import Checkpoints
 from tests.conftest import train_recipe
+from tests.run.checkpoints import expected_of
 from trainer.settings import experiment
 
 pytestmark = pytest.mark.slow
@@ -187,9 +188,10 @@ def test_a_pickle_in_a_checkpoint_is_refused_unopened(
     (tmp_path / "step-600").mkdir()
     for file in (boston_run / "checkpoints" / "step-600").iterdir():
         (tmp_path / "step-600" / file.name).write_bytes(file.read_bytes())
-    assert Checkpoints(tmp_path, 0, 0, 0, 1).newest()
+    expected = expected_of(tmp_path / "step-600")
+    assert Checkpoints(tmp_path, 0, 0, 0, 1).newest(expected)
     (tmp_path / "step-600" / name).write_bytes(trap)
-    assert Checkpoints(tmp_path, 0, 0, 0, 1).newest() is None
+    assert Checkpoints(tmp_path, 0, 0, 0, 1).newest(expected) is None
     assert not Trap.sprung
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import RunError
 from reader.metrics import Metrics, title
 from run.checkpoint import Checkpoint, Checkpoints
 from run.curves import Curves
+from run.restore import Expected, RunIdentity
 from run.signals import Signals, Stopped
 from trainer.progress import Progress, bar, duration
 from trainer.settings import GAP
@@ -150,8 +150,7 @@ class ProgressBar(Observer):
 class Checkpointing(Observer):
     """Saves and restores all that the rest of a run follows from; on a signal, saves and stops.
 
-    It comes last of the observers: what the others did to the state is saved, too. `sha256`: of
-    the table.
+    It comes last of the observers: what the others did to the state is saved, too. `of`: the run.
     """
 
     def __init__(
@@ -161,42 +160,49 @@ class Checkpointing(Observer):
         best: BestWeights,
         curves: Curves,
         signals: Signals,
-        sha256: str,
+        of: RunIdentity,
     ) -> None:
         self.checkpoints, self.trainer, self.best = checkpoints, trainer, best
-        self.curves, self.signals, self.sha256 = curves, signals, sha256
+        self.curves, self.signals, self.of = curves, signals, of
 
     def restore(self) -> State:
-        """Go on from the newest checkpoint that is whole, or begin.
+        """Go on from the newest checkpoint that is whole and of this run, or begin.
 
         Raises RunError where the table, by its SHA-256, or the version is not that of the run.
         """
         from model.optimizer import set_optimizer_state
         from model.regressor import set_state
 
-        if (newest := self.checkpoints.newest()) is None:
+        if (newest := self.checkpoints.newest(self.expected())) is None:
             self.curves.rewind({})
             return State()
-        folder, saved = self.checkpoints.folder, newest.state
-        if saved["data"] != self.sha256:
-            raise RunError(
-                f"{folder}: this run began on another table (SHA-256 {saved['data'][:12]}..., "
-                f"found {self.sha256[:12]}...); restore that table, or start a new run with "
-                "--overwrite or another run.dir"
-            )
-        names = {field.name for field in fields(State)}
-        if not names <= saved.keys() or saved.get("watched") != self.trainer.objective.watched:
-            raise RunError(
-                f"{folder}: an earlier version of this program wrote these checkpoints; finish the "
-                "run with that version, or start a new one with --overwrite or another run.dir"
-            )
+        saved = newest.state
         set_state(self.trainer.network, dict(newest.weights))
         set_optimizer_state(self.trainer.optimizer, self.trainer.network, newest.optimizer)
         if self.trainer.average:
             self.trainer.average.restore(newest.optimizer)
         self.best.state = dict(newest.best)
-        self.curves.rewind(saved["curves"])
-        return State(**{name: saved[name] for name in names})
+        self.curves.rewind(saved.curves)
+        return State(**saved.model_dump(include={field.name for field in fields(State)}))
+
+    def expected(self) -> Expected:
+        """What a checkpoint of this run holds, of a trainer that has made no step."""
+        from model.optimizer import first_optimizer_state
+        from model.regressor import get_state
+
+        trainer, loader = self.trainer, self.trainer.loader
+        optimizer = first_optimizer_state(trainer.optimizer, trainer.network)
+        if trainer.average:
+            optimizer |= trainer.average.state()
+        return Expected(
+            of=self.of,
+            watched=trainer.objective.watched,
+            smaller_is_better=trainer.objective.smaller_is_better,
+            steps_per_epoch=loader.steps,
+            steps_per_block=loader.block_size // loader.batch_size,
+            weights=get_state(trainer.network),
+            optimizer=optimizer,
+        )
 
     def block(self, state: State) -> None:
         self.save(state)
@@ -222,7 +228,8 @@ class Checkpointing(Observer):
         values: dict[str, Any] = asdict(state) | {
             "watched": watched,
             "smaller_is_better": self.trainer.objective.smaller_is_better,
-            "data": self.sha256,
+            "run": self.of.run,
+            "data": self.of.data,
             "curves": self.curves.offsets(),
         }
         if state.history:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from display import say
 from errors import RunError
-from run.checkpoint import STEP
 from run.contents import CONFIG
+from run.restore import STEP
 
 ATTEMPTS = 5
 SAME = (

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from model.linear import Linear
 from reader.metrics import Metrics
+from reader.split import Split
 from run.checkpoint import Checkpoints
 from run.curves import Curves
 from run.folder import standing
+from run.restore import RunIdentity
 from run.signals import Signals
 from trainer.build import Fit, build_trainer
 from trainer.evaluation import Evaluation, evaluate, metrics_of
@@ -63,7 +68,8 @@ def train(
             checkpoint.epochs,
             checkpoint.keep,
         )
-        saving = Checkpointing(checkpoints, trainer, best, curves, signals, fit.data.packed.sha256)
+        of = identity(fit, seen)
+        saving = Checkpointing(checkpoints, trainer, best, curves, signals, of)
         state = saving.restore()
         progress.add_earlier(state.total_seconds)
         if state.step:
@@ -81,7 +87,19 @@ def train(
     if settings.export == "best" and state.best_epoch != state.epoch:
         last.clear()
     progress.phase("evaluating")
-    return state, last | evaluate(fit, parts._replace(**dict.fromkeys(last, parts.test[:0])))
+    last |= evaluate(fit, parts._replace(**dict.fromkeys(last, parts.test[:0])))
+    for each in last.values():
+        trainer.finite(each.metrics.mse, state)
+    return state, last
+
+
+def identity(fit: Fit, seen: Split) -> RunIdentity:
+    """What tells the training of `fit` from others; `seen`: the parts that its history has."""
+    rows = hashlib.sha256(fit.settings.identity.encode())
+    for part in seen:
+        rows.update(len(part).to_bytes(8, "big") + np.ascontiguousarray(part).data)
+    parts = tuple(name for name, part in seen._asdict().items() if len(part))
+    return RunIdentity(rows.hexdigest(), fit.data.packed.sha256, fit.settings.epochs, parts)
 
 
 def resuming(folder: Path, state: State, epochs: int) -> str:

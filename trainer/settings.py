@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bilingual import Text
-from configs.load import differences, load
+from configs.load import differences, kept, load
 from configs.schema import Config, DataConfig, Section
 from configs.yaml_text import dump
 from model.line import LinearProblem
@@ -63,7 +64,8 @@ class Settings:
     `by_level`: whether it sees features less their average row by level; `optimum_is_known`:
     whether, further, the least loss of such a line is what the recipe minimises; `until_optimum`:
     whether training ends within GAP of it. `coverage`: of intervals, None for none. `chosen`: by
-    key, what `auto` became, and why; `recipe`: the values of all keys, these among them.
+    key, what `auto` became, and why; `recipe`: the values of all keys, these among them;
+    `identity`: a text of those that were given and that a resumed run may not change.
     """
 
     model: Named
@@ -89,6 +91,7 @@ class Settings:
     until_optimum: bool
     chosen: dict[str, Choice]
     recipe: dict[str, Any]
+    identity: str
 
     def linear_problem(self, data: TrainingData, target: TargetScale) -> LinearProblem:
         """The best line on the same columns; with weight decay where the model is a line, and the
@@ -274,6 +277,7 @@ class _Resolving:
             until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
             chosen=self.chosen,
             recipe=self.recipe(),
+            identity=json.dumps(kept(config, MAY_CHANGE)),
         )
 
     def recipe(self) -> dict[str, Any]:

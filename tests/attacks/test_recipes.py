@@ -77,8 +77,15 @@ def test_a_recipe_that_is_no_plain_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(1 << 30)
-    wrong = {"/dev/zero": "a device", str(tmp_path): "directory", "a\0b": "NUL character"}
-    wrong |= {str(tmp_path / "pipe"): "a pipe", str(tmp_path / "large"): "has more than 262,144"}
+    wrong = {
+        "/dev/zero": "is not a plain file",
+        str(tmp_path): "directory",
+        "a\0b": "NUL character",
+    }
+    wrong |= {
+        str(tmp_path / "pipe"): "is not a plain file",
+        str(tmp_path / "large"): "expected at most 262,144",
+    }
     for name, problem in wrong.items():
         with pytest.raises(ConfigError, match=problem):
             load(name)

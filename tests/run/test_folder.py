@@ -8,6 +8,7 @@ import pytest
 from errors import RunError
 from run.checkpoint import load_checkpoint, save_checkpoint
 from run.folder import RunFolder, standing
+from tests.run.checkpoints import write_state
 
 
 def start(path: Path, mark: str, overwrite: bool = False) -> RunFolder:
@@ -23,9 +24,7 @@ def test_a_run_is_not_overwritten_by_accident(tmp_path: Path) -> None:
 
 
 def checkpoint(folder: RunFolder, epoch: int) -> None:
-    path = folder.path / "checkpoints" / f"step-{10 * epoch}"
-    path.mkdir(parents=True)
-    (path / "state.json").write_text(f'{{"epoch": {epoch}}}')
+    write_state(folder.path / "checkpoints" / f"step-{10 * epoch}", epoch)
 
 
 def test_an_unfinished_run_says_where_it_stands(tmp_path: Path) -> None:
