@@ -57,7 +57,8 @@ class _Loader(yaml.SafeLoader):
             raise _refused(f"more than {DEEPEST} sections or lists inside each other", event)
         if self._values > MOST_VALUES:
             raise _refused(f"more than {MOST_VALUES:,} values, those of aliases counted", event)
-        if getattr(event, "tag", None) not in (None, "!", TEXT):
+        allowed = (None, "!", TEXT) if isinstance(event, yaml.ScalarEvent) else (None, "!")
+        if getattr(event, "tag", None) not in allowed:
             raise _refused(f"the tag {event.tag}; a recipe needs none, remove it", event)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

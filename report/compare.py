@@ -18,9 +18,10 @@ import numpy as np
 from configs.flatten import leaves
 from display import say, short
 from errors import RunError, tell
+from files import parse_json, read_plain
 from reader.metrics import title
 from report import figures
-from report.report import FILE, PARTS, Report
+from report.report import FILE, MOST_BYTES, PARTS, Report
 from run.contents import DONE
 
 COMPARED = ("rmse", "mae", "r2")
@@ -40,10 +41,12 @@ def previous_run(folder: Path, report: Report) -> Path | None:
     beside.sort(key=lambda path: -(path / DONE).stat().st_mtime_ns)
     for path in beside[:NEWEST]:
         try:
-            data = json.loads((path / FILE).read_bytes())["data"]
-        except (OSError, ValueError, KeyError, TypeError):
+            content = parse_json(read_plain(path / FILE, MOST_BYTES, link=True))
+        except (OSError, ValueError):
             continue  # an old run that is broken does not make this one fail
-        if (data.get("sha256"), data.get("target")) == (report.data.sha256, report.data.target):
+        data = content.get("data") if isinstance(content, dict) else None
+        known = (data.get("sha256"), data.get("target")) if isinstance(data, dict) else None
+        if known == (report.data.sha256, report.data.target):
             return folder.parent / path.name
     return None
 
@@ -138,9 +141,11 @@ def _is_noise(part: str, name: str, old: Report, new: Report) -> bool:
         actual = np.array(one.actual)
         errors = [np.abs(np.array(side.predicted) - actual) for side in (one, other)]
         power = 1 if name == "mae" else 2
-        differences = errors[1] ** power - errors[0] ** power
+        with np.errstate(all="ignore"):  # another run's figures may be of any size
+            differences = errors[1] ** power - errors[0] ** power
+            deviation = float(differences.std(ddof=1))
         move = after.mae - before.mae if name == "mae" else after.mse - before.mse
-        return abs(move) <= 1.96 * float(differences.std(ddof=1)) / math.sqrt(after.rows)
+        return abs(move) <= 1.96 * deviation / math.sqrt(after.rows)
     if part not in old.confidence or part not in new.confidence:
         return False
     ranges = [getattr(side.confidence[part], name) for side in (old, new)]

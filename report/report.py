@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,12 +9,14 @@ from typing import Any
 
 from bilingual import Text
 from errors import RunError
+from files import parse_json, read_plain
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
 
 PARTS = ("train", "validation", "test")
 
 FILE = "report.json"
+MOST_BYTES = 1 << 26
 ENDS = {"low": "from", "high": "to"}  # fields of a Band, and how report.json calls them
 Interval = tuple[float, float]
 
@@ -84,6 +85,10 @@ class Examples:
     part: str
     actual: list[float]
     predicted: list[float]
+
+    def __post_init__(self) -> None:
+        if len(self.actual) != len(self.predicted):
+            raise ValueError("actual and predicted are of different lengths")
 
 
 @dataclass(frozen=True)
@@ -371,7 +376,8 @@ class Report:
 
         path = folder / FILE
         try:
-            return TypeAdapter(cls).validate_python(_unkeyed(json.loads(path.read_bytes())))
+            content = parse_json(read_plain(path, MOST_BYTES, link=True))
+            return TypeAdapter(cls).validate_python(_unkeyed(content))
         except OSError as error:
             raise RunError(
                 f"{path}: {error.strerror}; expected the folder of a finished run"

@@ -28,7 +28,7 @@ PER_ARRAY = 1 << 10  # bytes of a header, at most
 DTYPES = {"F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64", "BOOL": "bool"}
 Arrays = Mapping[str, NDArray[Any]]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-Seconds = Annotated[float, Field(ge=0, lt=1e10)]
+Seconds = Annotated[float, Field(gt=0, lt=1e10)]  # of a step at least
 Sum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

@@ -44,6 +44,7 @@ HOSTILE = {
     "5,000 digits": f"{BASE}train: {{seed: {'9' * 5_000}}}",
     "a width of 1e300": f"{BASE}model: {{name: mlp, hidden: [1e300]}}",
     "a wrong tag": f"{BASE}train: {{seed: !!int x}}",
+    "a list that is a text": f"{BASE}x: !!str [a]",
     "a time of no month": f"{BASE}x: !!timestamp 2024-99-99",
     "a call": f"{BASE}x: !!python/object/apply:os.system [ls]",
     "bytes": f"{BASE}x: !!binary x",
