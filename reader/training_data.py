@@ -60,7 +60,9 @@ class TrainingData:
     def scaling_matrix(self, method: str, by_level: bool = False) -> tuple[Vector, Matrix]:
         """(center [D], matrix [D, r]): (x - center) @ matrix is what `method` makes of encoded x;
         with `by_level`, of x less its average row by level."""
-        if method != "whiten" or not self.encoding.names:
+        if not self.encoding.names:
+            return np.zeros(0), np.zeros((0, 0))
+        if method != "whiten":
             center, scale = self.scaling(method)
             return center, np.diag(1 / scale)
         matrix = self.factor(by_level).root()

@@ -309,3 +309,18 @@ def test_four_thousand_levels_are_learned(tmp_path: Path, model: str) -> None:
         assert report["optimum"]["gap"] < 1e-4
     codes = Predictor(tmp_path / "run").predict([[0.0, 0.0]])
     assert abs(float(codes[0])) < 1
+
+
+def test_codes_alone_give_the_mean_of_each_level(tmp_path: Path) -> None:
+    """No column is left to be scaled."""
+    random = np.random.default_rng(3)
+    level = random.integers(5, size=400)
+    y = np.array([3.0, -1.0, 4.0, 1.0, 5.0])[level] + random.normal(size=400)
+    table = table_of(tmp_path / "t.csv", {"c": [f"shop {n}" for n in level], "y": list(y)})
+    options = ["data.categories.one_hot=0", "data.split.test=0", "data.split.validation=0"]
+    options += ["data.split.train=1"]
+    train_recipe(tmp_path / "run", recipe_of(table, "y"), options)
+    predictor = Predictor(tmp_path / "run")
+    predicted = predictor.predict(predictor.encode({"c": [f"shop {n}" for n in range(5)]}))
+    means = [y[level == n].mean() for n in range(5)]
+    np.testing.assert_allclose(predicted.ravel(), means, atol=1e-4)

@@ -93,10 +93,10 @@ def test_learning_rate_fits_any_scaling(tmp_path: Path, scaling: str, optimizer:
 
 def test_choices_are_told_with_reasons(tmp_path: Path) -> None:
     report = run(tmp_path, of_condition(10))
-    assert report["chosen"]["train.batch_size"] == {
-        "value": report["metrics"]["train"]["rows"],
-        "why": "all rows, so each step is exact",
-    }
+    batch_size = report["chosen"]["train.batch_size"]
+    assert batch_size["value"] == report["metrics"]["train"]["rows"]
+    assert batch_size["why"] == "all rows, so each step is exact"
+    assert batch_size["why_zh"]
     assert set(report["chosen"]) == {
         "data.scale.features",
         "optimizer.name",
