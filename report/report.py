@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bilingual import Text
 from errors import RunError
 from files import parse_json, read_plain
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 PARTS = ("train", "validation", "test")
 
@@ -372,12 +376,12 @@ class Report:
     def read(cls, folder: Path) -> Report:
         """The report of the finished run in `folder`. Raises RunError where there is none, or one
         that this version does not write."""
-        from pydantic import TypeAdapter, ValidationError  # the page and the console need neither
+        from pydantic import ValidationError  # which the page and the console do not need
 
         path = folder / FILE
         try:
             content = parse_json(read_plain(path, MOST_BYTES, link=True))
-            return TypeAdapter(cls).validate_python(_unkeyed(content))
+            return _schema().validate_python(_unkeyed(content))
         except OSError as error:
             raise RunError(
                 f"{path}: {error.strerror}; expected the folder of a finished run"
@@ -391,6 +395,13 @@ class Report:
             ) from None
         except ValueError as error:
             raise RunError(f"{path}: is not a report ({error}); run that recipe again") from None
+
+
+@cache
+def _schema() -> TypeAdapter[Report]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Report)
 
 
 def _keyed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,3 +132,31 @@ def test_a_broken_run_before_does_no_harm(tmp_path: Path) -> None:
     assert against_previous(Report.read(after), after)[0] == f"compared with {before}:"
     (before / "report.json").write_text("{")
     assert against_previous(Report.read(after), after) == []
+
+
+ODD: list[Any] = [None, True, -1, 10**400, 1e308, "x", [], {}, [[]], {"x": 1}, [None]]
+
+
+def odd_reports(values: dict[str, Any]) -> Iterator[Any]:
+    """Each key, and each inside one, missing or of another type or size."""
+    yield from ODD
+    for key, value in values.items():
+        yield {name: each for name, each in values.items() if name != key}
+        yield from (values | {key: odd} for odd in ODD)
+        if isinstance(value, dict):
+            yield from (values | {key: inner} for inner in odd_reports(value))
+        if isinstance(value, list):
+            yield from (values | {key: other} for other in (value[:-1], value * 2))
+
+
+def test_an_odd_report_of_another_run_is_compared_or_left_out(tmp_path: Path) -> None:
+    new = full()
+    after, before = finished(tmp_path / "after", new), finished(tmp_path / "before", new)
+    contents = [json.dumps(odd).encode() for odd in odd_reports(new.to_json())][::37]
+    contents += [b"", b"[" * 100_000, b"\xff", b'{"data": {"rows": NaN}}', b"0" * 10_000]
+    for content in contents:
+        (before / "report.json").write_bytes(content)
+        assert isinstance(against_previous(new, after), list)
+        with suppress(RunError):
+            compare(before, after)
+    assert len(contents) > 50
