@@ -77,7 +77,7 @@ class Checkpoints:
                 for name, content in contents.items():
                     write_atomically(draft / name, content)
                 write_atomically(draft / STATE, seal({"format": FORMAT, **state}, contents))
-            self._publish(checkpoint)
+            self.publish(checkpoint)
             for old in checkpoints_in(self.folder)[self._keep :]:
                 remove(old, CHECKPOINT)
         except OSError as error:
@@ -114,8 +114,8 @@ class Checkpoints:
         others = {OPTIMIZER: checkpoint.optimizer, BEST: checkpoint.best}
         return {name: save(dict(arrays)) for name, arrays in others.items() if arrays}
 
-    def _publish(self, checkpoint: Checkpoint) -> None:
-        """`last`, and `best` unless what stands there is better."""
+    def publish(self, checkpoint: Checkpoint) -> None:
+        """Write `last`, and `best` unless what stands there is better."""
         state = checkpoint.state
         save_checkpoint(self.folder / "last", checkpoint.weights, state)
         if not checkpoint.best:

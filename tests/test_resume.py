@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,6 +251,22 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     whole = tmp_path / "whole"
     assert train.main([*small(recipe), "-o", f"run.dir={whole}"]) == 0
     assert outcome(stopped) == outcome(whole)
+
+
+def test_a_death_between_the_last_checkpoint_and_its_copies(recipe: Path, tmp_path: Path) -> None:
+    assert train.main(small(recipe)) == 0
+    run = tmp_path / "run"
+    whole, (older, *_) = outcome(run), sorted(run.glob("checkpoints/step-*"), key=step_of)
+    for name in ("last", "best"):
+        shutil.copy(older / "weights.safetensors", run / "checkpoints" / name)
+    (run / "checkpoints" / "best" / "state.json").unlink()
+    (run / "DONE").unlink()
+    assert train.main([*small(recipe), "--resume"]) == 0
+    assert outcome(run) == whole
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name[len("step-") :])
 
 
 def test_with_no_whole_checkpoint_it_begins_again(

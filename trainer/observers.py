@@ -183,7 +183,10 @@ class Checkpointing(Observer):
             self.trainer.average.restore(newest.optimizer)
         self.best.state = dict(newest.best)
         self.curves.rewind(saved.curves)
-        return State(**saved.model_dump(include={field.name for field in fields(State)}))
+        state = State(**saved.model_dump(include={field.name for field in fields(State)}))
+        # A process that died between the two writes left `last` and `best` behind.
+        self.checkpoints.publish(self.checkpoint(state))
+        return state
 
     def expected(self) -> Expected:
         """What a checkpoint of this run holds, of a trainer that has made no step."""
