@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -33,6 +34,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "data.encoding": ([], "utf-8", "utf-16"),
     "data.comment": ([], "null", "'9'"),
     "data.decimal_comma": ([], "false", "true"),
+    "data.unpack_limit": (["data.path=PACKED", "train.batch_size=4096"], "1", "1024"),
     "data.memory_limit": (["data.cache=RUN/cache"], "256", "0"),
     "data.cache": (["data.memory_limit=0"], "RUN/one", "RUN/two"),
     "data.columns": ([], "null", "[p, q, y]"),
@@ -150,7 +152,16 @@ def test_key_changes_something(key: str, recipe: Path, tmp_path: Path) -> None:
             frame = pl.read_csv(table)
             frame.write_excel(workbook, "all")
             frame[:30].write_excel(workbook, "half")
-    names = {"TABLE": table, "OTHER": other, "RUN": tmp_path / "runs", "BOOK": book}
+    packed = tmp_path / "table.csv.gz"
+    if key == "data.unpack_limit":
+        packed.write_bytes(gzip.compress(table.read_bytes() + b"1,2,-3\n" * 200_000))
+    names = {
+        "PACKED": packed,
+        "TABLE": table,
+        "OTHER": other,
+        "RUN": tmp_path / "runs",
+        "BOOK": book,
+    }
     shared, *values = CHANGES[key]
     outcomes = []
     for index, value in enumerate(values):
