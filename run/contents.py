@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from files import DRAFT
+from files import DRAFT, lock
 
 DONE, DIVERGED = "DONE", "DIVERGED"
 CONFIG = "config.yaml"
@@ -58,12 +58,19 @@ def _named(folder: Path, names: Names) -> Iterator[tuple[Path, Names | None, boo
     for entry in found:
         is_file = entry.is_file(follow_symlinks=False)
         if DRAFT.fullmatch(entry.name) and is_file:
-            yield Path(entry), None, True
+            if not _is_being_written(Path(entry)):
+                yield Path(entry), None, True
             continue
         for pattern, inner in names.items():
             if re.fullmatch(pattern, entry.name):
                 is_folder = entry.is_dir(follow_symlinks=False)
                 yield Path(entry), inner, is_file if inner is None else is_folder
+
+
+def _is_being_written(draft: Path) -> bool:
+    """By another program: predictions, too, may go into a run folder."""
+    with draft.open("rb") as file:
+        return not lock(file)
 
 
 def remove(folder: Path, names: Names = RUN, keep: str = "") -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from errors import RunError
+from files import drafted
 from run.checkpoint import load_checkpoint, save_checkpoint
 from run.folder import RunFolder, standing
 from tests.run.checkpoints import write_state
@@ -126,3 +127,11 @@ def test_checkpoint_reads_back_bit_for_bit(tmp_path: Path) -> None:
     assert found["a.weight"].tobytes() == weights["a.weight"].tobytes()
     assert state == {"epoch": 2}
     assert len(list((tmp_path / "last").iterdir())) == 2
+
+
+def test_predictions_that_are_being_written_stay(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run", False).close()
+    with drafted(tmp_path / "run" / "predictions.csv") as file:
+        file.write(b"1")
+        RunFolder(tmp_path / "run", True).close()
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == b"1"
