@@ -1,6 +1,7 @@
 """Predict with an exported model: one output line per input row, in the same order.
 
 python infer.py --model runs/houses --input new.csv --output predictions.csv
+python infer.py --model runs/houses --input new.csv --output predictions.csv --explain
 python infer.py --model runs/houses --verify
 """
 
@@ -27,9 +28,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from display import say, short, visible
-from errors import TableError, UserError, tell
+from errors import ExportError, TableError, UserError, tell
 from files import naming, open_streams, temporary
 from model.contract import Contract
+from model.contributions import Contributions
 from model.folder import Export, find_export, read_export
 from model.monitor import Monitor
 from model.predictor import Predictor
@@ -40,12 +42,14 @@ from reader.kinds import Encoder
 from reader.metrics import Sums
 from reader.parallel import read_ahead
 from reader.rows import ROWS_PER_BATCH, Batch, Layout
-from reader.schema import Schema, abridged, id_headers
+from reader.schema import Schema, abridged, free_name, id_headers
 from reader.table import Table, open_like
 from run.signals import Signals, Stopped
 
 CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
 PIECE = 1 << 20
+EFFECTS_AT_ONCE = 2**21
+ROUNDED = 10  # times as far from the graph, which computes in float32, as it may be from itself
 FLAGGED = "fix the cell"
 ADVICE = f"{FLAGGED}, or leave the prediction of its row empty with --on-error flag"
 
@@ -62,10 +66,11 @@ def main(arguments: Sequence[str]) -> int:
                 verify(load())
             if options.input is None:
                 return 0
+            explained = contributions(export, options.model) if options.explain else None
             output = output_of(options.output)
             check_output(output, options)
             with input_file(options.input) as source:
-                predict(options, export.contract, source, output, load)
+                predict(options, export.contract, source, output, load, explained)
         except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
             pass
         except (UserError, OSError) as error:
@@ -114,6 +119,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="put an apostrophe before texts that a spreadsheet would take for a formula",
     )
+    add(
+        "--explain",
+        action="store_true",
+        help="write what each feature, or pair of them, adds to a prediction (model additive)",
+    )
     add("--device", metavar="NAME", default="auto", help="auto (default), cpu, gpu or gpu:N")
     add("--verify", action="store_true", help="check the model's files and its golden rows")
     add(
@@ -128,6 +138,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("expected --expect to have 64 hexadecimal digits, as train.py prints them")
     if options.input is None and not options.verify:
         parser.error("expected a table to predict (--input TABLE), --verify, or both")
+    if options.explain and options.input is None:
+        parser.error("expected a table whose predictions --explain is of (--input TABLE)")
     return options
 
 
@@ -149,6 +161,26 @@ def verify(predictor: Predictor) -> None:
         f"within {worst:.1e} (tolerance {predictor.contract['golden']['tolerance']:.1e})",
         to=sys.stderr,
     )
+
+
+def contributions(export: Export, name: str) -> Contributions:
+    """Raises UserError where the model, called `name`, has none, or others than its graph."""
+    contract = export.contract
+    if "additive" not in contract:
+        raise UserError(
+            f"--explain: {name} is no sum of effects; train one with -o model.name=additive, or "
+            "predict without --explain"
+        )
+    found, golden = Contributions(contract["additive"], contract["features"]), contract["golden"]
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        rows = np.array(golden["rows"], dtype=np.float32).reshape(-1, len(contract["features"]))
+        apart = np.abs(found.predict(found.of(rows)) - golden["predictions"])
+    if not apart.max(initial=0.0) <= ROUNDED * golden["tolerance"]:
+        raise ExportError(
+            f"--explain: the effects in {name} do not add up to its golden predictions, but differ "
+            f"by {apart.max():g} in the target's unit; train the model again"
+        )
+    return found
 
 
 @contextmanager
@@ -204,9 +236,11 @@ def predict(
     source: Path,
     output: Output,
     load: Callable[[], Predictor],
+    explained: Contributions | None = None,
 ) -> None:
-    """Write ids, prediction and, with --on-error flag, error: a line a row, in order; then warn of
-    what is unlike training, and print metrics, where the target is known."""
+    """Write ids, prediction, effects where they are `explained` and, with --on-error flag, error: a
+    line a row, in order; then warn of what is unlike training, and print metrics, where the target
+    is known."""
     schema = Schema.read(contract["schema"])
     table = open_like(source, schema, Reading(**contract["reading"]))
     known, flag = schema.target in table.columns, options.on_error == "flag"
@@ -218,8 +252,9 @@ def predict(
     most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
     with read_ahead(table.batches(layout), most) as batches:
         predictor = load()
-        headers = id_headers(ids, predictor.outputs)
-        header = [*headers.values(), *predictor.outputs, *["error"] * flag]
+        effects = effect_headers(explained) if explained else []
+        headers = id_headers(ids, [*predictor.outputs, *effects])
+        header = [*headers.values(), *predictor.outputs, *effects, *["error"] * flag]
         with output.open(options.safe_csv) as writer:
             writer.header(header)
             for batch in batches:
@@ -229,7 +264,9 @@ def predict(
                 predictions = predictor.predict_outputs(features)
                 named = dict(zip(predictor.outputs, predictions.T, strict=True))
                 renamed = batch._replace(ids=batch.ids.rename(headers))
-                writer.write(lines_of(named, renamed, flag))
+                lines = lines_of(named, renamed, flag)
+                for piece in with_effects(lines, features, list(errors), explained):
+                    writer.write(piece)
                 right = np.delete(features, list(errors), axis=0) if errors else features
                 monitor.add(right, wrong=len(errors))
                 wrong += len(errors)
@@ -238,6 +275,9 @@ def predict(
                     sums.add(rows[at, -1], predictions[at, 0])
     for encoder in encoders:
         monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
+    if explained:
+        what = "log(1 + prediction)" if explained.log else "the prediction"
+        say(f"note: {what} is {explained.center:.9g} and the effects", to=sys.stderr)
     for name, written in headers.items():
         if name != written:
             note = f"note: the id column {short(name)} is written as {short(written)}"
@@ -260,6 +300,40 @@ def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bo
         lines["error"] = empty.scatter(wrong, reasons) if wrong else empty
         lines |= {name: lines[name].scatter(wrong, None) for name in predictions if wrong}
     return pl.DataFrame(lines)
+
+
+def effect_headers(explained: Contributions) -> list[str]:
+    """What the columns of effects are called, each otherwise."""
+    headers: dict[str, None] = {}
+    for name in explained.names:
+        what = f"effect on log of {name}" if explained.log else f"effect of {name}"
+        headers[free_name(what, headers)] = None
+    return [*headers]
+
+
+def with_effects(
+    lines: pl.DataFrame,
+    features: NDArray[np.float32],
+    wrong: list[int],
+    explained: Contributions | None,
+) -> Iterator[pl.DataFrame]:
+    """The lines of rows [n, D] with their effects, none of those that are `wrong`, before a column
+    `error`: so many at a time that memory does not grow with the number of effects."""
+    if explained is None:
+        yield lines
+        return
+    is_wrong = np.zeros(len(lines), dtype=np.bool_)
+    is_wrong[wrong] = True
+    names = effect_headers(explained)
+    size = max(1, EFFECTS_AT_ONCE // len(names))
+    for start in range(0, len(lines), size):
+        effects = explained.of(features[start : start + size]).round(explained.decimals)
+        effects += 0.0  # no -0.0 is told
+        effects[is_wrong[start : start + size]] = np.nan
+        columns = pl.from_numpy(effects, names, orient="row").fill_nan(None)
+        piece = lines[start : start + size]
+        error = [name for name in piece.columns if name == "error"]
+        yield pl.concat([piece.drop(error), columns, piece.select(error)], how="horizontal")
 
 
 def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: int) -> None:

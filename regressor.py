@@ -200,7 +200,7 @@ def train_into(
     from report.intervals import calibrate
     from report.page import page
     from report.pictures import draw
-    from trainer.optimum import optimum
+    from trainer.optimum import least_loss, optimum
     from trainer.publish import publish
     from trainer.session import cross_validate
     from trainer.session import train as train_session
@@ -217,7 +217,8 @@ def train_into(
     for metrics in cross_validate(fits, path, checkpoint, signals, progress):
         folds.append(metrics)
         progress.say(f"fold {len(folds)}/{experiment.folds}  {metrics}")
-    state, evaluations = train_session(fit, folder.path, checkpoint, signals, progress, best_line)
+    least = least_loss(fit, best_line)
+    state, evaluations = train_session(fit, folder.path, checkpoint, signals, progress, least)
     if coverage := experiment.coverage:
         training, validation = evaluations["train"], evaluations["validation"]
         margins = calibrate(training, validation, coverage, fit.target.log)
@@ -231,6 +232,7 @@ def train_into(
             source=prepared.source,
             fit=fit,
             best_line=best_line,
+            least=least,
             state=state,
             evaluations=evaluations,
             folds=folds,

@@ -115,7 +115,7 @@ def ours(source: SplitTable, recipe: list[str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             _, found = train(
-                fitted, Path(folder), never, Signals(), Progress(quiet=True), best_line=None
+                fitted, Path(folder), never, Signals(), Progress(quiet=True), least=None
             )
         except UserError as error:
             print(f"{recipe}: {error}", file=sys.stderr)

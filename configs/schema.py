@@ -59,6 +59,7 @@ def with_a_name(path: str) -> str:
     return path
 
 
+Pair = Annotated[list[Name], Field(min_length=2, max_length=2)]
 AnyPath = Annotated[Name, AfterValidator(usable_path)]
 MISSING = (  # what pandas reads as missing
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
@@ -288,8 +289,38 @@ class DataConfig(Section):
 
 class LinearConfig(Section):
     name: Literal["linear"] = "linear"
-    """linear: one linear layer; mlp: hidden layers with an activation; resnet: residual blocks; the
-    last two learn what ridge regression on the same inputs leaves"""
+    """linear: one linear layer; additive: one linear layer on a curve of each feature and on the
+    pairs that matter, as smooth as the rows ask for; mlp: hidden layers with an activation; resnet:
+    residual blocks; the last two learn what ridge regression on the same inputs leaves"""
+
+
+class AdditiveConfig(Section):
+    name: Literal["additive"]
+    knots: Annotated[int, BeforeValidator(whole), Field(ge=2, le=256)] = 32
+    """most knots of a feature's curve; they are quantiles of the training rows"""
+    beyond: Literal["flat", "line"] = "flat"
+    """beyond its last knots a curve is flat, and predictions stay in the range of the training
+    targets; line: it goes on as a straight line, and predictions may leave that range"""
+    pairs: Annotated[int, BeforeValidator(whole), Field(ge=0, le=10_000)] | Literal["auto"] = "auto"
+    """pairs of features whose joint effect is a term of its own: at most so many; auto: those that
+    explain more than chance would, within a budget of columns"""
+    terms: Annotated[list[Name | Pair], Field(min_length=1)] | None = None
+    """the only terms, as in [area, age, [latitude, longitude]]; a pair brings the curves of both
+    along; null: a curve of every feature, and pairs as `pairs` says"""
+    exclude_pairs: list[Pair] = []
+    """pairs that are no terms, as in [[age, income]]"""
+    monotone: dict[Name, Literal["up", "down"]] = {}
+    """features along which predictions may only rise or fall, as in {area: up, age: down}"""
+
+    @model_validator(mode="after")
+    def check_pairs(self) -> AdditiveConfig:
+        if self.terms is not None and (self.pairs != "auto" or self.exclude_pairs):
+            raise ValueError("terms says which pairs there are; leave out pairs and exclude_pairs")
+        pairs = [term for term in self.terms or [] if isinstance(term, list)]
+        for one, other in [*pairs, *self.exclude_pairs]:
+            if one == other:
+                raise ValueError(f"the pair [{one}, {other}] names one feature twice")
+        return self
 
 
 class MLPConfig(Section):
@@ -466,6 +497,7 @@ def name_or(default: str) -> Discriminator:
 
 ModelConfig = Annotated[
     Annotated[LinearConfig, Tag("linear")]
+    | Annotated[AdditiveConfig, Tag("additive")]
     | Annotated[MLPConfig, Tag("mlp")]
     | Annotated[ResNetConfig, Tag("resnet")],
     name_or("linear"),
@@ -513,6 +545,14 @@ class Config(Section):
         patience = self.train.patience
         if patience not in ("auto", 0) and not self.data.split.validation:
             raise ValueError("train.patience needs a validation part: set data.split.validation")
+        return self
+
+    @model_validator(mode="after")
+    def check_smoothness(self) -> Config:
+        if self.model.name == "additive" and self.optimizer.weight_decay:
+            raise ValueError(
+                "optimizer.weight_decay: an additive model estimates its own penalty; leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from errors import ExportError
 from files import AlteredError, compare, digest, read_plain, unseal
-from model.contract import Contract, UnsoundError, check_contract
+from model.conform import UnsoundError
+from model.contract import Contract, check_contract
 from model.graph import check_graph, check_weights, size_of_weights
 
 CONTRACT = "contract.json"

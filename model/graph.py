@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from files import parse_json
-from model.contract import UnsoundError, shown
+from model.conform import UnsoundError, shown
 
 MOST_ELEMENTS = 2**20  # of a constant
 MOST_SIZE = 2**28  # elements of a parameter, or of a result for one row
@@ -88,6 +88,7 @@ OPERATORS = {
     "1.embedding": Operator(2, 1, {"padding_idx": MINUS_ONE, "sparse": NO}),
     "1.expand_as": Operator(2, 1, {"target_shape": ARRAY}),
     "1.expm1": Operator(1, 1),
+    "1.floor": Operator(1, 1),
     "1.fetch": Operator(1, 1, {"name": ("0.a_str", "fetch_name_0"), "col": FIRST}),
     "1.full": Operator(0, 1, {**CONSTANT, "shape": SHAPE, "value": ("0.a_f64",)}),
     "1.full_int_array": Operator(0, 1, {**CONSTANT, "value": ARRAY}),
@@ -103,9 +104,11 @@ OPERATORS = {
     "1.sign": Operator(1, 1),
     "1.slice": Operator(3, 1, {"axes": ARRAY, "infer_flags": ARRAY, "decrease_axis": ARRAY}),
     "1.split": Operator(3, 1),
+    "1.stack": Operator(1, 1, {"axis": ("0.a_i32", 2)}),
     "1.subtract": Operator(2, 1),
     "1.sum": Operator(2, 1, {"dtype": ("1.a_dtype",), "keepdim": NO}),
     "1.tanh": Operator(1, 1),
+    "1.unsqueeze": Operator(2, 1),
     "1.where": Operator(3, 1),
 }
 """By the names in model.json, where 0 stands for Paddle's builtin and 1 for its pd_op. None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import paddle
@@ -144,6 +144,90 @@ class Clip(nn.Layer):
         return paddle.where(size > self.bound, drawn_in, part)
 
 
+class Axis(Protocol):
+    """See reader.axes."""
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def knots(self) -> Vector: ...
+
+    @property
+    def hole(self) -> float: ...
+
+    @property
+    def codes(self) -> NDArray[np.intp] | None: ...
+
+
+class Places(nn.Layer):
+    """float32 [N, P] -> float64 [N, axes + beyond]: see reader.inputs.Places.
+
+    A place is the sum, over the cells of its axis, of the share of each that lies below the number.
+    """
+
+    def __init__(self, axes: Sequence[Axis], beyond: Sequence[int] = ()) -> None:
+        super().__init__()
+        numbers = [i for i, axis in enumerate(axes) if len(axis.knots)]
+        codes = [i for i, axis in enumerate(axes) if not len(axis.knots)]
+        order, self.numbers = [*numbers, *codes], len(numbers)
+        self.back = list(np.argsort(order)) if order != sorted(order) else []
+        self.positions = [axes[i].position for i in order]
+        self.register_buffer("holes", paddle.to_tensor(np.array([axes[i].hole for i in order])))
+        most = max([len(axes[i].knots) for i in numbers], default=2)
+        starts, shares = np.zeros((2, len(numbers), most - 1))
+        for row, i in enumerate(numbers):
+            cells = np.diff(axes[i].knots)
+            starts[row, : len(cells)], shares[row, : len(cells)] = axes[i].knots[:-1], 1 / cells
+        tables = [axes[i].codes for i in codes]
+        self.coded = [k for k, table in enumerate(tables, len(numbers)) if table is not None]
+        for k in self.coded:
+            table = np.append(np.asarray(tables[k - len(numbers)], np.float64), 0.0)
+            self.register_buffer(f"codes{k}", paddle.to_tensor(table[:, None]))
+        if numbers:
+            self.register_buffer("starts", paddle.to_tensor(starts))
+            self.register_buffer("shares", paddle.to_tensor(shares))
+        self.register_buffer("zero", paddle.zeros([1], "float64"))
+        self.beyond = [axes[i].position for i in beyond]
+        if beyond:
+            knots = [axes[i].knots for i in beyond]
+            ends = np.array([[k[0], k[-1], 1 / (k[1] - k[0]), 1 / (k[-1] - k[-2])] for k in knots])
+            self.register_buffer("none", paddle.zeros([len(beyond)], "float64"))
+            for name, values in zip(("low", "high", "below", "above"), ends.T, strict=True):
+                self.register_buffer(name, paddle.to_tensor(values))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        cells = _columns(x, self.positions).astype("float64")
+        places = cells
+        if self.numbers:
+            numbers = cells[:, : self.numbers].unsqueeze(2)
+            places = paddle.clip((numbers - self.starts) * self.shares, 0.0, 1.0).sum(axis=2)
+            if self.numbers < len(self.positions):
+                places = paddle.concat([places, self._codes(cells)], axis=1)
+        elif self.coded:
+            places = self._codes(cells)
+        places = paddle.where(paddle.isnan(cells), self.holes.expand_as(cells), places)
+        if self.back:
+            places = _columns(places, self.back)
+        return paddle.concat([places, self._far(x)], axis=1) if self.beyond else places
+
+    def _codes(self, cells: paddle.Tensor) -> paddle.Tensor:
+        """The places of codes, before holes are seen to."""
+        parts = []
+        for k in range(self.numbers, len(self.positions)):
+            part = cells[:, k : k + 1]
+            if k in self.coded:
+                code = paddle.where(paddle.isnan(part), self.zero.expand_as(part), part)
+                part = F.embedding(code[:, 0].astype("int64"), getattr(self, f"codes{k}"))
+            parts.append(part)
+        return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def _far(self, x: paddle.Tensor) -> paddle.Tensor:
+        cells = _columns(x, self.beyond).astype("float64")
+        far = F.relu(cells - self.high) * self.above - F.relu(self.low - cells) * self.below
+        return paddle.where(paddle.isnan(cells), self.none.expand_as(cells), far)
+
+
 class TargetScale(nn.Layer):
     """The target's scaling: (y - center) / scale, of log(1 + y) with `log`, and back. In float64:
     a target may be far from zero. `limits`: the scaled values that predictions stay between."""
@@ -178,7 +262,7 @@ LAYERS: dict[str, Callable[..., nn.Layer]] = {
     layer.__name__: layer
     for layer in (
         *(Select, Indicate, Fill, OneHot),
-        *(Scale, Whiten, Clip, TargetScale),
+        *(Scale, Whiten, Clip, Places, TargetScale),
     )
 }
 

@@ -37,6 +37,10 @@ class Network(nn.Layer):
 
     fewest_rows = 1
 
+    def penalty(self) -> paddle.Tensor | None:
+        """What is added to the loss of each mini-batch, a scalar; None for nothing."""
+        return None
+
     def decaying(self) -> list[paddle.Tensor]:
         """The parameters that weight decay pulls towards zero: the weights of linear layers and
         embeddings, and no bias or normalisation."""

@@ -7,12 +7,18 @@ from typing import Any
 
 import paddle
 
+from model.additive import Additive
 from model.linear import Linear
 from model.mlp import MLP
 from model.network import Columns, Network
 from model.resnet import ResNet
 
-NETWORKS: dict[str, Callable[..., Network]] = {"linear": Linear, "mlp": MLP, "resnet": ResNet}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "linear": Linear,
+    "additive": Additive,
+    "mlp": MLP,
+    "resnet": ResNet,
+}
 
 
 def build_network(

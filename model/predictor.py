@@ -1,7 +1,7 @@
 """An exported model: checked, loaded, and asked for predictions.
 
-Needs numpy, paddle, errors.py, files.py, and of model/ contract.py, folder.py and graph.py;
-`Predictor.encode` needs polars and reader/ too.
+Needs numpy, paddle, errors.py, files.py, and of model/ conform.py, contract.py, folder.py and
+graph.py; `Predictor.encode` needs polars and reader/ too.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reader.schema import Column
 
 ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
+NUMBERS_AT_ONCE = 1 << 23  # that a graph makes of the rows
 PADDLE_ERRORS = (
     *(RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError, TypeError, SystemError),
 )
@@ -100,11 +101,21 @@ class Predictor:
                 f"({', '.join(map(short, self.features[:20]))}"
                 f"{', ...' if len(self.features) > 20 else ''})"
             )
-        if 0 < len(values) <= ROWS_AT_ONCE:
+        most = self._rows_at_once
+        if 0 < len(values) <= most:
             return self._predict_piece(values)
-        starts = range(0, len(values), ROWS_AT_ONCE)
-        pieces = [self._predict_piece(values[start : start + ROWS_AT_ONCE]) for start in starts]
+        starts = range(0, len(values), most)
+        pieces = [self._predict_piece(values[start : start + most]) for start in starts]
         return np.concatenate([np.empty((0, len(self.outputs)), dtype=np.float32), *pieces])
+
+    @cached_property
+    def _rows_at_once(self) -> int:
+        """Fewer where a graph looks for the place of each cell among many knots."""
+        terms = self.contract["additive"]["terms"] if "additive" in self.contract else []
+        axes = [axis for term in terms for axis in term["axes"]]
+        width = len({axis["feature"] for axis in axes}) + len(axes)
+        numbers = width * max([len(axis["knots"]) for axis in axes], default=1)
+        return max(1_024, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers)))
 
     def _predict_piece(self, values: NDArray[Any]) -> NDArray[np.float32]:
         rows = np.ascontiguousarray(values, dtype=np.float32)

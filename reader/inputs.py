@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.axes import Axis
+
 Rows = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -182,6 +184,29 @@ class Clip:
         return np.sign(part) * (within + beyond / (1 + beyond / self.bound))
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Packed rows -> their places on `axes`, as Axis.place says, and behind these, for each of the
+    axes `beyond`, how far a row lies outside its knots: in units of the outer cell, negative
+    below."""
+
+    columns: Columns
+    axes: tuple[Axis, ...]
+    beyond: tuple[int, ...] = ()
+
+    def apply(self, x: Matrix) -> Matrix:
+        places = np.empty((len(x), len(self.columns)))
+        for index, axis in enumerate(self.axes):
+            places[:, index] = axis.place(x[:, axis.position])
+        for index, of in enumerate(self.beyond, start=len(self.axes)):
+            knots, cells = self.axes[of].knots, np.nan_to_num(x[:, self.axes[of].position])
+            below = np.minimum(cells - knots[0], 0) / (knots[1] - knots[0])
+            above = np.maximum(cells - knots[-1], 0) / (knots[-1] - knots[-2])
+            known = ~np.isnan(x[:, self.axes[of].position])
+            places[:, index] = known * (below + above)
+        return places
+
+
 def _leading(x: Matrix, count: int, function: Callable[[Matrix], Matrix]) -> Matrix:
     """`function` of the first `count` columns, and the others behind what it gives."""
     changed = function(x[:, :count])
@@ -204,9 +229,9 @@ class TargetScale:
     limits: tuple[float, float] | None = None
 
     @property
-    def log_limits(self) -> tuple[float, float] | None:
-        """Those of log(1 + y)."""
-        if not self.log or self.limits is None:
+    def raw_limits(self) -> tuple[float, float] | None:
+        """Those of y, or with `log` of log(1 + y)."""
+        if self.limits is None:
             return None
         low, high = (self.center + self.scale * limit for limit in self.limits)
         return low, high

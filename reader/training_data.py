@@ -141,8 +141,9 @@ class TrainingData:
         columns = (*columns, *self.encoding.codes)
         return self.encoding.then(Whiten(columns, center, matrix, steepness, tables))
 
-    def target_scale(self, method: str) -> TargetScale:
-        """How the target is scaled; with log1p, its logarithm is.
+    def target_scale(self, method: str, bounded: bool = False) -> TargetScale:
+        """How the target is scaled; with log1p, its logarithm is. `bounded`: predictions then stay
+        in the range of the training targets.
 
         An error of a logarithm grows as its exponential does. So predictions then stay between the
         logarithms of the training rows, and a tenth of their range beyond them on either side.
@@ -152,12 +153,12 @@ class TrainingData:
             statistics = statistics.log1p(self.packed.blocks(self.parts.train))
         scaling = statistics.scaling("standard" if log else method)
         center, scale = (float(values[-1]) for values in scaling)
-        if not log:
+        if not log and not bounded:
             return TargetScale(center, scale)
         low, high = float(statistics.minimum[-1]), float(statistics.maximum[-1])
-        beyond = BEYOND * (high - low)
+        beyond = 0.0 if bounded else BEYOND * (high - low)
         limits = (low - beyond - center) / scale, (high + beyond - center) / scale
-        return TargetScale(center, scale, True, limits)
+        return TargetScale(center, scale, log, limits)
 
     def contract(self, reading: Reading, may_be_empty: bool) -> dict[str, Any]:
         """What an exported model says of the table: JSON values."""

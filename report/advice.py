@@ -133,7 +133,10 @@ def _still_falls(report: Report) -> bool:
 
 
 def _damped(report: Report) -> dict[str, Any]:
-    """Weight decay, or where there is some, fewer hidden numbers."""
+    """Weight decay, or where there is some, fewer hidden numbers; nothing for an additive model,
+    which is as smooth as its rows ask for."""
+    if report.effects:
+        return {}
     if report.training and not report.training.weight_decay:
         return {"optimizer.weight_decay": 0.01}
     return {key: _sized(value, 0.5) for key, value in _widths(report).items()}

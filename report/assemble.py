@@ -45,6 +45,7 @@ from report.report import (
     Timing,
     Training,
 )
+from report.terms import effects
 from report.worst import worst_rows
 from trainer.build import Fit
 from trainer.evaluation import Evaluation, metrics_of
@@ -66,6 +67,7 @@ class Finished:
     source: SplitTable
     fit: Fit
     best_line: LineOptimum | None
+    least: float | None
     state: State
     evaluations: dict[str, Evaluation]
     folds: Sequence[Metrics]
@@ -98,7 +100,7 @@ def assemble(run: Finished) -> Report:
     rows = data.packed.take(last.rows)
     parameters = sum(p.size for p in fit.network.parameters() if p.trainable)
     watched, best = fit.regressor.objective.watched, run.best_line
-    is_line = settings.optimum_is_known
+    is_line = settings.is_line and settings.optimum_is_known
     warning = worse_than_mean(watched, metrics["train"].r2)
     return Report(
         finished=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -138,9 +140,10 @@ def assemble(run: Finished) -> Report:
         versions=dict(run.versions),
         findings=list(run.findings),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
-        optimum=distance(fit, best, state, metrics) if is_line and best else None,
+        optimum=None if run.least is None else distance(fit, run.least, state, metrics),
         best_line=None if is_line or not best else best_lines(fit, best, metrics),
         coefficients=coefficients(fit, metrics) if is_line else None,
+        effects=effects(fit),
         importance=None if is_line else importance(part, fit, rows, last),
         intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
@@ -153,9 +156,9 @@ def _floats(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArray[np.flo
     return evaluation.target.astype(np.float64), evaluation.prediction.astype(np.float64)
 
 
-def distance(fit: Fit, best: LineOptimum, state: State, metrics: Mapping[str, Metrics]) -> Optimum:
-    """The least loss of a line on the training rows, and how near this one came."""
-    watched, least = fit.regressor.objective.watched, best.value
+def distance(fit: Fit, least: float, state: State, metrics: Mapping[str, Metrics]) -> Optimum:
+    """The least loss on the training rows, and how near this one came."""
+    watched = fit.regressor.objective.watched
     return Optimum(
         metric=watched,
         value=least,
@@ -250,7 +253,7 @@ def layers(fit: Fit) -> list[str]:
     for layer in fit.network.sublayers():
         if not layer.sublayers():
             shapes = [p.shape for name, p in layer.named_parameters() if p.ndim > 1]
-            sizes = "".join(" × ".join(map(str, shape)) for shape in shapes)
+            sizes = ", ".join(" × ".join(map(str, shape)) for shape in shapes)
             shown.append(f"{type(layer).__name__} {sizes}".strip())
     return shown
 

@@ -6,18 +6,32 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bilingual import Text
-from display import short, width
+from display import LONGEST, short, width
 
 WIDTH, HEIGHT = 400.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 30.0, 238.0
-NAME_WIDTH, BAR = 26, 22.0
+NAME_WIDTH, BAR, LETTER = 26, 22.0, 6.4
 NOTHING = Text("")
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+class Scale(Protocol):
+    """Where values lie between two pixels, and which of them are named there."""
+
+    @property
+    def start(self) -> float: ...
+
+    @property
+    def end(self) -> float: ...
+
+    def labels(self) -> list[tuple[Text, float]]:
+        """Names, and the pixels where they stand."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,38 @@ class Axis:
         step = max(step, 1.0) if self.whole else step
         return [i * step for i in range(math.ceil(self.low / step), int(self.high // step) + 1)]
 
+    def labels(self) -> list[tuple[Text, float]]:
+        ticks = self.ticks()
+        names = map(Text, labels_of(ticks, self.log))
+        return list(zip(names, self.at(ticks).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Names at equal distances between two pixels, each of them in the middle of its step."""
+
+    names: Sequence[Text]
+    start: float
+    end: float
+
+    @property
+    def step(self) -> float:
+        return (self.end - self.start) / len(self.names)
+
+    def centers(self) -> NDArray[np.float64]:
+        return self.start + self.step * (np.arange(len(self.names), dtype=np.float64) + 0.5)
+
+    def labels(self) -> list[tuple[Text, float]]:
+        """As many names as there is room for, cut to that room."""
+        upright = self.end < self.start
+        every = math.ceil((14 if upright else 36) / abs(self.step))
+        most = NAME_WIDTH if upright else int(abs(self.step) * every / LETTER) - 1
+        centers = self.centers().tolist()
+        return [
+            (cut(name, most), at)
+            for name, at in zip(self.names[::every], centers[::every], strict=True)
+        ]
+
 
 def curve(
     series: Mapping[Text, Sequence[tuple[float, float]]],
@@ -71,7 +117,7 @@ def curve(
     level = [] if line is None or not math.isfinite(line) or (log and line <= 0) else [line]
     x = axis_over(every[:, 0], LEFT, RIGHT, whole=True)
     y = axis_over([*every[:, 1], *level], BOTTOM, TOP, log=log)
-    marks = [_line(LEFT, at, RIGHT, at) for at in y.at(level)]
+    marks = [stroke(LEFT, at, RIGHT, at) for at in y.at(level)]
     legend = []
     for i, (name, pairs) in enumerate(points.items()):
         thin = [*pairs[:: -(-len(pairs) // 1000)], pairs[-1]]
@@ -84,7 +130,7 @@ def curve(
             )
         legend.append((name, f"curve c{i % 3}"))
     legend += [(line_name, "guide") for _ in level]
-    return _frame(x, y, names, [*marks, *_legend(legend)], title)
+    return frame(x, y, names, [*marks, *_legend(legend)], title)
 
 
 def scatter(
@@ -105,7 +151,7 @@ def scatter(
     # One path's points do not darken each other: a few paths show where the points are dense.
     paths = ["".join(f"M{a:.1f} {b:.1f}h0" for a, b in pixels[i::8]) for i in range(8)]
     marks = [f'<path class="points" d="{path}"/>' for path in paths if path]
-    return _frame(across, up, names, [*marks, _line(LEFT, low, RIGHT, high)], title)
+    return frame(across, up, names, [*marks, stroke(LEFT, low, RIGHT, high)], title)
 
 
 def histogram(
@@ -121,12 +167,12 @@ def histogram(
         for left, right, top in zip(at[:-1], at[1:], tops, strict=True)
     ]
     if x.low < 0 < x.high:
-        marks.append(_line(x.at(0)[0], TOP, x.at(0)[0], BOTTOM))
-    return _frame(x, y, names, marks, title)
+        marks.append(stroke(x.at(0)[0], TOP, x.at(0)[0], BOTTOM))
+    return frame(x, y, names, marks, title)
 
 
 def bars(
-    names: Sequence[str],
+    names: Sequence[Text],
     values: Sequence[float],
     spread: Sequence[float],
     *,
@@ -137,22 +183,34 @@ def bars(
     size, reach = np.nan_to_num(
         [np.asarray(values, float), np.asarray(spread, float)], posinf=0, neginf=0
     )
-    shown = [short(name, NAME_WIDTH) for name in names]
-    left = 16 + 6.4 * max((width(name) for name in shown), default=0)
+    left = room_for(names)
     bottom = 8 + BAR * len(names)
     x = axis_over([0.0, *(size - reach), *(size + reach)], left, RIGHT)
     zero, marks = x.at(0)[0], []
-    for i, (label, name) in enumerate(zip(shown, names, strict=True)):
+    for i, name in enumerate(names):
         (end, low, high), y = x.at([size[i], size[i] - reach[i], size[i] + reach[i]]), 8 + BAR * i
         marks += [
-            f'<text class="name" x="{left - 8:.1f}" y="{y + 15:.1f}" text-anchor="end">'
-            f"<title>{escape(short(name))}</title>{escape(label)}</text>",
+            f'<g class="name"><title>{escape(cut(name).both)}</title>'
+            f"{words(left - 8, y + 15, cut(name, NAME_WIDTH), 'end')}</g>",
             f'<rect class="bar" x="{min(zero, end):.1f}" y="{y + 4:.1f}" '
             f'width="{max(abs(end - zero), 0.6):.1f}" height="{BAR - 8:.1f}"/>',
         ]
         if reach[i]:
-            marks.append(_line(low, y + BAR / 2, high, y + BAR / 2, "whisker"))
+            marks.append(stroke(low, y + BAR / 2, high, y + BAR / 2, "whisker"))
     return _svg(title, bottom + 42, [*_across(x, axis, 8, bottom), *marks])
+
+
+def room_for(names: Sequence[Text]) -> float:
+    """Where a chart begins that has names to its left."""
+    shown = [cut(name, NAME_WIDTH) for name in names]
+    return 16 + LETTER * max(
+        (width(each) for name in shown for each in (name.en, name.zh)), default=0
+    )
+
+
+def cut(text: Text, most: int = LONGEST) -> Text:
+    """In at most so many columns."""
+    return Text(short(text.en, most), short(text.zh, most))
 
 
 def axis_over(
@@ -174,32 +232,37 @@ def _finite(pairs: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     return points[np.isfinite(points).all(axis=1)]
 
 
-def _frame(x: Axis, y: Axis, names: tuple[Text, Text], marks: Iterable[str], title: Text) -> str:
+def frame(
+    x: Scale,
+    y: Scale,
+    names: tuple[Text, Text],
+    marks: Iterable[str],
+    title: Text,
+    height: float = HEIGHT,
+) -> str:
     """The marks on a grid, with ticks and the names of both axes."""
-    ticks = y.ticks()
-    grid = [_words(4, 14, names[1])]
-    for label, at in zip(labels_of(ticks, y.log), y.at(ticks), strict=True):
-        grid.append(_line(LEFT, at, RIGHT, at, "grid"))
-        grid.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
-    return _svg(title, HEIGHT, [*grid, *_across(x, names[0], TOP, BOTTOM), *marks])
+    grid = [words(4, 14, names[1])]
+    for label, at in y.labels():
+        grid.append(stroke(x.start, at, x.end, at, "grid"))
+        grid.append(words(x.start - 7, at + 4, label, "end"))
+    return _svg(title, height, [*grid, *_across(x, names[0], TOP, BOTTOM), *marks])
 
 
-def _across(x: Axis, name: Text, top: float, bottom: float) -> list[str]:
+def _across(x: Scale, name: Text, top: float, bottom: float) -> list[str]:
     """The ticks of a horizontal axis, and its name below them."""
-    ticks = x.ticks()
-    parts = [_words((x.start + x.end) / 2, bottom + 36, name, "middle")]
-    for label, at in zip(labels_of(ticks), x.at(ticks), strict=True):
-        parts.append(_line(at, top, at, bottom, "grid"))
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{label}</text>')
+    parts = [words((x.start + x.end) / 2, bottom + 36, name, "middle")]
+    for label, at in x.labels():
+        parts.append(stroke(at, top, at, bottom, "grid"))
+        parts.append(words(at, bottom + 17, label, "middle"))
     return parts
 
 
-def _words(x: float, y: float, text: Text, anchor: str = "start") -> str:
+def words(x: float, y: float, text: Text, anchor: str = "start") -> str:
     """A text in each of its languages, of which page.css shows one."""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return "".join(
-        f'<text class="{language}" lang="{language}" {place}>{escape(words)}</text>'
-        for language, words in text.by_language().items()
+        f'<text class="{language}" lang="{language}" {place}>{escape(said)}</text>'
+        for language, said in text.by_language().items()
     ) or (f"<text {place}>{escape(text.en)}</text>")
 
 
@@ -210,9 +273,9 @@ def _legend(entries: Sequence[tuple[Text, str]]) -> list[str]:
         parts, x = [], RIGHT
         for text, line in reversed(entries):
             name = text.by_language().get(language, text.en)
-            x -= 6.4 * width(name)
+            x -= LETTER * width(name)
             parts.append(f'<text x="{x:.1f}" y="14">{escape(name)}</text>')
-            parts.append(_line(x - 22, 10, x - 5, 10, line))
+            parts.append(stroke(x - 22, 10, x - 5, 10, line))
             x -= 36
         groups.append(f'<g class="{language}" lang="{language}">{"".join(parts)}</g>')
     return groups
@@ -229,7 +292,7 @@ def labels_of(ticks: Sequence[float], each: bool = False) -> list[str]:
     return texts
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "guide") -> str:
+def stroke(x1: float, y1: float, x2: float, y2: float, kind: str = "guide") -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 

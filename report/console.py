@@ -15,9 +15,9 @@ from reader.overview import overview
 from reader.training_data import TrainingData
 from report.advice import advice
 from report.compare import against_previous
-from report.figures import apart, baseline, distance, percent
-from report.report import PARTS, BestLine, Intervals, Optimum, Report
-from report.texts import texts
+from report.effects import STRONGEST, cost, effect_name, size
+from report.figures import apart, baseline, distance, least_of, percent
+from report.report import PARTS, BestLine, Effects, Intervals, Optimum, Report
 from run.signals import Stopped
 from trainer.settings import Settings
 
@@ -119,6 +119,8 @@ def versions() -> dict[str, str]:
 def summary(report: Report) -> list[str]:
     """What the metrics can be held against, the check of the export, and the time."""
     folds, parity, timing, lines = report.folds, report.parity, report.timing, []
+    if report.effects and report.effects.terms:
+        lines.append(_line("terms", _terms(report.effects)))
     if folds:
         deviation = f"standard deviation {folds.rmse.deviation:.2g}"
         lines.append(_line(f"{folds.count} folds", f"RMSE {folds.rmse.mean:.5g}, {deviation}"))
@@ -163,7 +165,7 @@ def after(report: Report, folder: Path) -> list[str]:
 
 
 def _optimum(report: Report, optimum: Optimum) -> str:
-    solution = texts().curves.least_squares if optimum.metric == "mse" else texts().curves.best_line
+    solution = least_of(report, optimum)
     value = f"{title(optimum.metric)} {optimum.value:.6g} ({solution.en} on train)"
     return f"{value}; {distance(report, optimum).plain}"
 
@@ -172,6 +174,14 @@ def _baseline(line: BestLine, part: str) -> str:
     metric, value, ratio = baseline(line)
     model = f"this model: {apart(ratio).plain}"
     return f"{title(metric)} {value:.5g} of the best line on {part}; {model}"
+
+
+def _terms(effects: Effects) -> str:
+    names = ", ".join(effect_name(effect).plain for effect in effects.terms[:STRONGEST])
+    told = f"{size(effects).plain}; strongest: {names}"
+    if effects.constraint is None:
+        return told
+    return f"{told}; model.monotone: {cost(effects.constraint).plain}"
 
 
 def _intervals(intervals: Intervals) -> str:

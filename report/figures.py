@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 
 from bilingual import Text
+from display import short
+from reader.fitting import MISSING, OTHER
 from report.report import BestLine, Interval, Optimum, Report
 from report.texts import texts
 
@@ -31,6 +33,13 @@ def number(value: float | None) -> str:
 def cell(value: float | str | None) -> str:
     """A number as a table has it, with up to 7 digits; a text as it is."""
     return value if isinstance(value, str) else f"{value:.7g}".replace("-", "−")
+
+
+def level_name(level: str | None) -> Text:
+    """A level of a category; that of empty cells, and all that have no code, in our words."""
+    text = texts().categories
+    ours: dict[str | None, Text] = {None: text.missing, MISSING: text.missing, OTHER: text.other}
+    return ours.get(level) or Text(short(str(level)))
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -125,6 +134,14 @@ def worse_than_mean(metric: str, r2: float | None) -> Text | None:
     if r2 is None or r2 > (-1e-3 if metric == "mse" else -0.1):
         return None
     return texts().warning.worse_than_mean.fill(r2=number(r2))
+
+
+def least_of(report: Report, optimum: Optimum) -> Text:
+    """What has the least loss."""
+    text = texts().curves
+    if report.effects:
+        return text.penalised
+    return text.least_squares if optimum.metric == "mse" else text.best_line
 
 
 def distance(report: Report, optimum: Optimum, in_target_unit: bool = False) -> Text:

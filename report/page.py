@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from bilingual import Text
 from configs.yaml_text import dump
 from display import short, visible
-from reader.fitting import MISSING, OTHER
 from reader.metrics import title
-from report import figures
+from report import effects, figures
 from report.advice import advice
 from report.charts import bars, curve, histogram, scatter
-from report.report import PARTS, Coefficients, Importance, Report, Weight
+from report.effect_charts import effect_chart, leading_levels
+from report.report import PARTS, Coefficients, Effect, Importance, Report, Weight
 from report.texts import named, texts
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 MOST_ROWS = 40  # of a table
 FEW_ROWS = 10  # of each of many tables, and of these
 MOST_CELLS = 24  # of a row of the table
+FIRST_TERMS = 12  # of an additive model, before the fold
 LONGEST = 30  # columns of a name in a chart
 
 
@@ -64,13 +65,20 @@ def _environment() -> Environment:
         finalize=_shown,
         optimized=False,  # a page is made once a process: to fold constants takes longer
     )
-    limits = {"most_rows": MOST_ROWS, "few_rows": FEW_ROWS}
+    limits = {"most_rows": MOST_ROWS, "few_rows": FEW_ROWS, "first_terms": FIRST_TERMS}
     environment.globals |= {"text": texts(), "parts": PARTS, "shown": shown, **limits}
-    environment.globals |= {"baseline": figures.baseline, "distance": figures.distance}
+    environment.globals |= {
+        "baseline": figures.baseline,
+        "distance": figures.distance,
+        "least_of": figures.least_of,
+    }
     filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
     environment.filters |= {name: getattr(figures, name) for name in filters}
+    told = ("cost", "effect_name", "missing", "share_and_freedom", "size", "strongest")
+    environment.filters |= {name: getattr(effects, name) for name in told}
+    environment.filters |= {"effect_chart": effect_chart, "levels_left_out": levels_left_out}
     environment.filters |= {"in_unit": in_unit, "named": named, "title": metric_name}
-    environment.filters |= {"level": level_name, "weight": weight_name}
+    environment.filters |= {"level": figures.level_name, "weight": weight_name}
     environment.filters |= {"joined": joined, "line": line, "short": short, "whole": Text}
     return environment
 
@@ -91,11 +99,9 @@ def joined(names: Iterable[str]) -> Text:
     return Text(", ".join(map(short, names)))
 
 
-def level_name(level: str | None) -> Text:
-    """A level of a category; that of empty cells, and all that have no code, in our words."""
-    text = texts().categories
-    ours: dict[str | None, Text] = {None: text.missing, MISSING: text.missing, OTHER: text.other}
-    return ours.get(level) or Text(short(str(level)))
+def levels_left_out(effect: Effect) -> int:
+    """How many levels its chart has no room for."""
+    return leading_levels(effect)[1] if effect.kind == "levels" else 0
 
 
 def weight_name(name: str) -> Text:
@@ -103,7 +109,7 @@ def weight_name(name: str) -> Text:
     column, equals, level = name.rpartition(" = ")
     if not equals:
         return Text(short(name))
-    named, last = short(column), level_name(level)
+    named, last = short(column), figures.level_name(level)
     return Text(f"{named} = {last.en}", last.zh and f"{named} = {last.zh}")
 
 
@@ -195,7 +201,7 @@ def _learning_curve(report: Report) -> str:
 def _importances(importance: Importance, target: str) -> str:
     text, columns = texts().importance, importance.columns[:MOST_ROWS]
     return bars(
-        [column.name for column in columns],
+        [Text(column.name) for column in columns],
         [column.rmse_increase for column in columns],
         [column.deviation for column in columns],
         title=text.chart.fill(target=target),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bilingual import Text
 from errors import RunError
@@ -181,6 +182,53 @@ class Coefficients:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """A term of an additive model: what it adds to the prediction at each of its places, and the
+    standard errors of that.
+
+    `places`, by axis: the knots of a number, in ascending order, or the names of levels; None is
+    an empty cell. A `curve` over names is one of levels in their order, as the months. `values`,
+    `errors` and `rows` are row-major over all axes; `rows`: how many training rows lie near a
+    place. `freedom`: effective degrees; `share`: the variance of what it adds to the training rows,
+    as a share of the target's, of a pair without its main effects; `hole`: what a missing cell
+    adds, of a curve that has one.
+    """
+
+    features: list[str]
+    kind: Literal["curve", "levels", "map"]
+    freedom: float
+    share: float
+    places: list[list[float | str | None]]
+    values: list[float]
+    errors: list[float]
+    rows: list[float]
+    hole: float | None = None
+
+    def __post_init__(self) -> None:
+        axes = 2 if self.kind == "map" else 1
+        if len(self.features) != axes or len(self.places) != axes:
+            raise ValueError(f"a {self.kind} is of {axes} features")
+        size = math.prod(map(len, self.places))
+        if not size or any(len(each) != size for each in (self.values, self.errors, self.rows)):
+            raise ValueError("values, errors and rows are not of as many places")
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The terms of an additive model, those that explain most first. `of`: what they add to, the
+    target or its logarithm; `columns` of the linear layer; `freedom`: effective degrees of all
+    terms; `variance` of the noise, in the squared unit of `of`; `constraint`: by what share
+    model.monotone raised the training MSE, None without it."""
+
+    of: str
+    columns: int
+    freedom: float
+    variance: float
+    terms: list[Effect]
+    constraint: float | None = None
+
+
+@dataclass(frozen=True)
 class ColumnImportance:
     """By how much the RMSE rises when a column is shuffled, and the deviation over repeats; both in
     the target's unit."""
@@ -338,6 +386,7 @@ class Report:
     optimum: Optimum | None = None
     best_line: dict[str, BestLine] | None = None
     coefficients: Coefficients | None = None
+    effects: Effects | None = None
     importance: Importance | None = None
     intervals: Intervals | None = None
     folds: Folds | None = None

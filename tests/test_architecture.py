@@ -50,15 +50,18 @@ MAY_IMPORT = {
         *("numpy", "paddle", "model.folder"),
         *("reader.formats", "reader.frame", "reader.kinds", "reader.schema"),
     },
-    "model/contract.py": {"display"},
-    "model/folder.py": {"model.contract", "model.graph"},
-    "model/graph.py": {"model.contract"},
+    "model/conform.py": {"display"},
+    "model/contract.py": {"model.conform"},
+    "model/contributions.py": {"numpy", "model.contract"},
+    "model/folder.py": {"model.conform", "model.contract", "model.graph"},
+    "model/graph.py": {"model.conform"},
     "model/monitor.py": {"numpy"},
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
     "train.py": {"regressor", "report", *BELOW_REPORT},
     "infer.py": {
         *("output", "reader", "run.signals", "numpy", "polars"),
-        *("model.contract", "model.folder", "model.monitor", "model.predictor"),
+        *("model.contract", "model.contributions", "model.folder", "model.monitor"),
+        "model.predictor",
     },
     "bilingual.py": set(),
     "display.py": set(),
@@ -143,7 +146,7 @@ def test_reader_and_model_meet_above_them() -> None:
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    parts = ("contract", "folder", "graph", "predictor")
+    parts = ("conform", "contract", "folder", "graph", "predictor")
     ground = ("display.py", "errors.py", "files.py")
     for name in (*ground, *(f"model/{part}.py" for part in parts)):
         shutil.copy(ROOT / name, tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from errors import RunError
+from model.additive import Additive, FusedAdditive, Outcome
 from model.average import Average
 from model.input_layers import TargetScale as TargetLayer
 from model.input_layers import layer_of
-from model.line import Line, LinearProblem
+from model.line import TINY, Line, LinearProblem
 from model.linear import FusedLinear, LevelScaling, Linear
 from model.network import Embedded, Network
 from model.networks import build_network
@@ -26,7 +28,10 @@ from reader.dataset import TableDataset
 from reader.inputs import Inputs, TargetScale
 from reader.statistics import Moments, Statistics, moments
 from reader.training_data import RAREST, TrainingData
+from trainer.additive import AdditiveOptions, AdditiveSearch
+from trainer.effects import EffectTables, effect_tables
 from trainer.settings import Settings
+from trainer.term_choice import choose_terms
 from trainer.trainer import Trainer
 
 Rows = NDArray[np.float32]
@@ -44,6 +49,7 @@ class Fit:
     target: TargetScale
     problem: LinearProblem
     regressor: Regressor
+    effects: EffectTables | None = None
 
     @property
     def network(self) -> nn.Layer:
@@ -54,14 +60,53 @@ class Fit:
         target's unit, by the arithmetic of training, not yet rounded to float32."""
         return self.regressor.predict_inputs(self.inputs.transform(rows))
 
-    def fused(self) -> FusedLinear | None:
-        """The regressor as one product on encoded columns, where its network is a line."""
+    def gap(self, least: float, mse: float) -> float:
+        """By what share of the least loss that of the training rows, whose squared error is `mse`,
+        is above it: told by closed forms, where there are some."""
+        if self.effects:
+            excess, fit = cast(Additive, self.network).excess(), self.effects.fit
+            return excess * fit.rows / max(fit.squares, TINY)
+        if self.problem.iterated:
+            return mse / least - 1 if least else math.inf
+        network = cast(Linear, self.network)
+        return self.problem.gap(*network.line(), network.effects())
+
+    def fused(self) -> FusedLinear | FusedAdditive | None:
+        """The regressor as one product on encoded columns, where its network is a line; or by a
+        look-up a term, where it is additive."""
+        if self.effects:
+            return self._fused_additive(self.effects)
         if not self.settings.is_line:
             return None
-        margins, limits = self.regressor.objective.margins, self.target.log_limits
+        margins = self.regressor.objective.margins
+        limits = self.target.raw_limits if self.target.log else None
         encode = nn.Sequential(*map(layer_of, self.data.encoding.steps))
         line = self.line()
         return FusedLinear(encode, line.weights, line.bias, margins, limits, line.tables)
+
+    def _fused_additive(self, effects: EffectTables) -> FusedAdditive:
+        goes_on = self.settings.model.options["beyond"] == "line"
+        return FusedAdditive(
+            layer_of(effects.places(goes_on)),
+            effects.layout(goes_on),
+            np.concatenate(self.tables(effects)),
+            self.outcome(effects),
+            self.regressor.objective.margins,
+        )
+
+    def tables(self, effects: EffectTables) -> list[Vector]:
+        """What each term adds at its places, in the target's unit, or of its logarithm where that
+        is scaled."""
+        change = cast(Additive, self.network).change()
+        ends = np.cumsum([len(values) for values in effects.values])[:-1]
+        whole = (np.concatenate(effects.values) + change) * self.target.scale
+        return np.split(whole, ends)
+
+    def outcome(self, effects: EffectTables) -> Outcome:
+        """What the sum of the terms is added to, and becomes."""
+        bias = effects.fit.bias + cast(Additive, self.network).bias_change
+        center = float(self.target.center + self.target.scale * bias)
+        return Outcome(center, self.target.raw_limits, self.target.log)
 
     def line(self) -> Line:
         """The network, where it is a line, in raw units."""
@@ -71,13 +116,20 @@ class Fit:
 
 def build(settings: Settings, data: TrainingData) -> Fit:
     """The regressor that the settings describe, with first weights."""
-    inputs = data.inputs(settings.scaling, settings.by_level)
+    options = settings.model.options
+    bounded = settings.is_additive and options["beyond"] == "flat"
+    target, effects = data.target_scale(settings.target_scaling, bounded), None
+    if settings.is_additive:
+        effects = fit_effects(settings, data, target)
+        places = effects.places(not bounded)
+        inputs = Inputs(data.encoding.packed).then(places)
+        options = {"solution": effects.solution(not bounded)}
+    else:
+        inputs = data.inputs(settings.scaling, settings.by_level)
     if settings.clip:
         inputs = inputs.clipped(settings.clip)
-    target = data.target_scale(settings.target_scaling)
     scale, loss, model = cast(TargetLayer, layer_of(target)), settings.loss, settings.model
     objective = OBJECTIVES[loss.name](scale, **loss.options)
-    options = model.options
     if settings.is_line and data.levels:
         options = options | {"levels": level_scaling(settings, data)}
     network = build_network(model.name, inputs.columns, settings.seed, objective.width, **options)
@@ -87,7 +139,20 @@ def build(settings: Settings, data: TrainingData) -> Fit:
     layers = nn.Sequential(*map(layer_of, inputs.steps))
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)
-    return Fit(settings, data, inputs, target, problem, regressor)
+    return Fit(settings, data, inputs, target, problem, regressor, effects)
+
+
+def fit_effects(settings: Settings, data: TrainingData, target: TargetScale) -> EffectTables:
+    """The terms of an additive model, fitted on the training rows."""
+    given = settings.model.options
+    choice = choose_terms(data.schema, given)
+    options = AdditiveOptions(given["knots"], settings.fill, choice)
+    rows = data.parts.train
+
+    def scaled(block: Rows) -> Vector:
+        return target.transform(block[:, -1]).astype(np.float64)
+
+    return effect_tables(AdditiveSearch(data.packed, rows, scaled, options).fit())
 
 
 def level_scaling(settings: Settings, data: TrainingData) -> LevelScaling:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt(3)
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """For a while, let a matrix product of NumPy take all cores, where nothing else does."""
+    with threadpool_limits(os.cpu_count(), user_api="blas"):
+        yield
 
 
 def share_machine() -> None:

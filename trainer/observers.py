@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,6 @@ from run.signals import Signals, Stopped
 from trainer.progress import Progress, bar, duration
 from trainer.settings import GAP
 from trainer.trainer import Observer, State, Trainer, watched_part
-
-if TYPE_CHECKING:
-    from model.line import LinearProblem
-    from model.linear import Linear
 
 
 class BestWeights(Observer):
@@ -48,18 +44,14 @@ class BestWeights(Observer):
 
 
 class StopAtOptimum(Observer):
-    """Ends the training of a line within GAP of `least`, the loss of least squares, or where its
-    moments tell by how much of it more exactly."""
+    """Ends training within GAP of the optimum: `gap` tells by what share of it the loss is above,
+    given that of the training rows."""
 
-    def __init__(self, network: Linear, problem: LinearProblem, least: float) -> None:
-        self.network, self.problem, self.least = network, problem, least
+    def __init__(self, gap: Callable[[float], float]) -> None:
+        self.gap = gap
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
-        if self.problem.iterated:
-            is_near = metrics["train"].mse <= self.least * (1 + GAP)
-        else:
-            is_near = self.problem.gap(*self.network.line(), self.network.effects()) <= GAP
-        if is_near:
+        if self.gap(metrics["train"].mse) <= GAP:
             state.stop = f"stopped after epoch {state.epoch}: within {GAP * 100:g} % of the optimum"
 
 

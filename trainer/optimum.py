@@ -43,6 +43,18 @@ def optimum(fit: Fit) -> Optimum | None:
     return Optimum(line, float(getattr(line_metrics(fit, line, rows), objective.watched)))
 
 
+def least_loss(fit: Fit, best_line: Optimum | None = None) -> float | None:
+    """The watched metric of the training rows at the optimum of what is trained, where that is
+    known: of the best line, given or found now, or of the penalised least squares on terms."""
+    if not fit.settings.optimum_is_known:
+        return None
+    if fit.effects:
+        found = fit.effects.fit
+        return exact_or(found.squares / found.rows, 1.0) * fit.target.scale**2
+    best_line = best_line or optimum(fit)
+    return best_line.value if best_line else None
+
+
 def measured(fit: Fit, line: Line) -> Optimum:
     """The line with the error that it has row by row: where it nearly fits, or the target is far
     from zero, the moments that it was solved from have few digits of that left."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.export import Proof, export
 from model.folder import Export
+from reader.axes import Axis
 from reader.source import TableOptions
 from reader.split import evenly
 from reader.training_data import TrainingData
 from trainer.build import Fit
+from trainer.effects import EffectTables
 
 PROVEN_ROWS = 10_000
 
@@ -29,7 +32,35 @@ def publish(fit: Fit, table: TableOptions, versions: dict[str, str], folder: Pat
         unusual=unusual_rows(data, table.may_be_empty),
     )
     contract = data.contract(table.reading, table.may_be_empty) | {"versions": versions}
+    if fit.effects:
+        contract["additive"] = additive_section(fit, fit.effects)
     return export(fit.regressor, folder, contract, proof, fit.fused())
+
+
+def additive_section(fit: Fit, effects: EffectTables) -> dict[str, Any]:
+    """Axes and values of all terms, for contributions without the graph: JSON values."""
+    center, limits, is_log = fit.outcome(effects)
+    axes = [_axis(axis) for axis in effects.axes]
+    terms = []
+    for use, shape, table in zip(effects.uses, effects.shapes, fit.tables(effects), strict=True):
+        values = table.reshape(shape)
+        for number, axis in enumerate(effects.axes[i] for i in use):
+            if axis.codes is not None:  # each code has its place here
+                values = values.take([*axis.codes, axis.levels], axis=number)
+        terms.append({"axes": [axes[i] for i in use], "values": values.reshape(-1).tolist()})
+    return {
+        "center": center,
+        "log": is_log,
+        "limits": None if limits is None else list(limits),
+        "beyond": fit.settings.model.options["beyond"],
+        "terms": terms,
+    }
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    levels = axis.levels if axis.codes is None else len(axis.codes)
+    hole = axis.hole if axis.is_number else float(levels)
+    return {"feature": axis.name, "knots": axis.knots.tolist(), "levels": levels, "hole": hole}
 
 
 def unusual_rows(data: TrainingData, may_be_empty: bool) -> dict[str, NDArray[np.float32]]:

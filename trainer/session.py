@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from model.linear import Linear
 from reader.metrics import Metrics
 from reader.split import Split
 from run.checkpoint import Checkpoints
@@ -27,7 +26,7 @@ from trainer.observers import (
     ProgressBar,
     StopAtOptimum,
 )
-from trainer.optimum import Optimum, optimum
+from trainer.optimum import least_loss
 from trainer.progress import Progress
 from trainer.settings import CheckpointOptions
 from trainer.trainer import Observer, State
@@ -39,11 +38,11 @@ def train(
     checkpoint: CheckpointOptions,
     signals: Signals,
     progress: Progress,
-    best_line: Optimum | None,
+    least: float | None,
 ) -> tuple[State, dict[str, Evaluation]]:
     """Train epoch by epoch, with curves and checkpoints in `folder`; leaves the weights to be
-    exported in the network, and gives their evaluation on every part that has rows. `best_line`:
-    drawn beside the curves of a line."""
+    exported in the network, and gives their evaluation on every part that has rows. `least`: the
+    loss of the optimum, where it is known, drawn beside the curves."""
     settings, parts = fit.settings, fit.data.parts
     trainer, seen = build_trainer(fit), parts._replace(test=parts.test[:0])
     last: dict[str, Evaluation] = {}
@@ -54,11 +53,10 @@ def train(
 
     with Curves(folder / "curves") as curves:
         best = BestWeights(trainer)
-        level = best_line.value if best_line and settings.optimum_is_known else None
         observers: list[Observer] = [best]
-        observers.append(CurvesObserver(curves, trainer, settings.epochs, level))
-        if settings.until_optimum and level is not None:
-            observers.append(StopAtOptimum(cast(Linear, fit.network), fit.problem, level))
+        observers.append(CurvesObserver(curves, trainer, settings.epochs, least))
+        if settings.until_optimum:
+            observers.append(StopAtOptimum(partial(fit.gap, least or 0.0)))
         if settings.patience:
             observers.append(EarlyStopping(settings.patience, trainer.objective.watched))
         checkpoints = Checkpoints(
@@ -122,9 +120,8 @@ def cross_validate(
     """Train each fold's regressor in a folder of its own; the metrics of the rows that it has not
     seen."""
     for number, fit in enumerate(fits, start=1):
-        best_line = optimum(fit) if fit.settings.optimum_is_known else None
         path = folder / str(number)
         progress.prefix = f"fold {number}  "
-        _, evaluations = train(fit, path, checkpoint, signals, progress, best_line)
+        _, evaluations = train(fit, path, checkpoint, signals, progress, least_loss(fit))
         progress.prefix = ""
         yield evaluations["test"].metrics

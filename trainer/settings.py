@@ -24,6 +24,7 @@ from reader.training_data import TrainingData
 from trainer import line_defaults, network_defaults
 from trainer.line_defaults import linear_problem
 from trainer.network_defaults import BOUND, RATE
+from trainer.term_choice import choose_terms
 
 WIDEST = 5_000  # columns; whitening costs their number cubed, and squared a row
 POINTS = 200
@@ -62,8 +63,10 @@ class Settings:
 
     `is_line`: whether the model is a straight line on the encoded columns and the levels of codes;
     `by_level`: whether it sees features less their average row by level; `optimum_is_known`:
-    whether, further, the least loss of such a line is what the recipe minimises; `until_optimum`:
-    whether training ends within GAP of it. `coverage`: of intervals, None for none. `chosen`: by
+    whether, further, the least loss of such a line is what the recipe minimises, or of an additive
+    model, which is a line on other columns; `until_optimum`:
+    whether training ends within GAP of it. `coverage`: of intervals, None for none; `fill`: the
+    constant that stands for a hole, if the recipe has one. `chosen`: by
     key, what `auto` became, and why; `recipe`: the values of all keys, these among them;
     `identity`: a text of those that were given and that a resumed run may not change.
     """
@@ -80,12 +83,14 @@ class Settings:
     batch_size: int
     epochs: int
     log_every: int
+    fill: float | None
     seed: int
     average: bool
     patience: int
     export: str
     coverage: float | None
     is_line: bool
+    is_additive: bool
     by_level: bool
     optimum_is_known: bool
     until_optimum: bool
@@ -197,7 +202,10 @@ def table_options(data: DataConfig) -> TableOptions:
 
 def resolve(config: Config, data: TrainingData) -> Settings:
     """A value for each `auto`: see trainer.line_defaults and trainer.network_defaults."""
-    return _Resolving(config, data).settings()
+    settings = _Resolving(config, data).settings()
+    if settings.is_additive:
+        choose_terms(data.schema, settings.model.options)  # a mistake is told before a run begins
+    return settings
 
 
 class _Resolving:
@@ -207,7 +215,8 @@ class _Resolving:
         self.config, self.data = config, data
         self.chosen: dict[str, Choice] = {}
         self.objective = OBJECTIVES[config.loss.name]
-        self.is_network = config.model.name != "linear"
+        self.is_additive = config.model.name == "additive"
+        self.is_network = config.model.name not in ("linear", "additive")
         loss = Named.of(config.loss)
         single = self.objective.width_of(**loss.options) == 1
         self.is_line = config.model.name == "linear" and single
@@ -219,6 +228,9 @@ class _Resolving:
         is_log = config.data.scale.target == "log1p"
         self.optimum_is_known = self.is_line and solvable and not is_log
         self.stops_at_optimum = self.optimum_is_known and self.objective.quadratic
+        if self.is_additive:
+            self.stops_at_optimum = self.objective.quadratic
+            self.optimum_is_known = self.objective.quadratic and not is_log
 
     def settings(self) -> Settings:
         config = self.config
@@ -231,8 +243,8 @@ class _Resolving:
         codes = bool(self.data.encoding.codes)
         self.by_level = self.is_line and codes and scaling == "whiten" and bool(self.data.absorbed)
         self.averages = (
-            self.is_parabola
-            and scaling == "whiten"
+            ((self.is_parabola and scaling == "whiten") or self.is_additive)
+            and self.objective.quadratic
             and optimizer.name == "sgd"
             and config.optimizer.learning_rate == "auto"
             and config.train.batch_size == "auto"
@@ -251,6 +263,7 @@ class _Resolving:
         )
         steps = -(-len(self.data.parts.train) // batch_size) * epochs
         why = Text(f"about {POINTS} points per curve", f"每条曲线约 {POINTS} 个点")
+        missing = config.data.missing
         points = Choice(max(1, steps // POINTS), why)
         log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
         return Settings(
@@ -266,12 +279,14 @@ class _Resolving:
             batch_size=batch_size,
             epochs=epochs,
             log_every=log_every,
+            fill=missing.constant if missing.numeric == "constant" else None,
             seed=config.train.seed,
             average=config.train.average,
             patience=patience,
             export=config.train.export,
             coverage=config.intervals.coverage,
             is_line=self.is_line,
+            is_additive=self.is_additive,
             by_level=self.by_level,
             optimum_is_known=self.optimum_is_known,
             until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
@@ -299,6 +314,9 @@ class _Resolving:
 
     def scaling(self) -> Choice:
         columns = len(self.data.encoding.names)
+        if self.is_additive:
+            why = Text("of the best line; terms need no scaling", "用于最优直线；各项无需缩放")
+            return Choice("standard", why)
         if not self.is_line:
             why = Text("the model is not purely linear", "模型并非纯线性")
             return Choice("standard", why)
@@ -350,7 +368,11 @@ class _Resolving:
                 f"每轮 {rows:,} 个训练样本，约 256 步",
             )
             return Choice(size, why)
-        if rows <= (most := line_defaults.largest_batch(self.data)):
+        most = line_defaults.largest_batch(self.data)
+        if self.is_additive:
+            size, why = min(rows, most), Text("each step is exact", "每一步都精确")
+            return Choice(size, why)
+        if rows <= most:
             return Choice(
                 rows, Text("all rows, so each step is exact", "全部样本，因此每一步都精确")
             )
@@ -361,6 +383,9 @@ class _Resolving:
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
         if self.is_network and "optimizer.name" in self.chosen:
             return Choice(RATE, Text("the best over many tables", "在许多表格上效果最好"))
+        if self.is_additive:
+            why = Text("half the largest stable step: curvature 1", "最大稳定步长的一半：曲率 1")
+            return Choice(0.5, why)
         if not self.is_line:
             return Choice(0.02, Text("default for non-linear models", "非线性模型的默认值"))
         keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)

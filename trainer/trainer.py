@@ -145,8 +145,9 @@ class Trainer:
                 if rate != (rate := rate_of(state.step)):
                     optimizer.set_lr(rate)
                 loss = loss_of(network(x), y)
+                penalty = network.penalty()
                 optimizer.clear_grad(set_to_zero=False)
-                loss.backward()
+                (loss if penalty is None else loss + penalty).backward()
                 optimizer.step()
                 if average:
                     average.add()

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 MLP = ["model.name=mlp", "model.hidden=[4]"]
 RESNET = ["model.name=resnet", "model.width=8"]
+ADDITIVE = ["model.name=additive", "data.kinds={a: numeric, b: numeric}"]
 ADAM = ["optimizer.name=adam"]
 GROWING = ["train.epochs=3", "optimizer.learning_rate=1.2", "schedule.name=constant"]
 
@@ -69,6 +70,12 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
         "3",
     ),
     "model.dropout": (MLP, "0.0", "0.5"),
+    "model.knots": (ADDITIVE, "2", "8"),
+    "model.beyond": (ADDITIVE, "flat", "line"),
+    "model.pairs": (ADDITIVE, "0", "auto"),
+    "model.terms": (ADDITIVE, "[a]", "[a, b]"),
+    "model.exclude_pairs": (ADDITIVE, "[]", "[[a, b]]"),
+    "model.monotone": (ADDITIVE, "{}", "{a: down}"),
     "model.width": (["model.name=resnet"], "8", "16"),
     "model.blocks": (RESNET, "1", "2"),
     "model.normalization": (RESNET, "batch", "layer"),

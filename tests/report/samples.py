@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bilingual import Text
 from reader.findings import KINDS, Finding
@@ -16,6 +19,8 @@ from report.report import (
     ColumnImportance,
     Confidence,
     Data,
+    Effect,
+    Effects,
     Examples,
     Folds,
     Importance,
@@ -132,6 +137,76 @@ def full(columns: int = 12) -> Report:
             ],
         ),
         folds=_folds(),
+    )
+
+
+def additive(columns: int = 0) -> Report:
+    """A report of an additive model with terms of every kind, and a curve for each of so many
+    `columns`."""
+    report, random = full(), np.random.default_rng(0)
+    area = np.quantile(random.lognormal(4.6, 0.5, 2400), np.linspace(0, 1, 32))
+    people = np.unique(np.rint(np.quantile(random.pareto(0.8, 2400), np.linspace(0, 1, 25))))
+    north, east = np.linspace(32.5, 42, 20), np.linspace(-124.4, -114.3, 24)
+    hours = [f"{hour:02}:00" for hour in range(24)]
+    streets: list[float | str | None] = [None, "(other)", *(f"Street {i}" for i in range(44))]
+    heating: list[float | str | None] = ["gas", "a wood stove in every room", None]
+    inside = np.abs(north[:, None] + east - 38 + 120) < 5
+    terms = [
+        _effect(["area"], [area.tolist()], 9e4 * np.log(area / 100)),
+        _pair(
+            ["latitude", "longitude"],
+            [north.tolist(), east.tolist()],
+            8e4 * np.sin(north[:, None]) * np.cos(east / 2),
+            60.0 * inside,
+        ),
+        _effect(["sold: hour"], [[*hours]], 3e4 * np.cos(np.arange(24) / 24 * 6.283)),
+        replace(_effect(["street"], [streets], random.normal(0, 1.5e4, 46)), kind="levels"),
+        replace(_effect(["heating"], [heating], [9e3, -4e3, -2e3]), kind="levels"),
+        _effect(["people nearby"], [people.tolist()], -2e3 * np.sqrt(np.arange(len(people)))),
+        _effect(["has garden"], [[0.0, 1.0]], [-4e3, 6e3]),
+        _pair(["area", "heating"], [area[::4].tolist(), heating], np.outer(area[::4], [9, -8, 2])),
+        _pair(["heating", "street"], [heating, streets], random.normal(0, 900, (3, 46))),
+        _pair(["garden", "面积（平方米）"], [[0.0, 1.0], [10.0, 80.0, 90.0]], np.ones((2, 3))),
+    ]
+    terms += [_effect([f"c{i}"], [[0.0, 1.0, 2.0]], [-9.0, 5.0, 4.0]) for i in range(columns)]
+    effects = Effects("SalePrice", 1626, 420.4, 7.2e8, terms, constraint=0.0123)
+    layers = ["Gather 33", *(f"Lookup{i} 20 × 24" for i in range(60)), "Linear 1626 × 1"]
+    model, line = Model("additive", 1627, layers), report.optimum
+    return replace(report, coefficients=None, effects=effects, model=model, optimum=line)
+
+
+def _effect(
+    features: list[str], places: list[list[float | str | None]], values: ArrayLike
+) -> Effect:
+    flat = np.ravel(values)
+    rows = np.full(len(flat), 2400 / len(flat))
+    errors = 0.05 * float(np.ptp(flat)) * (1 + np.linspace(-1, 1, len(flat)) ** 2)
+    hole = -1234.5 if features == ["area"] else None
+    freedom = 0.3 * len(flat)
+    return Effect(
+        features,
+        "curve",
+        freedom,
+        0.231,
+        places,
+        flat.tolist(),
+        errors.tolist(),
+        rows.tolist(),
+        hole,
+    )
+
+
+def _pair(
+    features: list[str],
+    places: list[list[float | str | None]],
+    values: ArrayLike,
+    rows: ArrayLike = 9.0,
+) -> Effect:
+    flat = np.ravel(values)
+    near = np.broadcast_to(rows, np.shape(values)).ravel()
+    errors = np.full(len(flat), 1.5e3)
+    return Effect(
+        features, "map", 98.7, 0.0512, places, flat.tolist(), errors.tolist(), near.tolist()
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from report.console import closing, columns_and_parts, summary
 from report.figures import worse_than_mean
 from report.report import BestLine, Optimum
-from tests.report.samples import full, minimal
+from tests.report.samples import additive, full, minimal
 
 
 def test_closing_of_all_that_a_run_may_have(tmp_path: Path) -> None:
@@ -91,3 +91,18 @@ def test_columns_of_chinese_names_line_up() -> None:
         "面积    numeric        0  1 to 2",
         "cafe\u0301    numeric        3  2 to 3",
     ]
+
+
+def test_terms_of_an_additive_model() -> None:
+    report, line = (
+        additive(),
+        (
+            "terms       4 curves, 2 categories, 4 pairs; 1,626 columns, 420 degrees of freedom; "
+            "strongest: area, latitude x longitude, sold: hour"
+        ),
+    )
+    assert report.effects
+    assert summary(report)[0] == f"{line}; model.monotone: training MSE +1.23 %"
+    free = replace(report, effects=replace(report.effects, constraint=None))
+    assert summary(free)[0] == line
+    assert not any(line.startswith("terms") for line in summary(full()))

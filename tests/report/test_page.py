@@ -17,9 +17,10 @@ from pydantic import TypeAdapter
 
 from bilingual import Text
 from report.charts import Axis, bars, curve, histogram, scatter
-from report.page import charts, level_name, page, weight_name
+from report.figures import level_name
+from report.page import charts, page, weight_name
 from report.report import Best, BestLine, Model, Optimum, Report, Worst
-from tests.report.samples import full, minimal
+from tests.report.samples import additive, full, minimal
 
 NAME = Text("name", "名称")
 NAMES = (NAME, Text("RMSE"))
@@ -37,6 +38,8 @@ def altered(value: Any) -> Any:
         return {k + HOSTILE if k in free else k: altered(v) for k, v in value.items()}
     if isinstance(value, list):
         return [altered(item) for item in value]
+    if value in ("curve", "levels", "map"):
+        return value
     return value + HOSTILE if isinstance(value, str) else value
 
 
@@ -86,7 +89,14 @@ def parsed(html: str) -> Balance:
     return parser
 
 
-REPORTS = {"minimal": minimal(), "full": full(), "wide": full(90), "hostile": hostile(full())}
+REPORTS = {
+    "minimal": minimal(),
+    "full": full(),
+    "wide": full(90),
+    "hostile": hostile(full()),
+    "additive": additive(9),
+    "hostile additive": hostile(additive(9)),
+}
 
 
 @pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
@@ -206,6 +216,49 @@ def test_rows_of_many_columns_show_the_most_important() -> None:
     assert "and 36 more" in text
 
 
+def test_an_additive_model_shows_its_terms_in_place_of_coefficients() -> None:
+    shown, english = headings(additive()), said(additive())
+    at = shown.index("What each term adds")
+    assert shown[at - 1 : at + 2] == [
+        "Residuals by category",
+        "What each term adds",
+        "Importance of columns",
+    ]
+    for words in (
+        "23.1 % of the variance of SalePrice; 9.6 degrees of freedom.",
+        "4 curves, 2 categories, 4 pairs; 1,626 columns, 420 degrees of freedom",
+        "A missing cell: −1,234.",
+        "16 more levels, nearer to 0",
+        "training MSE +1.23 %",
+        "and 22 more",  # layers
+        "standard deviation 26,833",
+    ):
+        assert words in english
+    assert "log" not in said(additive())
+    assert "The other" not in english
+    assert "What each term adds" not in said(full())
+    assert "各项的作用" in said(additive(), "zh")
+
+
+def test_terms_beyond_the_first_are_folded_and_many_are_cut() -> None:
+    html = page(additive(40))
+    section = html[html.index("What each term adds") : html.index("Importance of columns")]
+    first, rest = section.split("<details>")
+    assert (first.count("<svg"), rest.count("<svg")) == (12, 28)
+    assert "The other 38 terms" in rest
+    assert "10 more in report.json." in rest
+
+
+def test_terms_of_a_logarithm_say_so() -> None:
+    report = additive()
+    assert report.effects
+    effects = replace(report.effects, of="log(1 + SalePrice)", constraint=None)
+    text = said(replace(report, effects=effects))
+    assert "In log(1 + SalePrice), +0.1 is about 10 % more" in text
+    assert "of the variance of log(1 + SalePrice)" in text
+    assert "model.monotone" not in text
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
 def test_what_is_not_a_number_is_a_dash(value: float | None) -> None:
     report, bad = full(), math.nan if value is None else value
@@ -277,7 +330,7 @@ def test_one_value_draws(value: float) -> None:
         scatter([value], [value], title=NAME, names=NAMES, diagonal=True),
         scatter([value], [value], title=NAME, names=NAMES),
         histogram([1], [value, value + 1], title=NAME, names=NAMES),
-        bars(["a"], [value], [0.0], title=NAME, axis=NAME),
+        bars([NAME], [value], [0.0], title=NAME, axis=NAME),
     ):
         assert not re.search(r"\b(nan|inf)\b", chart)
         parsed(chart)
@@ -326,6 +379,7 @@ def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_pa
     file = tmp_path / "report.html"
     file.write_text(page(REPORTS[name]), encoding="utf-8")
     shown, troubles = opened(browser, file, size)
+    shown.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     for language in ("en", "zh"):
         shown.locator(f'label[for="show-{language}"]').click()
         assert shown.evaluate("document.documentElement.lang") == language
@@ -333,7 +387,7 @@ def test_in_a_browser(name: str, size: tuple[int, int], browser: Browser, tmp_pa
         other = shown.locator(".zh" if language == "en" else ".en")
         assert not any(text.is_visible() for text in other.all()[:20])
     boxes = [svg.bounding_box() for svg in shown.locator("svg").all()]
-    assert len(boxes) == (3 if name == "minimal" else 5)
+    assert len(boxes) == {"minimal": 3}.get(name, 24 if "additive" in name else 5)
     assert all(box and box["width"] > 200 and box["height"] > 100 for box in boxes)
     grounds = set()
     for scheme in ("light", "dark"):

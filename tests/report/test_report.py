@@ -9,10 +9,12 @@ import pytest
 
 from errors import RunError
 from report.report import Report
-from tests.report.samples import full, minimal
+from tests.report.samples import additive, full, minimal
 
 
-@pytest.mark.parametrize("report", [minimal(), full()], ids=["minimal", "full"])
+@pytest.mark.parametrize(
+    "report", [minimal(), full(), additive()], ids=["minimal", "full", "additive"]
+)
 def test_read_as_it_was_written(report: Report, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps(report.to_json()))
     assert Report.read(tmp_path) == report
@@ -61,6 +63,33 @@ def test_what_is_no_report(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(RunError, match=message):
         Report.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "spline"}, r"effects.terms.0.kind: Input should be 'curve', 'levels' or 'map'"),
+        ({"values": [1.0]}, r"effects.terms.0.*not of as many places"),
+        ({"features": ["a", "b"]}, r"effects.terms.0.*a curve is of 1 features"),
+        ({"kind": "map"}, r"effects.terms.0.*a map is of 2 features"),
+        ({"places": [[]], "values": [], "errors": [], "rows": []}, "not of as many places"),
+    ],
+)
+def test_an_odd_term(values: dict[str, Any], message: str, tmp_path: Path) -> None:
+    report = additive().to_json()
+    report["effects"]["terms"][0] |= values
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    with pytest.raises(RunError, match=message):
+        Report.read(tmp_path)
+
+
+def test_levels_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
+    report = additive().to_json()
+    report["effects"]["terms"][4]["places"] = [["7", "8", None]]
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    effects = Report.read(tmp_path).effects
+    assert effects
+    assert effects.terms[4].places == [["7", "8", None]]
 
 
 def test_no_report_at_all(tmp_path: Path) -> None:

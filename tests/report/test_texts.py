@@ -12,14 +12,14 @@ import yaml
 from bilingual import Text
 from configs.flatten import leaves
 from reader.findings import KINDS
-from report import advice, console, figures, page, texts
+from report import advice, console, effect_charts, effects, figures, page, texts
 from report.page import TEMPLATES
 
 TEXTS = dict(leaves(yaml.safe_load(texts.FILE.read_text(encoding="utf-8"))))
 TEMPLATE_SOURCES = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html"))
 SOURCES = "".join(
     Path(str(module.__file__)).read_text(encoding="utf-8")
-    for module in (advice, console, figures, page)
+    for module in (advice, console, effect_charts, effects, figures, page)
 )
 LOOKED_UP = ("parts", "card", "environment.names", "findings.kinds")  # named by the report
 

@@ -1,0 +1,246 @@
+"""A sum of functions of one feature and of two, as one linear layer on columns that are mostly 0.
+
+Of a number, the columns are tents (linear B-splines) at its knots; of a category, its levels; of a
+pair of features, their products. A row is in one cell of each term, where the term is
+c0 + c1 t + c2 u + c3 t u, with t and u from 0 to 1: four look-ups, and no product with a zero.
+A: input columns, places on axes (see reader.axes) and behind them, in units of the outer cell, how
+far rows lie beyond their knots; T: terms; C: the places of all terms; D: columns of the layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from numpy.typing import NDArray
+from paddle import nn
+
+from model.intervals import Ends, Margins
+from model.network import Columns, Network
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """`axes` of each term, one input column or two; `shapes`: its places along them, the last of
+    each for holes; `levels`: by input column, whether its places are levels, between which there
+    is nothing. `beyond`: by input column that goes on beyond its knots, the column which says how
+    far, and the term."""
+
+    axes: tuple[tuple[int, ...], ...]
+    shapes: tuple[tuple[int, ...], ...]
+    levels: tuple[bool, ...]
+    beyond: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """[T + 1], where the places of each term begin among those of all."""
+        return np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
+
+    def first_and_second(self) -> tuple[list[int], list[int]]:
+        """The input columns of each term; of a term with one, it stands in both."""
+        return [axes[0] for axes in self.axes], [axes[-1] for axes in self.axes]
+
+    def strides(self) -> tuple[list[int], list[int]]:
+        """How far apart neighbours are along the first and the second axis; 0 for none."""
+        pairs = [len(shape) == 2 for shape in self.shapes]
+        first = [shape[1] if len(shape) == 2 else 1 for shape in self.shapes]
+        return first, [int(two) for two in pairs]
+
+    def neighbours(self) -> NDArray[np.int64]:
+        """[C, 3]: the next place along the first axis, along the second, and along both; itself
+        where there is none."""
+        found = []
+        for axes, shape, start in zip(self.axes, self.shapes, self.offsets[:-1], strict=True):
+            at = np.arange(int(np.prod(shape))).reshape(shape)
+            after = [self._after(axis, size) for axis, size in zip(axes, shape, strict=True)]
+            if len(shape) == 1:
+                found.append(start + np.stack([at[after[0]], at, at[after[0]]], axis=-1))
+                continue
+            both = at[after[0]][:, after[1]]
+            three = np.stack([at[after[0]], at[:, after[1]], both], axis=-1)
+            found.append(start + three.reshape(-1, 3))
+        return np.concatenate(found)
+
+    def _after(self, axis: int, size: int) -> NDArray[np.int64]:
+        """Of places 0 to size - 2, and the hole behind them."""
+        after = np.arange(size)
+        if not self.levels[axis]:
+            after[: size - 2] += 1
+        return after
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What is known of the layer in closed form: `center`, what the average row has, and `tables`
+    [C], its functions at all places, on the scaled target; `directions` [C, D], by which these
+    change with each of the D whitened weights; and of the penalty, as a function of these, the
+    slope [D] and the curvature [D, D]."""
+
+    layout: Layout
+    center: float
+    tables: Vector
+    directions: NDArray[np.floating[Any]]
+    slope: Vector
+    curvature: NDArray[np.floating[Any]]
+
+
+class Additive(Network):
+    """Places float32 [N, A] -> [N, 1].
+
+    The weights are those of penalised least squares, plus what training adds to them: `weight` [D],
+    0 at first, in directions in which the penalised loss curves alike, as a whitened line's does.
+    """
+
+    def __init__(self, columns: Columns, outputs: int, solution: Solution) -> None:
+        super().__init__()
+        assert outputs == 1, "an additive model has one output"
+        zeros = nn.initializer.Constant(0.0)
+        size = solution.directions.shape[1]
+        self.weight = self.create_parameter([size, 1], default_initializer=zeros)
+        self.bias = self.create_parameter([1], default_initializer=zeros)
+        self.cells = Cells(solution.layout, "float32")
+        arrays = {
+            "center": [solution.center],
+            "tables": solution.tables[:, None],
+            "directions": solution.directions,
+            "slope": solution.slope[None],
+            "curvature": solution.curvature,
+        }
+        for name, values in arrays.items():
+            tensor = paddle.to_tensor(np.asarray(values, dtype=np.float32))
+            self.register_buffer(name, tensor, persistable=False)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        x = x.astype("float32")
+        tables = self.tables + self.directions @ self.weight
+        return self.cells(x, self.cells.coefficients(tables)) + (self.center + self.bias)
+
+    def penalty(self) -> paddle.Tensor:
+        """Of the weights, less that of the closed form: what is added to the mean squared error."""
+        slope = self.slope @ self.weight
+        return (2 * slope + (self.weight * (self.curvature @ self.weight)).sum()).sum()
+
+    @property
+    def bias_change(self) -> float:
+        return float(self.bias.numpy()[0])
+
+    def decaying(self) -> list[paddle.Tensor]:
+        return []
+
+    def excess(self) -> float:
+        """By how much the penalised loss is above its least, on the scaled target."""
+        return float(sum(np.square(p.numpy(), dtype=np.float64).sum() for p in self.parameters()))
+
+    def change(self) -> Vector:
+        """What training has added to the tables [C]."""
+        weight = self.weight.numpy().astype(np.float64)
+        change: Vector = (self.directions.numpy() @ weight)[:, 0]
+        return change
+
+
+class Cells(nn.Layer):
+    """Places [N, A] and coefficients [C, 4] -> the sum of all terms [N, 1]."""
+
+    def __init__(self, layout: Layout, dtype: str) -> None:
+        super().__init__()
+        first, second = layout.first_and_second()
+        stride, is_pair = layout.strides()
+        neighbours = layout.neighbours()
+        slopes = [self._ends(layout, term) for _, term in layout.beyond]
+        arrays = {
+            "first": np.array(first),
+            "second": np.array(second),
+            "stride": np.array(stride, dtype),
+            "is_pair": np.array(is_pair, dtype),
+            "offset": np.array(layout.offsets[:-1], dtype),
+            "along_first": neighbours[:, 0],
+            "along_second": neighbours[:, 1],
+            "along_both": neighbours[:, 2],
+            "ones": np.ones((len(first), 1), dtype),
+        }
+        self.beyond = [column for column, _ in layout.beyond]
+        if slopes:
+            low, high = np.array(slopes).T
+            arrays |= {"below": np.array(self.beyond), "low": low, "high": high}
+        for name, values in arrays.items():
+            self.register_buffer(name, paddle.to_tensor(values), persistable=False)
+
+    @staticmethod
+    def _ends(layout: Layout, term: int) -> tuple[int, int]:
+        """The first cell of a curve, and the last."""
+        start, (size,) = int(layout.offsets[term]), layout.shapes[term]
+        return start, start + size - 3
+
+    def coefficients(self, tables: paddle.Tensor) -> paddle.Tensor:
+        """[C, 1] -> [C, 4]."""
+        first = paddle.gather(tables, self.along_first)
+        second = paddle.gather(tables, self.along_second)
+        both = paddle.gather(tables, self.along_both)
+        bend = both - first - second + tables
+        return paddle.concat([tables, first - tables, second - tables, bend], axis=1)
+
+    def forward(self, x: paddle.Tensor, coefficients: paddle.Tensor) -> paddle.Tensor:
+        first = paddle.index_select(x, self.first, axis=1)
+        second = paddle.index_select(x, self.second, axis=1) * self.is_pair
+        cell, other = paddle.floor(first), paddle.floor(second)
+        t, u = first - cell, second - other
+        at = (cell * self.stride + other + self.offset).astype("int64")
+        found = F.embedding(at, coefficients)
+        products = paddle.stack([t, u, t * u], axis=2)
+        terms = found[:, :, 0] + (found[:, :, 1:] * products).sum(axis=2)
+        result = F.linear(terms, self.ones)
+        if self.beyond:
+            far = paddle.index_select(x, self.below, axis=1)
+            slope = coefficients[:, 1:2]
+            result = result + F.linear(F.relu(far), paddle.gather(slope, self.high))
+            result = result - F.linear(F.relu(-far), paddle.gather(slope, self.low))
+        return result
+
+
+class Outcome(NamedTuple):
+    """What the average row has, in the target's unit or with `is_log` that of log(1 + y), and what
+    the sum stays between."""
+
+    center: float
+    limits: tuple[float, float] | None
+    is_log: bool
+
+
+class FusedAdditive(nn.Layer):
+    """Raw features float32 [N, P] -> float32 [N, 1] in the target's unit, by one look-up a term.
+
+    `places` makes places [N, A] of rows, float64; `tables` [C] are what terms add to the `outcome`.
+    With `margins` -> [N, 3].
+    """
+
+    def __init__(
+        self,
+        places: nn.Layer,
+        layout: Layout,
+        tables: Vector,
+        outcome: Outcome,
+        margins: Margins | None = None,
+    ) -> None:
+        super().__init__()
+        center, self.limits, self.is_log = outcome
+        self.places = places
+        self.cells = Cells(layout, "float64")
+        with paddle.no_grad():
+            coefficients = self.cells.coefficients(paddle.to_tensor(tables[:, None]))
+        self.register_buffer("coefficients", coefficients)
+        self.register_buffer("center", paddle.to_tensor(np.array([center])))
+        self.ends = Ends(margins, 0.0, scale=1.0) if margins else None
+
+    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
+        result = self.cells(self.places(features), self.coefficients) + self.center
+        if self.limits is not None:
+            result = paddle.clip(result, *self.limits)
+        if self.ends is not None:
+            return self.ends(result).astype("float32")
+        return (paddle.expm1(result) if self.is_log else result).astype("float32")
