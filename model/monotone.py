@@ -98,6 +98,14 @@ def constrained(
     return _exact(means[pools], directions)
 
 
+def held(weights: Vector, directions: Sequence[Direction]) -> tuple[Index, Index]:
+    """(low, high) [k]: the steps of length 0 that these weights stand on, as few as say so."""
+    steps = _steps(directions, len(weights))
+    order = np.flatnonzero(steps.of(weights) == 0)
+    joining = steps.join(np.arange(len(weights)), order)
+    return steps.low[joining], steps.high[joining]
+
+
 def _steps(directions: Sequence[Direction], width: int) -> _Steps:
     low, high = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
     for at, shape, axis, sign in directions:

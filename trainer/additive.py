@@ -12,12 +12,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.monotone import Direction, constrained
+from model.monotone import Direction, Index, constrained, held
 from model.smoothing import (
     Marginal,
     Moments,
@@ -83,8 +84,9 @@ class AdditiveOptions:
 class AdditiveFit:
     """`weights` [D] of the centred columns of `design`, whose means are `mean` [D]; `bias`: of the
     average row; `squares`: the sum of squared errors on the scaled target of all `rows` training
-    rows. `parts` and `smooth`: the penalties, and what was found with them; `constraint`: by what
-    share directions raised the mean squared error, None without directions."""
+    rows. `parts` and `smooth`: the penalties, and what was found with them. With directions:
+    `constraint`, by what share they raised the mean squared error, and `steps`, (low, high) [k],
+    between which columns they hold the weights equal."""
 
     design: Design
     parts: list[Penalty]
@@ -95,6 +97,20 @@ class AdditiveFit:
     squares: float
     rows: int
     constraint: float | None = None
+    steps: tuple[Index, Index] | None = None
+
+    @cached_property
+    def whitening(self) -> Matrix:
+        """Z [D', D]: changes of the weights by Z'v keep the steps, and add v'v to the penalised
+        squares. Without steps, Z'Z is the inverse of A."""
+        inverse = self.smooth.inverse
+        if self.steps is None or not len(self.steps[0]):
+            return inverse
+        low, high = self.steps
+        normals = inverse[:, high] - inverse[:, low]
+        rotation = np.linalg.qr(normals, mode="complete")[0]
+        whitening: Matrix = rotation[:, len(low) :].T @ inverse
+        return whitening
 
     def predict(self, block: Rows) -> Vector:
         """Packed rows [n, P] or more columns -> the scaled target [n]."""
@@ -295,7 +311,8 @@ class AdditiveSearch:
         each = self.each(self.rows)
         squares = fitted.design.residual(each, len(self.rows), weights, self.target).squares
         cost = squares / free.squares - 1 if free.squares else 0.0
-        return replace(free, weights=weights, squares=squares, constraint=cost)
+        steps = held(weights, directions)
+        return replace(free, weights=weights, squares=squares, constraint=cost, steps=steps)
 
     def directions(self, design: Design) -> Iterator[Direction]:
         for term, at in zip(design.terms, design.spans, strict=True):

@@ -47,16 +47,15 @@ class EffectTables:
 
     @cached_property
     def directions(self) -> Matrix:
-        """[C, D]: how the tables change with weights that are whitened by the penalised loss."""
-        inverse, rows = self.fit.smooth.inverse, self.fit.rows
-        return np.sqrt(rows) * np.concatenate([table @ inverse.T for table in self.maps])
+        """[C, D']: how the tables change with weights that are whitened by the penalised loss."""
+        whitening = np.sqrt(self.fit.rows) * self.fit.whitening.T
+        return np.concatenate([table @ whitening for table in self.maps])
 
     def errors(self) -> tuple[Vector, ...]:
         """Of each table its standard errors [places], of a Bayesian who believes the penalties
         (Wahba 1983; they cover as often as they say on average over the rows: Nychka 1988)."""
-        spread = np.sqrt(np.square(self.directions).sum(axis=1) / self.fit.rows)
-        ends = np.cumsum([len(table) for table in self.maps])[:-1]
-        return tuple(np.sqrt(self.fit.smooth.variance) * part for part in np.split(spread, ends))
+        scale, inverse = np.sqrt(self.fit.smooth.variance), self.fit.smooth.inverse.T
+        return tuple(scale * np.linalg.norm(table @ inverse, axis=1) for table in self.maps)
 
     def places(self, goes_on: bool) -> Places:
         """The step from packed rows to places; `goes_on`: whether curves are straight beyond their
@@ -83,15 +82,15 @@ class EffectTables:
         )
 
     def solution(self, goes_on: bool) -> Solution:
-        fit, inverse = self.fit, self.fit.smooth.inverse
+        fit, whitening = self.fit, self.fit.whitening
         penalty = penalty_matrix(fit.parts, fit.smooth.parameters, fit.design.width)
         return Solution(
             self.layout(goes_on),
             fit.bias,
             np.concatenate(self.values),
             self.directions,
-            inverse @ (penalty @ fit.weights) / np.sqrt(fit.rows),
-            inverse @ penalty @ inverse.T,
+            whitening @ (penalty @ fit.weights) / np.sqrt(fit.rows),
+            whitening @ penalty @ whitening.T,
         )
 
 
