@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "schema.json"
 MOST_COLUMNS = 30  # that a message lists
+TRIAL = 1.0  # times as long as a run took, an additive model may be tried for
 
 
 class Prepared(NamedTuple):
@@ -204,6 +205,7 @@ def train_into(
     from trainer.publish import publish
     from trainer.session import cross_validate
     from trainer.session import train as train_session
+    from trainer.trial import additive_trial
 
     if not (folder.path / CONFIG).exists():
         folder.write(CONFIG, experiment.text)
@@ -223,6 +225,9 @@ def train_into(
         training, validation = evaluations["train"], evaluations["validation"]
         margins = calibrate(training, validation, coverage, fit.target.log)
         fit.regressor.calibrate(margins)
+    progress.phase("trying an additive model")
+    seconds = 0.0 if progress.quiet else TRIAL * progress.elapsed()
+    trial = additive_trial(fit.settings, fit.data, seconds)
     # The model that stands there predicts until all that belongs to the new one is written.
     with drafted_folder(folder.path / "export", to_disk=True) as draft:
         progress.phase("exporting")
@@ -241,6 +246,7 @@ def train_into(
             export_sha256=export.sha256,
             versions=versions(),
             elapsed=progress.elapsed,
+            trial=trial,
         )
         progress.phase("writing the report")
         report = assemble(run)

@@ -17,6 +17,7 @@ FAR = 0.01  # above the optimum, as a share of the least loss
 OVERFIT, EXACT = 1.5, 100.0  # times the RMSE of the training rows, at least
 STILL_FALLING = 0.03  # of the watched metric, over the last fifth of the epochs
 ROWS_A_COLUMN = 10  # of training, with fewer of which a network learns noise
+BETTER = 0.99  # times the line's error, at most
 GOOD = 0.95  # R2, above which another kind of model has little to add
 
 
@@ -47,27 +48,27 @@ def _steps(report: Report) -> Iterator[Text]:
 
 def _of_a_line(report: Report) -> Iterator[Text]:
     text = texts().advice
+    additive = _options(report, "additive", **_additive(report))
     network = {"model.name": "mlp"} | _auto(report, "optimizer.name", "optimizer.learning_rate")
     if report.optimum and (report.optimum.gap or 0.0) > FAR:
         keys = ("optimizer.learning_rate", "train.batch_size", "train.epochs")
         if auto := _auto(report, *keys):
             yield text.far.fill(options=_options(report, "auto", **auto))
+    if report.trial and report.trial.rmse < BETTER * report.metrics["validation"].rmse:
+        yield text.trial.fill(part=named("validation", texts().parts), options=additive)
     if _exceeds(report, EXACT):
         part = named(report.last_part, texts().parts)
         yield text.exact.fill(part=part, options=_options(report, "mlp", **network))
     yield from _overfit(report, "damped", {"optimizer.weight_decay": 0.1})
-    if not _has_rows_for_a_network(report):
+    if report.trial or not _has_rows_for_a_network(report):
         return
     if report.residuals.patterns:
         worst = report.residuals.patterns[0]
-        yield text.curvature.fill(
-            column=worst.column,
-            share=percent(worst.share, 0),
-            options=_options(report, "mlp", **network),
-        )
+        share = percent(worst.share, 0)
+        yield text.curvature.fill(column=worst.column, share=share, options=additive)
     r2 = report.metrics[report.last_part].r2
     if r2 is not None and r2 < GOOD:
-        yield text.network.fill(options=_options(report, "mlp", **network))
+        yield text.additive.fill(options=additive)
 
 
 def _of_a_network(report: Report) -> Iterator[Text]:
@@ -92,6 +93,14 @@ def _of_a_network(report: Report) -> Iterator[Text]:
             share=percent(worst.share, 0),
             options=_options(report, "larger", **larger),
         )
+
+
+def _additive(report: Report) -> dict[str, Any]:
+    """An additive model, with nothing that the recipe sets for a line."""
+    keys = ("optimizer.learning_rate", "schedule.name", "train.batch_size", "train.epochs")
+    decays = report.training and report.training.weight_decay
+    rest = {"optimizer.weight_decay": 0} if decays else {}
+    return {"model.name": "additive"} | _auto(report, *keys) | rest
 
 
 def _is_log(report: Report) -> bool:

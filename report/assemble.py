@@ -44,6 +44,7 @@ from report.report import (
     Residuals,
     Timing,
     Training,
+    Trial,
 )
 from report.terms import effects
 from report.worst import worst_rows
@@ -53,6 +54,7 @@ from trainer.optimum import Optimum as LineOptimum
 from trainer.optimum import line_metrics
 from trainer.settings import Experiment, Named, Settings
 from trainer.trainer import State
+from trainer.trial import Trial as AdditiveTrial
 
 EXAMPLES = 2_000
 SHUFFLED = 5_000
@@ -76,6 +78,7 @@ class Finished:
     export_sha256: str
     versions: Mapping[str, str]
     elapsed: Callable[[], float]
+    trial: AdditiveTrial | None = None
 
 
 def table_of(run: Finished) -> Data:
@@ -144,6 +147,7 @@ def assemble(run: Finished) -> Report:
         best_line=None if is_line or not best else best_lines(fit, best, metrics),
         coefficients=coefficients(fit, metrics) if is_line else None,
         effects=effects(fit),
+        trial=Trial("additive", *run.trial) if run.trial else None,
         importance=None if is_line else importance(part, fit, rows, last),
         intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,

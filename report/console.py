@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Mapping, Sequence, Sized
@@ -17,7 +18,7 @@ from report.advice import advice
 from report.compare import against_previous
 from report.effects import STRONGEST, cost, effect_name, size
 from report.figures import apart, baseline, distance, least_of, percent
-from report.report import PARTS, BestLine, Effects, Intervals, Optimum, Report
+from report.report import PARTS, BestLine, Effects, Intervals, Optimum, Report, Trial
 from run.signals import Stopped
 from trainer.settings import Settings
 
@@ -130,6 +131,8 @@ def summary(report: Report) -> list[str]:
         lines.append(
             _line("baseline", _baseline(report.best_line[report.last_part], report.last_part))
         )
+    if report.trial:
+        lines.append(_line(report.trial.model, _trial(report, report.trial)))
     if report.intervals:
         lines.append(_line("intervals", _intervals(report.intervals)))
     return [
@@ -174,6 +177,13 @@ def _baseline(line: BestLine, part: str) -> str:
     metric, value, ratio = baseline(line)
     model = f"this model: {apart(ratio).plain}"
     return f"{title(metric)} {value:.5g} of the best line on {part}; {model}"
+
+
+def _trial(report: Report, trial: Trial) -> str:
+    own = report.metrics["validation"].rmse
+    than = apart(trial.rmse / own if own else math.nan).plain
+    value = f"{title('rmse')} {trial.rmse:.5g} on validation, found in {trial.seconds:.1f} s"
+    return f"{value}; against this line: {than}"
 
 
 def _terms(effects: Effects) -> str:

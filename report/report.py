@@ -358,6 +358,16 @@ class Folds:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What a `model` with nothing else set was found to predict: `rmse` of the validation rows, in
+    the target's unit, after so many `seconds`."""
+
+    model: str
+    rmse: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Report:
     """All figures of a run. `metrics`, `confidence` and `best_line` are by part; a part without
     rows is absent. `split` has the method, the seed and the rows of each part; `history` the
@@ -387,6 +397,7 @@ class Report:
     best_line: dict[str, BestLine] | None = None
     coefficients: Coefficients | None = None
     effects: Effects | None = None
+    trial: Trial | None = None
     importance: Importance | None = None
     intervals: Intervals | None = None
     folds: Folds | None = None

@@ -74,6 +74,14 @@ def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.fixture(autouse=True)
+def without_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines end without the trial of an additive model, except in the tests of it: it may double
+    the time of each run."""
+    if "trial" not in request.keywords:
+        monkeypatch.setattr("regressor.TRIAL", 0.0)
+
+
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a script of the project as a user would."""
     return subprocess.run(

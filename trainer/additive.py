@@ -186,13 +186,33 @@ class AdditiveSearch:
         if column.kind == "categorical":
             counts = np.bincount(cells.astype(np.intp), minlength=len(column.levels) + 1)
             return Axis.of_codes(name, at, counts, self.most_levels)
-        holes = bool(np.isnan(cells).any())
+        holes = bool(self.ends[2, at])
         part = dict(zip(column.packed, column.parts, strict=False)).get(name, "")
         if part in LEVELS:
             return Axis(name, at, levels=LEVELS[part].stop, is_cyclic=True, has_holes=holes)
-        return Axis(
-            name, at, quantile_knots(cells, most), has_holes=holes and fill is None, fill=fill
-        )
+        knots = self.knots(at, most)
+        return Axis(name, at, knots, has_holes=holes and fill is None, fill=fill)
+
+    def knots(self, at: int, most: int) -> Vector:
+        """Quantiles of the sample, but for the first and the last, which are those of all rows."""
+        knots = quantile_knots(self.sample[:, at], most)
+        low, high = self.ends[:2, at]
+        if low < high:
+            knots[0], knots[-1] = min(knots[0], low), max(knots[-1], high)
+        return knots
+
+    @cached_property
+    def ends(self) -> Matrix:
+        """[3, P]: the least and the largest of each packed column, and whether it has holes."""
+
+        def of_block(block: Rows) -> Matrix:
+            hole = np.isnan(block)
+            low = np.where(hole, np.inf, block).min(axis=0)
+            high = np.where(hole, -np.inf, block).max(axis=0)
+            return np.stack([low, high, hole.any(axis=0)]).astype(np.float64)
+
+        blocks = np.stack(list(self.each(self.rows)(of_block, self.sample.shape[1])))
+        return np.stack([blocks[:, 0].min(axis=0), *blocks[:, 1:].max(axis=0)])
 
     def solve(self, design: Design, before: AdditiveFit | None = None) -> AdditiveFit:
         """The weights and smoothing parameters of a design, from those of one that it extends."""
@@ -295,8 +315,7 @@ class AdditiveSearch:
     def with_more_knots(self, axis: Axis) -> Axis:
         if not axis.is_number:
             return axis
-        cells = self.sample[:, axis.position]
-        return axis.with_knots(quantile_knots(cells, min(2 * axis.size + 1, FINEST)))
+        return axis.with_knots(self.knots(axis.position, min(2 * axis.size + 1, FINEST)))
 
     def exact(self, fitted: AdditiveFit) -> AdditiveFit:
         """With the weights of all rows, and of the constrained problem where predictions may only

@@ -147,12 +147,13 @@ def fit_effects(settings: Settings, data: TrainingData, target: TargetScale) -> 
     given = settings.model.options
     choice = choose_terms(data.schema, given)
     options = AdditiveOptions(given["knots"], settings.fill, choice)
-    rows = data.parts.train
+    scaled = partial(scaled_target, target)
+    return effect_tables(AdditiveSearch(data.packed, data.parts.train, scaled, options).fit())
 
-    def scaled(block: Rows) -> Vector:
-        return target.transform(block[:, -1]).astype(np.float64)
 
-    return effect_tables(AdditiveSearch(data.packed, rows, scaled, options).fit())
+def scaled_target(target: TargetScale, rows: Rows) -> Vector:
+    """Of packed rows [n, P + 1], the scaled target [n]."""
+    return target.transform(rows[:, -1]).astype(np.float64)
 
 
 def level_scaling(settings: Settings, data: TrainingData) -> LevelScaling:

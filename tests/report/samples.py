@@ -36,6 +36,7 @@ from report.report import (
     Residuals,
     Timing,
     Training,
+    Trial,
     Weight,
     Worst,
     WorstRow,
@@ -123,6 +124,7 @@ def full(columns: int = 12) -> Report:
             has_levels=True,
         ),
         importance=Importance("test", 600, [_importance(i, name) for i, name in enumerate(names)]),
+        trial=Trial("additive", 24_000.0, 0.4),
         intervals=Intervals(
             coverage=0.9,
             part="test",

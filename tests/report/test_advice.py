@@ -20,6 +20,7 @@ from report.report import (
     Pattern,
     Report,
     Training,
+    Trial,
 )
 from tests.report.samples import full, minimal
 
@@ -46,6 +47,7 @@ def line(**changes: Any) -> Report:
         confidence=around(1.0),
         findings=[],
         intervals=None,
+        trial=None,
         best_line=None,
         optimum=Optimum("mse", 1.0, 1e-5, {}),
         residuals=replace(BASE.residuals, patterns=[]),
@@ -92,12 +94,13 @@ def sure(rmse: float) -> Mapping[str, Any]:
         (
             line(**patterns()),
             "a curve in LSTAT (20 % of their variance)",
-            "-o model.name=mlp -o run.dir=runs/a-mlp",
+            "-o model.name=additive -o schedule.name=auto",
         ),
         (
             line(**patterns(), chosen={}),
             "a curve in LSTAT",
-            "-o model.name=mlp -o optimizer.name=auto -o optimizer.learning_rate=auto -o run.dir",
+            "-o model.name=additive -o optimizer.learning_rate=auto -o schedule.name=auto "
+            "-o train.batch_size=auto -o train.epochs=auto -o run.dir=runs/a-additive",
         ),
         (
             line(optimum=Optimum("mse", 1.0, 0.5, {}), chosen={}),
@@ -120,9 +123,19 @@ def sure(rmse: float) -> Mapping[str, Any]:
             "-o optimizer.weight_decay=0.01",
         ),
         (
+            line(**patterns(), trial=Trial("additive", 0.8, 0.5)),
+            "curves and pairs of the same columns predict validation better",
+            "-o model.name=additive",
+        ),
+        (
+            line(**patterns(), trial=Trial("additive", 1.0, 0.5)),
+            "intervals that cover 90 %",
+            "-o intervals.coverage=0.9",
+        ),
+        (
             line(metrics={"train": metrics(1.0, 400), "test": metrics(1.0, 100)}),
-            "what a network makes of the same columns",
-            "-o model.name=mlp",
+            "what curves and pairs of the same columns predict",
+            "-o model.name=additive",
         ),
         (
             network(best_line={"test": BestLine("mse", 0.8, improvement=-0.25)}),
