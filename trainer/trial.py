@@ -1,0 +1,46 @@
+"""What an additive model of the same training rows, with nothing set, predicts of rows that neither
+it nor a line has seen."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.training_data import TrainingData
+from trainer.additive import AdditiveOptions, AdditiveSearch, OutOfTimeError
+from trainer.build import scaled_target
+from trainer.settings import Settings
+
+
+class Trial(NamedTuple):
+    """The error on the validation rows, in the target's unit, and the seconds that it took."""
+
+    rmse: float
+    seconds: float
+
+
+def additive_trial(settings: Settings, data: TrainingData, seconds: float) -> Trial | None:
+    """Of a recipe that trains a line by the squared error; None for others, where there are no
+    validation rows, and where it takes more `seconds`."""
+    rows = data.parts.validation
+    if not (settings.is_line and settings.loss.name == "mse" and len(rows) and seconds):
+        return None
+    started = time.perf_counter()
+    target = data.target_scale(settings.target_scaling, bounded=True)
+    options = AdditiveOptions(fill=settings.fill, deadline=started + seconds)
+    scaled = partial(scaled_target, target)
+    try:
+        fit = AdditiveSearch(data.packed, data.parts.train, scaled, options).fit()
+    except OutOfTimeError:
+        return None
+
+    def of_block(block: NDArray[np.float32]) -> float:
+        error = target.inverse(fit.predict(block)) - block[:, -1]
+        return float(error @ error)
+
+    squares = sum(data.packed.map(of_block, rows, fit.design.width))
+    return Trial(float(np.sqrt(squares / len(rows))), time.perf_counter() - started)
