@@ -96,10 +96,12 @@ OPERATORS = {
     "1.index_select": Operator(2, 1, {"axis": COLUMNS}),
     "1.isnan": Operator(1, 1),
     "1.layer_norm": Operator(3, 3, {"epsilon": NUMBER, "begin_norm_axis": COLUMNS}),
+    "1.minimum": Operator(2, 1),
     "1.matmul": Operator(2, 1, {"transpose_x": NO, "transpose_y": NO}),
     "1.multiply": Operator(2, 1),
     "1.relu": Operator(1, 1),
     "1.scale": Operator(2, 1, {"bias": NUMBER, "bias_after_scale": YES}),
+    "1.searchsorted": Operator(2, 1, {"out_int32": NO, "right": YES}),
     "1.sigmoid": Operator(1, 1),
     "1.sign": Operator(1, 1),
     "1.slice": Operator(3, 1, {"axes": ARRAY, "infer_flags": ARRAY, "decrease_axis": ARRAY}),
@@ -108,7 +110,7 @@ OPERATORS = {
     "1.subtract": Operator(2, 1),
     "1.sum": Operator(2, 1, {"dtype": ("1.a_dtype",), "keepdim": NO}),
     "1.tanh": Operator(1, 1),
-    "1.unsqueeze": Operator(2, 1),
+    "1.transpose": Operator(1, 1, {"perm": ARRAY}),
     "1.where": Operator(3, 1),
 }
 """By the names in model.json, where 0 stands for Paddle's builtin and 1 for its pd_op. None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reader.schema import Column
 
 ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
-NUMBERS_AT_ONCE = 1 << 23  # that a graph makes of the rows
+NUMBERS_AT_ONCE, NUMBERS_A_TERM = 1 << 23, 16  # that a graph makes of rows, and of one
 PADDLE_ERRORS = (
     *(RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError, TypeError, SystemError),
 )
@@ -110,12 +110,9 @@ class Predictor:
 
     @cached_property
     def _rows_at_once(self) -> int:
-        """Fewer where a graph looks for the place of each cell among many knots."""
+        """Fewer where a graph looks up many terms."""
         terms = self.contract["additive"]["terms"] if "additive" in self.contract else []
-        axes = [axis for term in terms for axis in term["axes"]]
-        width = len({axis["feature"] for axis in axes}) + len(axes)
-        numbers = width * max([len(axis["knots"]) for axis in axes], default=1)
-        return max(1_024, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers)))
+        return max(1_024, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // (NUMBERS_A_TERM * len(terms) or 1)))
 
     def _predict_piece(self, values: NDArray[Any]) -> NDArray[np.float32]:
         rows = np.ascontiguousarray(values, dtype=np.float32)

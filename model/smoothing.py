@@ -210,12 +210,14 @@ def smooth(
     precision: float = 1e-10,
     tolerance: float = 1e-2,
     check: Callable[[], object] | None = None,
+    groups: NDArray[np.intp] | None = None,
 ) -> Smooth:
     """The weights, and the smoothing parameters by the update
     lambda_j <- sigma^2 (rank_j - lambda_j tr(A^-1 S_j)) / w' S_j w, which never leaves the positive
     numbers; it is lengthened as long as that makes the target likelier. Ends where a plain update
     gains less than `tolerance` in the logarithm of the likelihood. `precision`: of the gram, as a
-    share of the rows; below it a lambda counts as none. `check` is called before each step."""
+    share of the rows; below it a lambda counts as none. `check` is called before each step;
+    `groups` [J]: the numbers of those that share a parameter, None for one each."""
     least, most = precision * moments.rows, MOST_SMOOTHING * moments.rows
     parameters = np.ones(len(parts)) if start is None else start
     best = solve(moments, parts, np.clip(parameters, least, most), least)
@@ -224,7 +226,10 @@ def smooth(
         if check:
             check()
         squares = np.array([best.weights[p.at] @ p.matrix @ best.weights[p.at] for p in parts])
-        wanted = best.freedom * best.variance / np.maximum(squares, 1e-300)
+        both = np.stack([best.freedom, squares])
+        if groups is not None:
+            both = np.stack([np.bincount(groups, each)[groups] for each in both])
+        wanted = both[0] * best.variance / np.maximum(both[1], 1e-300)
         move = np.log(wanted / best.parameters)
         logs = np.log(best.parameters) + np.clip(length * move, -FURTHEST, FURTHEST)
         next_one = np.clip(np.exp(logs), least, most)

@@ -197,7 +197,11 @@ def bars(
         ]
         if reach[i]:
             marks.append(stroke(low, y + BAR / 2, high, y + BAR / 2, "whisker"))
-    return _svg(title, bottom + 42, [*_across(x, axis, 8, bottom), *marks])
+    return _svg(
+        title,
+        bottom + 42,
+        [*_across(x, cut(axis, int((RIGHT - left) / LETTER)), 8, bottom), *marks],
+    )
 
 
 def room_for(names: Sequence[Text]) -> float:

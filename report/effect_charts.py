@@ -41,6 +41,7 @@ SHADES = 10  # of either colour
 FEW = 4  # knots, which a map shows at equal distances
 CENTRAL = (0.15, 0.85)  # where the middle knot lies on an axis that shows all of them
 DENSITY = 34.0  # pixels of its highest bar
+MOST_DRAWN = 1e100
 EXTREME = 0.01  # of the rows, in cells beyond the ends of a map's colours
 
 
@@ -102,16 +103,20 @@ def edges_of(scale: Scale, at: Vector) -> Vector:
 
 
 def band_of(effect: Effect) -> Band:
-    values = np.nan_to_num(np.array(effect.values))
-    reach = SURE * np.nan_to_num(np.array(effect.errors))
+    values, reach = _drawn(effect.values), SURE * _drawn(effect.errors)
     room = max(float(np.ptp(values)), 2 * float(np.median(reach)))
     low, high = float(values.min()) - room, float(values.max()) + room
     return Band(values, np.maximum(values - reach, low), np.minimum(values + reach, high))
 
 
+def _drawn(values: Sequence[float]) -> Vector:
+    """Numbers that a picture can have, whatever a report has."""
+    return np.clip(np.nan_to_num(np.array(values)), -MOST_DRAWN, MOST_DRAWN)
+
+
 def densities(effect: Effect, edges: Vector, height: float) -> Vector:
     """Heights of bars [n] whose areas are in proportion to the rows."""
-    rows = np.nan_to_num(np.array(effect.rows))
+    rows = _drawn(effect.rows)
     dense = rows / np.maximum(np.abs(np.diff(edges)), 4.0)
     return height * dense / max(float(dense.max()), 1e-300)
 
@@ -128,9 +133,7 @@ def map_of(effect: Effect, right: float, ends: tuple[float, float], left: float 
     """The cells of a pair between pixels: the second feature is along x, unless its names have more
     room beside the map. `ends`: bottom and top; `left`: where it begins, 0: beside its names."""
     shape = [len(places) for places in effect.places]
-    values, rows = (
-        np.nan_to_num(np.array(each)).reshape(shape) for each in (effect.values, effect.rows)
-    )
+    values, rows = (_drawn(each).reshape(shape) for each in (effect.values, effect.rows))
     (first, second), (up, across) = effect.features, effect.places
     if not isinstance(across[0], float) and (isinstance(up[0], float) or len(across) > len(up)):
         first, second, up, across, values, rows = second, first, across, up, values.T, rows.T

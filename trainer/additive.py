@@ -46,6 +46,7 @@ Rows = NDArray[np.float32]
 Target = Callable[[Rows], Vector]
 KNOT_ROWS = 200_000  # whose values knots are quantiles of
 ROWS_A_KNOT = 12  # fewer would make a curve of each row
+ROWS_A_PARAMETER = 0  # with fewer, penalties of a kind share their smoothing parameter
 PAIR_KNOTS = 7  # of each side of a pair, before it is made finer
 FINEST = 63  # of a side; 7, 15, 31, 63
 MOST_MAIN, MOST_LEVELS = 1_500, 3_000  # columns of all curves, and of all levels
@@ -226,8 +227,11 @@ class AdditiveSearch:
         if before:
             start[: len(before.parts)] = before.smooth.parameters
         precision = PRECISE if precise else COARSE
+        groups = grouped(design, parts) if len(parts) * ROWS_A_PARAMETER > len(self.rows) else None
         with all_cores():
-            found = smooth(self.moments(sums), parts, start, precision, TOLERANCE, self.check)
+            found = smooth(
+                self.moments(sums), parts, start, precision, TOLERANCE, self.check, groups
+            )
         self.sums, self.is_exact = sums, precise and len(rows) == len(self.rows)
         return AdditiveFit(
             design,
@@ -375,6 +379,13 @@ def design_penalties(design: Design) -> list[Penalty]:
         marginals = [marginal(axis) for axis in term.axes]
         parts += penalties(index, at.start, marginals, hole, term.kept)
     return parts
+
+
+def grouped(design: Design, parts: Sequence[Penalty]) -> NDArray[np.intp]:
+    """The penalties of one kind, of curves or of pairs, by number."""
+    kinds = [f"{part.kind} {len(design.terms[part.term].axes)}" for part in parts]
+    numbers: NDArray[np.intp] = np.unique(kinds, return_inverse=True)[1]
+    return numbers
 
 
 def marginal(axis: Axis) -> Marginal:

@@ -550,6 +550,7 @@ RECIPES = (
     ["model.hidden=[4]", "model.activation=sigmoid", "data.categories.one_hot=0"],
     ["model.name=resnet", "model.normalization=batch", "data.scale.target=log1p"],
     ["model.name=resnet", "model.normalization=layer", "intervals.coverage=null"],
+    ["model.name=additive", "model.beyond=line"],
 )
 
 

@@ -153,7 +153,7 @@ def test_shares_left_out_divide_the_rest(
         ("data.scale.features=minmax", "did you mean min_max?"),
         (
             "model.name=mpl",
-            "model.name: found mpl, expected linear, mlp or resnet; did you mean mlp?",
+            "model.name: found mpl, expected linear, additive, mlp or resnet; did you mean mlp?",
         ),
         ("model.hidden=[3]", "no such key with model.name=linear; it belongs to mlp"),
         ("model=3", "model: found 3, expected a section"),

@@ -163,8 +163,8 @@ def test_any_code_has_a_place() -> None:
 def test_a_model_of_nothing_but_zeros() -> None:
     model = additive(center=0.0, terms=[{"axes": [TOWN], "values": [0.0] * 5}])
     contributions = Contributions(model, FEATURES)
-    assert contributions.of(rows_of(3)).round(contributions.decimals).tolist() == [[0.0]] * 3
-    assert contributions.of(rows_of(1)[:0]).shape == (0, 1)
+    assert contributions.of(rows_of(9)).round(contributions.decimals).tolist() == [[0.0]] * 9
+    assert contributions.of(rows_of(9)[:0]).shape == (0, 1)
 
 
 def test_calendars_are_those_of_the_reader() -> None:

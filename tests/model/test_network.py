@@ -262,7 +262,7 @@ def test_of_a_resnet_only_weights_of_layers_decay() -> None:
     assert names == {f"{layer}.weight" for layer in (*layers, "embeddings.tables.0")}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"additive"}))  # made of its solution
 def test_the_objective_says_how_many_numbers_a_row_gets(name: str) -> None:
     columns = [*numbers(2), InputColumn("c", "code", 5)]
     for outputs in (1, 3):

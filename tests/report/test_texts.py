@@ -35,7 +35,7 @@ def test_is_in_both_languages(key: str) -> None:
         return
     english, chinese = text
     assert not re.search("[\u4e00-\u9fff]", english)
-    assert re.search("[\u4e00-\u9fff]", chinese) or re.fullmatch(r"(\{\w+\} ?)+", chinese)
+    assert re.search("[\u4e00-\u9fff]", chinese) or re.fullmatch(r"(\{\w+\}[ ：]?)+", chinese)
     assert placeholders(english) == placeholders(chinese)
 
 

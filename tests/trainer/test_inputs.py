@@ -14,6 +14,7 @@ from configs.load import load
 from model import input_layers
 from model.input_layers import layer_of
 from reader import inputs as steps
+from reader.axes import Axis
 from reader.inputs import (
     Clip,
     Fill,
@@ -21,6 +22,7 @@ from reader.inputs import (
     InputColumn,
     Inputs,
     OneHot,
+    Places,
     Scale,
     Select,
     Step,
@@ -38,6 +40,14 @@ LEVELS = tuple(InputColumn(f"d = {level}", "flag") for level in range(2))
 TABLE = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
 MATRIX = np.array([[1.0, 0.5, 0], [0.5, 2.0, 0], [0, -1.0, 1.0]])
 CENTER = np.array([3.0, -2.0, 0.5])
+BEYOND = InputColumn("b beyond", "number")
+AXES = (
+    Axis("a", 0, np.array([-1.0, 0.5, 2.0, 7.0]), has_holes=True),
+    Axis("b", 1, np.array([0.0, 3.0])),
+    Axis("c", 2, np.linspace(-2, 5, 40), fill=1.5),
+    Axis("code", 3, levels=3),
+    Axis("many", 4, levels=4, codes=np.array([0, 1, 0, 2, 3, 0, 0, 1, 2])),
+)
 STEPS: dict[str, tuple[Step, ...]] = {
     "select": (Select((C, A, B, MANY, CODE), (2, 0, 1, 4, 3)),),
     "indicate": (Indicate((A, B, C, FLAG, CODE, MANY), (0,), 3),),
@@ -56,6 +66,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Scale((B, A, C, FLAG, *LEVELS, MANY), np.arange(6.0), np.arange(1.0, 7.0)),
         Clip((B, A, C, FLAG, *LEVELS, MANY), np.full(6, 0.8)),
     ),
+    "places": (Places((A, B, C, CODE, MANY, BEYOND), AXES, (1,)),),
     "nothing": (),
 }
 NO_HOLES = {"scale", "whiten", "clip"}  # holes are filled before
@@ -79,7 +90,7 @@ def test_a_step_and_its_layer_do_the_same(name: str) -> None:
     by_layers = layers(paddle.to_tensor(packed)).numpy()
     by_numpy = chain.apply(packed)
     assert by_numpy.dtype == np.float64
-    assert by_layers.dtype == np.float32
+    assert by_layers.dtype == (np.float64 if name == "places" else np.float32)
     assert by_numpy.shape == by_layers.shape == (50, len(chain.columns))
     np.testing.assert_allclose(by_layers, by_numpy, rtol=1e-5, atol=1e-5)
     transformed = chain.transform(np.column_stack([packed, packed[:, :1] * 0 + 1]))  # and a target
