@@ -10,7 +10,7 @@ far rows lie beyond their knots; T: terms; C: the places of all terms; D: column
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import paddle
@@ -18,7 +18,6 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
-from model.intervals import Ends, Margins
 from model.network import Columns, Network
 
 Vector = NDArray[np.float64]
@@ -55,17 +54,18 @@ class Layout:
     def neighbours(self) -> NDArray[np.int64]:
         """[C, 3]: the next place along the first axis, along the second, and along both; itself
         where there is none."""
-        found = []
-        for axes, shape, start in zip(self.axes, self.shapes, self.offsets[:-1], strict=True):
-            at = np.arange(int(np.prod(shape))).reshape(shape)
-            after = [self._after(axis, size) for axis, size in zip(axes, shape, strict=True)]
-            if len(shape) == 1:
-                found.append(start + np.stack([at[after[0]], at, at[after[0]]], axis=-1))
-                continue
-            both = at[after[0]][:, after[1]]
-            three = np.stack([at[after[0]], at[:, after[1]], both], axis=-1)
-            found.append(start + three.reshape(-1, 3))
-        return np.concatenate(found)
+        terms = range(len(self.axes))
+        return np.concatenate([self.offsets[term] + self.neighbours_in(term) for term in terms])
+
+    def neighbours_in(self, term: int) -> NDArray[np.int64]:
+        """[places, 3]: the same within a term."""
+        shape = self.shapes[term]
+        at = np.arange(int(np.prod(shape))).reshape(shape)
+        first, *second = (self._after(*side) for side in zip(self.axes[term], shape, strict=True))
+        if not second:
+            return np.stack([at[first], at, at[first]], axis=-1)
+        three = np.stack([at[first], at[:, second[0]], at[first][:, second[0]]], axis=-1)
+        return three.reshape(-1, 3)
 
     def _after(self, axis: int, size: int) -> NDArray[np.int64]:
         """Of places 0 to size - 2, and the hole behind them."""
@@ -201,46 +201,3 @@ class Cells(nn.Layer):
             result = result + F.linear(F.relu(far), paddle.gather(slope, self.high))
             result = result - F.linear(F.relu(-far), paddle.gather(slope, self.low))
         return result
-
-
-class Outcome(NamedTuple):
-    """What the average row has, in the target's unit or with `is_log` that of log(1 + y), and what
-    the sum stays between."""
-
-    center: float
-    limits: tuple[float, float] | None
-    is_log: bool
-
-
-class FusedAdditive(nn.Layer):
-    """Raw features float32 [N, P] -> float32 [N, 1] in the target's unit, by one look-up a term.
-
-    `places` makes places [N, A] of rows, float64; `tables` [C] are what terms add to the `outcome`.
-    With `margins` -> [N, 3].
-    """
-
-    def __init__(
-        self,
-        places: nn.Layer,
-        layout: Layout,
-        tables: Vector,
-        outcome: Outcome,
-        margins: Margins | None = None,
-    ) -> None:
-        super().__init__()
-        center, self.limits, self.is_log = outcome
-        self.places = places
-        self.cells = Cells(layout, "float64")
-        with paddle.no_grad():
-            coefficients = self.cells.coefficients(paddle.to_tensor(tables[:, None]))
-        self.register_buffer("coefficients", coefficients)
-        self.register_buffer("center", paddle.to_tensor(np.array([center])))
-        self.ends = Ends(margins, 0.0, scale=1.0) if margins else None
-
-    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        result = self.cells(self.places(features), self.coefficients) + self.center
-        if self.limits is not None:
-            result = paddle.clip(result, *self.limits)
-        if self.ends is not None:
-            return self.ends(result).astype("float32")
-        return (paddle.expm1(result) if self.is_log else result).astype("float32")

@@ -154,6 +154,15 @@ class Axis(Protocol):
     def knots(self) -> Vector: ...
 
     @property
+    def levels(self) -> int: ...
+
+    @property
+    def is_number(self) -> bool: ...
+
+    @property
+    def fill(self) -> float | None: ...
+
+    @property
     def hole(self) -> float: ...
 
     @property
@@ -163,8 +172,7 @@ class Axis(Protocol):
 class Places(nn.Layer):
     """float32 [N, P] -> float64 [N, axes + beyond]: see reader.inputs.Places.
 
-    K: the most cells of an axis. `inner` [axes, K - 1] are the knots between cells; where an axis
-    has fewer, infinity. `cells` [axes * K, 2] has the start of each cell, and 1 / its length.
+    A place is the sum, over the cells of its axis, of the share of each that lies below the number.
     """
 
     def __init__(self, axes: Sequence[Axis], beyond: Sequence[int] = ()) -> None:
@@ -175,13 +183,19 @@ class Places(nn.Layer):
         self.back = list(np.argsort(order)) if order != sorted(order) else []
         self.positions = [axes[i].position for i in order]
         self.register_buffer("holes", paddle.to_tensor(np.array([axes[i].hole for i in order])))
-        if numbers:
-            self._set_cells([axes[i].knots for i in numbers])
+        most = max([len(axes[i].knots) for i in numbers], default=2)
+        starts, shares = np.zeros((2, len(numbers), most - 1))
+        for row, i in enumerate(numbers):
+            cells = np.diff(axes[i].knots)
+            starts[row, : len(cells)], shares[row, : len(cells)] = axes[i].knots[:-1], 1 / cells
         tables = [axes[i].codes for i in codes]
         self.coded = [k for k, table in enumerate(tables, len(numbers)) if table is not None]
         for k in self.coded:
             table = np.append(np.asarray(tables[k - len(numbers)], np.float64), 0.0)
             self.register_buffer(f"codes{k}", paddle.to_tensor(table[:, None]))
+        if numbers:
+            self.register_buffer("starts", paddle.to_tensor(starts))
+            self.register_buffer("shares", paddle.to_tensor(shares))
         self.register_buffer("zero", paddle.zeros([1], "float64"))
         self.beyond = [axes[i].position for i in beyond]
         if beyond:
@@ -191,36 +205,12 @@ class Places(nn.Layer):
             for name, values in zip(("low", "high", "below", "above"), ends.T, strict=True):
                 self.register_buffer(name, paddle.to_tensor(values))
 
-    def _set_cells(self, knots: Sequence[Any]) -> None:
-        most = max(len(each) for each in knots) - 1
-        inner = np.full((len(knots), most - 1), np.inf)
-        cells = np.zeros((len(knots), most, 2))
-        for row, each in enumerate(knots):
-            lengths = np.diff(each)
-            inner[row, : len(each) - 2] = each[1:-1]
-            cells[row, : len(lengths)] = np.column_stack([each[:-1], 1 / lengths])
-        arrays = {
-            "inner": inner,
-            "cells": cells.reshape(-1, 2),
-            "offset": most * np.arange(len(knots)),
-            "last": np.array([each[-1] for each in knots]),
-        }
-        for name, values in arrays.items():
-            self.register_buffer(name, paddle.to_tensor(values))
-
-    def _places(self, numbers: paddle.Tensor) -> paddle.Tensor:
-        """The places of numbers, before holes are seen to."""
-        numbers = paddle.minimum(numbers, self.last)  # type: ignore[no-untyped-call]
-        cell = paddle.searchsorted(self.inner, numbers.T, right=True).T
-        found = F.embedding(cell + self.offset, self.cells)
-        inside = (numbers - found[:, :, 0]) * found[:, :, 1]
-        return cell.astype("float64") + paddle.clip(inside, 0.0, 1.0)
-
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         cells = _columns(x, self.positions).astype("float64")
         places = cells
         if self.numbers:
-            places = self._places(cells[:, : self.numbers])
+            numbers = cells[:, : self.numbers].unsqueeze(2)
+            places = paddle.clip((numbers - self.starts) * self.shares, 0.0, 1.0).sum(axis=2)
             if self.numbers < len(self.positions):
                 places = paddle.concat([places, self._codes(cells)], axis=1)
         elif self.coded:

@@ -46,7 +46,7 @@ Rows = NDArray[np.float32]
 Target = Callable[[Rows], Vector]
 KNOT_ROWS = 200_000  # whose values knots are quantiles of
 ROWS_A_KNOT = 12  # fewer would make a curve of each row
-ROWS_A_PARAMETER = 0  # with fewer, penalties of a kind share their smoothing parameter
+FEW_ROWS, ROWS_A_PARAMETER = 2_000, 20  # with fewer, penalties of a kind share a parameter
 PAIR_KNOTS = 7  # of each side of a pair, before it is made finer
 FINEST = 63  # of a side; 7, 15, 31, 63
 MOST_MAIN, MOST_LEVELS = 1_500, 3_000  # columns of all curves, and of all levels
@@ -227,7 +227,8 @@ class AdditiveSearch:
         if before:
             start[: len(before.parts)] = before.smooth.parameters
         precision = PRECISE if precise else COARSE
-        groups = grouped(design, parts) if len(parts) * ROWS_A_PARAMETER > len(self.rows) else None
+        few = len(self.rows) < max(FEW_ROWS, ROWS_A_PARAMETER * len(parts))
+        groups = grouped(design, parts) if few else None
         with all_cores():
             found = smooth(
                 self.moments(sums), parts, start, precision, TOLERANCE, self.check, groups

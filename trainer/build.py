@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from errors import RunError
-from model.additive import Additive, FusedAdditive, Outcome
+from model.additive import Additive
 from model.average import Average
+from model.fused_additive import FusedAdditive, Outcome
 from model.input_layers import TargetScale as TargetLayer
 from model.input_layers import layer_of
 from model.line import TINY, Line, LinearProblem
@@ -87,7 +88,7 @@ class Fit:
     def _fused_additive(self, effects: EffectTables) -> FusedAdditive:
         goes_on = self.settings.model.options["beyond"] == "line"
         return FusedAdditive(
-            layer_of(effects.places(goes_on)),
+            effects.axes,
             effects.layout(goes_on),
             np.concatenate(self.tables(effects)),
             self.outcome(effects),
