@@ -51,6 +51,9 @@ PAIR_KNOTS = 7  # of each side of a pair, before it is made finer
 FINEST = 63  # of a side; 7, 15, 31, 63
 MOST_MAIN, MOST_LEVELS = 1_500, 3_000  # columns of all curves, and of all levels
 MOST_PAIRED, MOST_COLUMNS = 1_400, 3_400  # of pairs at first, and of all terms in the end
+PAYS = 0.98  # times the error of rows left out, below which larger designs must come
+LEFT_OUT_PRODUCTS = 1 << 34  # of looking at rows left out
+LEAST_REST = 1e-3  # of a residual, that a row leaves of itself
 LEAST_GAIN = -4.0  # of the logarithm of the likelihood, by which a pair is worth a try
 PAIR_LEVELS = 400  # of a category in a pair
 SEARCHED = 1 << 30  # rows times pairs that are looked at
@@ -129,6 +132,9 @@ class AdditiveFit:
 class AdditiveSearch:
     """Fits an additive model to the packed table's `rows`; `target` gives their scaled target."""
 
+    sums: Sums  # of the last design that was kept
+    is_exact: bool  # whether they are those of all rows, in float64
+
     def __init__(
         self,
         packed: PackedTable,
@@ -146,12 +152,37 @@ class AdditiveSearch:
         mains = Design(tuple(Term((axis,)) for axis in axes))
         fitted = self.solve(mains)
         if pairs := self.pairs(axes, fitted):
-            fitted = self.solve(Design((*mains.terms, *pairs)), fitted)
+            fitted = self.extended(Design((*mains.terms, *pairs)), fitted)
         for _ in range(ROUNDS):
-            if (finer := self.finer(fitted)) is None:
+            before, finer = fitted, self.finer(fitted)
+            if finer is None or (fitted := self.extended(finer, before)) is before:
                 break
-            fitted = self.solve(finer, fitted)
         return self.exact(fitted)
+
+    def extended(self, design: Design, before: AdditiveFit) -> AdditiveFit:
+        """The fit of a larger design, or the one before if that predicts rows left out as well: a
+        few extreme targets make any pair of their features look good."""
+        sums, is_exact = self.sums, self.is_exact
+        found = self.solve(design, before)
+        if self.choice.pairs is not None or self.left_out(found) < PAYS * self.left_out(before):
+            return found
+        self.sums, self.is_exact = sums, is_exact
+        return before
+
+    def left_out(self, fitted: AdditiveFit) -> float:
+        """The mean squared error of training rows, each predicted by a fit without it: its residual
+        by 1 - h, where h is the leverage x'A^-1 x."""
+        most = max(FEW_ROWS, LEFT_OUT_PRODUCTS // max(1, fitted.design.width) ** 2)
+        rows = self.rows[evenly(len(self.rows), most)]
+
+        def of_block(block: Rows) -> float:
+            centred = fitted.design.dense(block, np.float64) - fitted.mean
+            leverage = np.square(fitted.smooth.inverse @ centred.T).sum(axis=0) + 1 / fitted.rows
+            residual = self.target(block) - fitted.predict(block)
+            return float(np.square(residual / np.maximum(1 - leverage, LEAST_REST)).sum())
+
+        with all_cores():
+            return sum(self.each(rows)(of_block, fitted.design.width)) / len(rows)
 
     def each(self, rows: NDArray[Any]) -> Callable[..., Iterator[Any]]:
         """Blocks of these rows, between which the deadline is looked at."""
