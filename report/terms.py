@@ -36,7 +36,10 @@ def effects(fit: Fit) -> Effects | None:
     )
     scaled = target.transform(rows[:, -1:]).astype(np.float64) * target.scale
     shares = added[:, : len(tables.uses)].var(axis=0) / max(float(scaled.var()), 1e-300)
-    found = [_effect(fit, tables, index, float(share), rows) for index, share in enumerate(shares)]
+    values = fit.tables(tables)
+    found = [
+        _effect(fit, values[index], index, float(share), rows) for index, share in enumerate(shares)
+    ]
     name = data.schema.target
     return Effects(
         of=f"log(1 + {name})" if target.log else name,
@@ -48,10 +51,11 @@ def effects(fit: Fit) -> Effects | None:
     )
 
 
-def _effect(fit: Fit, tables: EffectTables, index: int, share: float, rows: NDArray[Any]) -> Effect:
+def _effect(fit: Fit, values: Array, index: int, share: float, rows: NDArray[Any]) -> Effect:
+    tables = cast(EffectTables, fit.effects)
     axes = [tables.axes[i] for i in tables.uses[index]]
     shape = tables.shapes[index]
-    values, errors = fit.tables(tables)[index], tables.errors()[index] * fit.target.scale
+    errors = tables.errors[index] * fit.target.scale
     near = [np.rint(axis.place(rows[:, axis.position])).astype(np.intp) for axis in axes]
     counts = np.zeros(shape)
     np.add.at(counts, tuple(near), len(fit.data.parts.train) / len(rows))

@@ -21,6 +21,7 @@ from reader.axes import Axis
 from reader.design import Design, Term
 from reader.inputs import InputColumn, Places
 from trainer.additive import AdditiveFit, marginal
+from trainer.machine import all_cores
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -49,13 +50,15 @@ class EffectTables:
     def directions(self) -> Matrix:
         """[C, D']: how the tables change with weights that are whitened by the penalised loss."""
         whitening = np.sqrt(self.fit.rows) * self.fit.whitening.T
-        return np.concatenate([table @ whitening for table in self.maps])
+        return np.concatenate([_product(table, whitening) for table in self.maps])
 
+    @cached_property
     def errors(self) -> tuple[Vector, ...]:
         """Of each table its standard errors [places], of a Bayesian who believes the penalties
         (Wahba 1983; they cover as often as they say on average over the rows: Nychka 1988)."""
         scale, inverse = np.sqrt(self.fit.smooth.variance), self.fit.smooth.inverse.T
-        return tuple(scale * np.linalg.norm(table @ inverse, axis=1) for table in self.maps)
+        spreads = (np.linalg.norm(_product(table, inverse), axis=1) for table in self.maps)
+        return tuple(scale * spread for spread in spreads)
 
     def places(self, goes_on: bool) -> Places:
         """The step from packed rows to places; `goes_on`: whether curves are straight beyond their
@@ -84,14 +87,15 @@ class EffectTables:
     def solution(self, goes_on: bool) -> Solution:
         fit, whitening = self.fit, self.fit.whitening
         penalty = penalty_matrix(fit.parts, fit.smooth.parameters, fit.design.width)
-        return Solution(
-            self.layout(goes_on),
-            fit.bias,
-            np.concatenate(self.values),
-            self.directions,
-            whitening @ (penalty @ fit.weights) / np.sqrt(fit.rows),
-            whitening @ penalty @ whitening.T,
-        )
+        with all_cores():
+            return Solution(
+                self.layout(goes_on),
+                fit.bias,
+                np.concatenate(self.values),
+                self.directions,
+                whitening @ (penalty @ fit.weights) / np.sqrt(fit.rows),
+                whitening @ penalty @ whitening.T,
+            )
 
 
 def effect_tables(fit: AdditiveFit) -> EffectTables:
@@ -189,6 +193,12 @@ def _without_main_effects(
     table = np.zeros((own.shape[0] * own.shape[1], fit.design.width))
     table[:, span] = own.reshape(-1, term.size)
     return table
+
+
+def _product(table: Matrix, matrix: Matrix) -> Matrix:
+    """Of a map, most of whose columns are zero."""
+    used = np.flatnonzero(table.any(axis=0))
+    return table[:, used] @ matrix[used]
 
 
 def between(axis: Axis, finer: Axis) -> Matrix:
