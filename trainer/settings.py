@@ -370,8 +370,8 @@ class _Resolving:
             return Choice(size, why)
         most = line_defaults.largest_batch(self.data)
         if self.is_additive:
-            size, why = min(rows, most), Text("each step is exact", "每一步都精确")
-            return Choice(size, why)
+            size = -(-rows // -(-rows // most))  # of mini-batches that are all as large
+            return Choice(size, Text("each step is exact", "每一步都精确"))
         if rows <= most:
             return Choice(
                 rows, Text("all rows, so each step is exact", "全部样本，因此每一步都精确")
