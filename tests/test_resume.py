@@ -40,6 +40,7 @@ CASES = [
     for memory in ("in memory", "mapped")
 ]
 RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]
+ADDITIVE = ["model.name=additive", "model.pairs=3"]
 MODELS |= {"resnet": RESNET, "averaged resnet": [*RESNET, "train.average=true"]}
 MODELS["huber"] = [*NETWORK, "loss.name=huber"]
 CASES += [("huber", "adam", "in memory"), ("resnet", "adam", "mapped")]
@@ -387,8 +388,8 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "overrides",
-    [["intervals.coverage=0.8"], [*NETWORK, "intervals.coverage=0.8"], RESNET],
-    ids=["linear with intervals", "mlp with dropout and intervals", "resnet"],
+    [["intervals.coverage=0.8"], [*NETWORK, "intervals.coverage=0.8"], RESNET, ADDITIVE],
+    ids=["linear with intervals", "mlp with dropout and intervals", "resnet", "additive"],
 )
 def test_verify_resume_says_equal(overrides: list[str], tmp_path: Path) -> None:
     given = [option for key in overrides for option in ("-o", key)]

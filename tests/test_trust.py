@@ -63,6 +63,7 @@ PREPROCESSING: dict[str, list[str]] = {
     "median and indicator": ["data.missing.numeric=median", "data.missing.indicator=true"],
     "embedding": ["data.categories.one_hot=1", "model.name=mlp"],
     "resnet": ["data.categories.one_hot=1", "model.name=resnet", "model.width=8"],
+    "additive": ["model.name=additive"],
     "mae": ["loss.name=mae"],
     "huber": ["loss.name=huber", "loss.delta=0.5"],
 }
@@ -302,6 +303,8 @@ def test_intervals_hold_what_they_promise(tmp_path: Path, target: str, coverage:
         ["model.name=mlp", "model.hidden=[8]", "optimizer.name=adam", "loss.name=huber"],
         ["model.name=mlp", "optimizer.name=adam", "data.scale.target=log1p"],
         ["model.name=resnet", "model.width=8", "optimizer.name=adam"],
+        ["model.name=additive"],
+        ["model.name=additive", "data.scale.target=log1p"],
     ],
     ids="-".join,
 )

@@ -65,7 +65,7 @@ PRECISE, COARSE = 1e-11, 1e-7  # of sums in float64 and in float32
 PRECISE_PRODUCTS = 1 << 34  # of a pass that float64 does in about a second
 MOST_PRODUCTS = 1 << 38  # of a pass, ten seconds or so
 NEAR = 1e-10  # of the target's squares, by which the penalised loss may be above its least
-MOST_STEPS = 50  # of conjugate gradients
+MOST_STEPS, MARGIN = 50, 1.2  # of conjugate gradients; times the curvature that they have seen
 START = 30.0  # smoothing parameters: from above, they stop at the smoothest of several maxima
 
 
@@ -88,9 +88,10 @@ class AdditiveOptions:
 class AdditiveFit:
     """`weights` [D] of the centred columns of `design`, whose means are `mean` [D]; `bias`: of the
     average row; `squares`: the sum of squared errors on the scaled target of all `rows` training
-    rows. `parts` and `smooth`: the penalties, and what was found with them. With directions:
-    `constraint`, by what share they raised the mean squared error, and `steps`, (low, high) [k],
-    between which columns they hold the weights equal."""
+    rows. `parts` and `smooth`: the penalties, and what was found with them; `curvature`: of the
+    penalised squares of all rows, at most so many times that of those that were summed up. With
+    directions: `constraint`, by what share they raised the mean squared error, and `steps`,
+    (low, high) [k], between which columns they hold the weights equal."""
 
     design: Design
     parts: list[Penalty]
@@ -100,14 +101,15 @@ class AdditiveFit:
     bias: float
     squares: float
     rows: int
+    curvature: float = 1.0
     constraint: float | None = None
     steps: tuple[Index, Index] | None = None
 
     @cached_property
     def whitening(self) -> Matrix:
         """Z [D', D]: changes of the weights by Z'v keep the steps, and add v'v to the penalised
-        squares. Without steps, Z'Z is the inverse of A."""
-        inverse = self.smooth.inverse
+        squares, or less with a curvature. Without either, Z'Z is the inverse of A."""
+        inverse = self.smooth.inverse / math.sqrt(self.curvature)
         if self.steps is None or not len(self.steps[0]):
             return inverse
         low, high = self.steps
@@ -387,20 +389,38 @@ class AdditiveSearch:
         weights, rows, each = fitted.weights.copy(), len(self.rows), self.each(self.rows)
         at = design.residual(each, rows, weights, self.target)
         slope, near = at.cross - penalty @ weights, NEAR * self.moments(self.sums).total
-        direction, before, steps = np.zeros_like(weights), 0.0, 0
-        while not self.is_exact and steps < MOST_STEPS:
+        direction, lengths, sizes = np.zeros_like(weights), list[float](), list[float]()
+        while not self.is_exact and len(lengths) < MOST_STEPS:
             step = inverse.T @ (inverse @ slope)
             size = float(slope @ step)
             if size <= near:
                 break
-            direction = step + (size / before if before else 0.0) * direction
+            direction = step + (size / sizes[-1] if sizes else 0.0) * direction
             product = penalty @ direction - design.residual(each, rows, direction).cross
             length = float(slope @ direction) / float(direction @ product)
             weights, slope = weights + length * direction, slope - length * product
-            before, steps = size, steps + 1
-        if steps:
+            lengths.append(length)
+            sizes.append(size)
+        if lengths:
             at = design.residual(each, rows, weights, self.target)
-        return replace(fitted, weights=weights, mean=at.mean, bias=at.target, squares=at.squares)
+        return replace(
+            fitted,
+            weights=weights,
+            mean=at.mean,
+            bias=at.target,
+            squares=at.squares,
+            curvature=max(1.0, MARGIN * largest_eigenvalue(lengths, sizes)) if lengths else 1.0,
+        )
+
+
+def largest_eigenvalue(lengths: Sequence[float], sizes: Sequence[float]) -> float:
+    """Of a preconditioned matrix, as far as conjugate gradients have seen it, whose steps and
+    squared residuals these are: they make Lanczos's tridiagonal matrix (Golub and Van Loan, "Matrix
+    Computations", 11.3)."""
+    steps, ratios = 1 / np.array(lengths), np.array(sizes[1:]) / np.array(sizes[:-1])
+    matrix = np.diag(steps + np.append(0.0, ratios * steps[:-1]))
+    matrix += np.diag(off := np.sqrt(ratios) * steps[:-1], 1) + np.diag(off, -1)
+    return float(np.linalg.eigvalsh(matrix)[-1])
 
 
 def design_penalties(design: Design) -> list[Penalty]:

@@ -160,7 +160,11 @@ def test_any_text_is_a_recipe_or_one_message(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(sorted(by_path())), ODD, st.sampled_from(["linear", "mlp", "resnet"]))
+@given(
+    st.sampled_from(sorted(by_path())),
+    ODD,
+    st.sampled_from(["linear", "additive", "mlp", "resnet"]),
+)
 def test_any_value_of_any_key_is_a_recipe_or_one_message(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: object, model: str
 ) -> None:

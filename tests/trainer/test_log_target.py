@@ -12,7 +12,7 @@ from model.predictor import Predictor
 from tests.conftest import train_recipe
 
 
-@pytest.mark.parametrize("model", ["linear", "mlp"])
+@pytest.mark.parametrize("model", ["linear", "additive", "mlp"])
 @pytest.mark.parametrize("intervals", [[], ["intervals.coverage=0.8"]])
 def test_no_prediction_leaves_the_range_of_the_logarithm_by_more_than_a_tenth(
     tmp_path: Path, model: str, intervals: list[str]
