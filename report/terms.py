@@ -89,5 +89,6 @@ def _names(axis: Axis, schema: Schema) -> Sequence[Any]:
             there = LEVELS[part]
             return [level_name(part, i) if i in there else ... for i in range(axis.levels)]
         other = level_names(column)[0].removeprefix(f"{column.name} = ")
-        return [other, *column.levels]
+        known = np.flatnonzero(axis.codes) if axis.codes is not None else range(1, axis.levels)
+        return [other, *(column.levels[code - 1] for code in known)]
     raise AssertionError(axis.name)
