@@ -203,28 +203,35 @@ def solve(moments: Moments, parts: Sequence[Penalty], parameters: Vector, least:
     )
 
 
+class End(NamedTuple):
+    """When to stop: where a plain update gains less than `tolerance` in the logarithm of the
+    likelihood; `check` is called before each step, and may raise."""
+
+    tolerance: float = 1e-2
+    check: Callable[[], object] | None = None
+
+
 def smooth(
     moments: Moments,
     parts: Sequence[Penalty],
     start: Vector | None = None,
-    precision: float = 1e-10,
-    tolerance: float = 1e-2,
-    check: Callable[[], object] | None = None,
     groups: NDArray[np.intp] | None = None,
+    precision: float = 1e-10,
+    end: End | None = None,
 ) -> Smooth:
     """The weights, and the smoothing parameters by the update
     lambda_j <- sigma^2 (rank_j - lambda_j tr(A^-1 S_j)) / w' S_j w, which never leaves the positive
-    numbers; it is lengthened as long as that makes the target likelier. Ends where a plain update
-    gains less than `tolerance` in the logarithm of the likelihood. `precision`: of the gram, as a
-    share of the rows; below it a lambda counts as none. `check` is called before each step;
-    `groups` [J]: the numbers of those that share a parameter, None for one each."""
+    numbers; it is lengthened as long as that makes the target likelier. `groups` [J]: the numbers
+    of those that share a parameter, None for one each. `precision`: of the gram, as a share of the
+    rows; below it a lambda counts as none."""
+    end = end or End()
     least, most = precision * moments.rows, MOST_SMOOTHING * moments.rows
     parameters = np.ones(len(parts)) if start is None else start
     best = solve(moments, parts, np.clip(parameters, least, most), least)
     length = 1.0
     for step in range(MOST_STEPS):
-        if check:
-            check()
+        if end.check:
+            end.check()
         squares = np.array([best.weights[p.at] @ p.matrix @ best.weights[p.at] for p in parts])
         both = np.stack([best.freedom, squares])
         if groups is not None:
@@ -237,9 +244,9 @@ def smooth(
         gain = found.likelihood - best.likelihood
         if gain > 0:
             best = found
-        if length > 1 and gain < tolerance:
+        if length > 1 and gain < end.tolerance:
             length = 1.0
-        elif gain < tolerance:
+        elif gain < end.tolerance:
             break
         elif step >= 2:
             length = min(1.5 * length, LONGEST)

@@ -29,7 +29,8 @@ from reader.dataset import TableDataset
 from reader.inputs import Inputs, TargetScale
 from reader.statistics import Moments, Statistics, moments
 from reader.training_data import RAREST, TrainingData
-from trainer.additive import AdditiveOptions, AdditiveSearch
+from trainer.additive import TrainingRows
+from trainer.additive_search import AdditiveOptions, AdditiveSearch
 from trainer.effects import EffectTables, effect_tables
 from trainer.settings import Settings
 from trainer.term_choice import choose_terms
@@ -148,8 +149,8 @@ def fit_effects(settings: Settings, data: TrainingData, target: TargetScale) -> 
     given = settings.model.options
     choice = choose_terms(data.schema, given)
     options = AdditiveOptions(given["knots"], settings.fill, choice)
-    scaled = partial(scaled_target, target)
-    return effect_tables(AdditiveSearch(data.packed, data.parts.train, scaled, options).fit())
+    rows = TrainingRows(data.packed, data.parts.train, partial(scaled_target, target))
+    return effect_tables(AdditiveSearch(rows, options).fit())
 
 
 def scaled_target(target: TargetScale, rows: Rows) -> Vector:

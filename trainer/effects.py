@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.additive import Layout, Solution
-from model.smoothing import extension, penalty_matrix
+from model.smoothing import extension
 from reader.axes import Axis
 from reader.design import Design, Term
 from reader.inputs import InputColumn, Places
@@ -86,7 +86,7 @@ class EffectTables:
 
     def solution(self, goes_on: bool) -> Solution:
         fit, whitening = self.fit, self.fit.whitening
-        penalty = penalty_matrix(fit.parts, fit.smooth.parameters, fit.design.width)
+        penalty = fit.penalty
         with all_cores():
             return Solution(
                 self.layout(goes_on),

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.training_data import TrainingData
-from trainer.additive import AdditiveOptions, AdditiveSearch, OutOfTimeError
+from trainer.additive import OutOfTimeError, TrainingRows
+from trainer.additive_search import AdditiveOptions, AdditiveSearch
 from trainer.build import scaled_target
 from trainer.settings import Settings
 
@@ -31,10 +32,11 @@ def additive_trial(settings: Settings, data: TrainingData, seconds: float) -> Tr
         return None
     started = time.perf_counter()
     target = data.target_scale(settings.target_scaling, bounded=True)
-    options = AdditiveOptions(fill=settings.fill, deadline=started + seconds)
-    scaled = partial(scaled_target, target)
+    training = TrainingRows(
+        data.packed, data.parts.train, partial(scaled_target, target), started + seconds
+    )
     try:
-        fit = AdditiveSearch(data.packed, data.parts.train, scaled, options).fit()
+        fit = AdditiveSearch(training, AdditiveOptions(fill=settings.fill)).fit()
     except OutOfTimeError:
         return None
 
