@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -155,7 +156,14 @@ def prove(
     by_load = _predictions(lambda batch: loaded(paddle.to_tensor(batch)).numpy(), rows)
     for onednn in choices:
         predictor = load_graph(folder / GRAPH, folder / WEIGHTS, "cpu", onednn)
-        by_inference = _predictions(partial(run_graph, predictor), rows)
+        try:
+            by_inference = _predictions(partial(run_graph, predictor), rows)
+        except (
+            RuntimeError,
+            ValueError,
+        ):  # oneDNN makes NaN a number, which then finds no table row
+            worst = math.inf
+            continue
         worst = float(np.abs([by_load - expected, by_inference - expected]).max())
         if worst <= tolerance:
             parity = {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}

@@ -111,7 +111,6 @@ OPERATORS = {
     "1.subtract": Operator(2, 1),
     "1.sum": Operator(2, 1, {"dtype": ("1.a_dtype",), "keepdim": NO}),
     "1.tanh": Operator(1, 1),
-    "1.squeeze": Operator(2, 1),
     "1.transpose": Operator(1, 1, {"perm": ARRAY}),
     "1.unsqueeze": Operator(2, 1),
     "1.where": Operator(3, 1),

@@ -76,11 +76,10 @@ class AdditiveSearch:
         """The fit of a larger design, or the one before if that predicts rows left out as well: a
         few extreme targets make any pair of their features look good."""
         found = solve(self.rows, design, before)
-        if self.choice.pairs is not None:
+        if self.choice.are_named:
             return found
-        return min(
-            (before, PAYS), (found, 1.0), key=lambda each: each[1] * left_out(self.rows, each[0])
-        )[0]
+        pays = left_out(self.rows, found) < PAYS * left_out(self.rows, before)
+        return found if pays else before
 
     def axes(self) -> list[Axis]:
         """Of every feature that may have a curve."""

@@ -27,6 +27,11 @@ class TermChoice:
     excluded: frozenset[Pair] = frozenset()
     directions: dict[int, int] = field(default_factory=dict)
 
+    @property
+    def are_named(self) -> bool:
+        """Whether the recipe says which pairs there are, or how many."""
+        return self.pairs is not None or self.most_pairs is not None
+
 
 def choose_terms(schema: Schema, options: Mapping[str, Any]) -> TermChoice:
     """From the keys of an additive model. Raises ConfigError for a feature that is not there, and

@@ -559,10 +559,13 @@ def test_each_operator_of_the_list_is_used(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That exports use no other is checked with every export."""
-    monkeypatch.setattr(Fit, "fused", lambda fit: None)  # a line then has its longer form
     table, recipe = sound.parent.parent / "table.csv", tmp_path / "recipe.yaml"
     used = {operator["#"] for operator in operators_of(graph_of(sound))}
-    for turn, overrides in enumerate(RECIPES):
+    for turn, overrides in enumerate((*RECIPES, ["model.name=additive"])):
+        if turn == 0:
+            monkeypatch.setattr(Fit, "fused", lambda fit: None)  # a line has its longer form then
+        if turn == len(RECIPES):
+            monkeypatch.undo()
         model = "" if overrides[0].startswith("model.name") else "model: {name: mlp}\n"
         recipe.write_text(
             f"data: {{path: {table}, target: y}}\n"

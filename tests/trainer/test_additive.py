@@ -15,7 +15,16 @@ import infer
 import train
 from model.contributions import Contributions
 from model.predictor import Predictor
-from model.smoothing import Moments, Penalty, curvature, penalties, penalty_matrix, smooth, solve
+from model.smoothing import (
+    End,
+    Moments,
+    Penalty,
+    curvature,
+    penalties,
+    penalty_matrix,
+    smooth,
+    solve,
+)
 from reader.axes import Axis, quantile_knots
 from reader.design import Design, Term
 from tests.conftest import train_recipe
@@ -206,7 +215,7 @@ def test_weights_are_those_of_a_dense_ridge() -> None:
 def test_smoothing_maximises_the_likelihood() -> None:
     design, x, y = small()
     parts, moments = parts_of(design), moments_of(design, x, y)
-    found = smooth(moments, parts, tolerance=1e-7)
+    found = smooth(moments, parts, end=End(1e-7))
 
     def loss(logs: Vector) -> float:
         return -solve(moments, parts, np.exp(logs), 1e-10 * len(y)).likelihood
