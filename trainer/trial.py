@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.training_data import TrainingData
-from trainer.additive import OutOfTimeError, TrainingRows
+from trainer.additive import MOST_PRODUCTS, PRECISE_PRODUCTS, OutOfTimeError, TrainingRows
 from trainer.additive_search import AdditiveOptions, AdditiveSearch
 from trainer.build import scaled_target
 from trainer.settings import Settings
+
+LONGEST = 30.0  # seconds
 
 
 class Trial(NamedTuple):
@@ -27,9 +29,12 @@ class Trial(NamedTuple):
 def additive_trial(settings: Settings, data: TrainingData, seconds: float) -> Trial | None:
     """Of a recipe that trains a line by the squared error; None for others, where there are no
     validation rows, and where it takes more `seconds`."""
-    rows = data.parts.validation
+    rows, seconds = data.parts.validation, min(seconds, LONGEST)
     if not (settings.is_line and settings.loss.name == "mse" and len(rows) and seconds):
         return None
+    width = AdditiveOptions().knots * len(data.schema.packed)
+    if min(len(data.parts.train) * width**2, MOST_PRODUCTS) > seconds * PRECISE_PRODUCTS:
+        return None  # the first pass alone would take longer
     started = time.perf_counter()
     target = data.target_scale(settings.target_scaling, bounded=True)
     training = TrainingRows(

@@ -152,7 +152,7 @@ def test_terms_are_those_that_are_asked_for(run: tuple[Path, dict[str, Any]]) ->
     assert names == [["side"], ["x"], ["x", "z"], ["z"]]
 
 
-def test_it_resumes_where_it_stood(run: tuple[Path, dict[str, Any]]) -> None:
+def test_the_same_rows_give_the_same_model(run: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = run
     export = json.loads((folder / "run" / "export" / "contract.json").read_text())
     again = train_recipe(folder / "again", str(folder / "r.yaml"))
@@ -161,6 +161,24 @@ def test_it_resumes_where_it_stood(run: tuple[Path, dict[str, Any]]) -> None:
     assert export["additive"] == other["additive"]
 
 
+def test_beyond_its_knots_a_curve_goes_on_as_a_line(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = run
+    more = ["model.beyond=line", "data.missing={numeric: constant, constant: 0.25}"]
+    train_recipe(folder / "line on", str(folder / "r.yaml"), more)
+    predictor = Predictor(folder / "line on")
+    contract: Any = predictor.contract
+    assert contract["inference"]["fused"]
+    far = np.array([[x, 0.5, 1] for x in (-12, -11, -10, 10, 11, 12, 0.25, np.nan)], np.float32)
+    found = predictor.predict(far)
+    assert abs(found[0] - found[1]) > 0.1
+    np.testing.assert_allclose(np.diff(found[:3]), found[1] - found[0], rtol=1e-4)
+    np.testing.assert_allclose(np.diff(found[3:6]), found[4] - found[3], rtol=1e-4)
+    assert found[6] == found[7]  # the number that stands for a hole
+    added = Contributions(contract["additive"], contract["features"]).of(far)
+    np.testing.assert_allclose(contract["additive"]["center"] + added.sum(axis=1), found, rtol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.trial
 def test_a_line_tells_what_an_additive_model_would_predict(
     run: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
