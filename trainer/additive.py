@@ -170,15 +170,15 @@ def solve(rows: TrainingRows, design: Design, before: AdditiveFit | None = None)
 
 
 def left_out(rows: TrainingRows, fitted: AdditiveFit) -> float:
-    """The mean squared error of rows, each predicted by a fit without it: its residual by 1 - h,
-    where h is the leverage x'A^-1 x."""
+    """The mean absolute error of rows, each predicted by a fit without it: its residual by 1 - h,
+    where h is the leverage x'A^-1 x. Absolute, for one row must not decide."""
     some = rows.some(max(FEW_ROWS, LEFT_OUT_PRODUCTS // max(1, fitted.design.width) ** 2))
 
     def of_block(block: Rows) -> float:
         centred = fitted.design.dense(block, np.float64) - fitted.mean
         leverage = np.square(fitted.smooth.inverse @ centred.T).sum(axis=0) + 1 / fitted.rows
         residual = rows.target(block) - fitted.predict(block)
-        return float(np.square(residual / np.maximum(1 - leverage, LEAST_REST)).sum())
+        return float(np.abs(residual / np.maximum(1 - leverage, LEAST_REST)).sum())
 
     with all_cores():
         return sum(some.each(of_block, fitted.design.width)) / len(some)
