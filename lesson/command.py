@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ OPTIONS = (
     *("-o", "model.name=additive", "-o", f"model.knots={KNOTS}", "-o", f"model.pairs={PAIRS}"),
 )
 LINES = ("data/", "stopped", "train ", "test ", "terms", "optimum", "baseline")
+WIDTH = 84  # of a line that the page shows whole
 SHOWN = 12  # terms, of those that explain most
 DRAWN = ("RM", "LSTAT", "DIS")
 
@@ -38,10 +40,14 @@ def train(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def show_run(printed: str, report: dict[str, Any]) -> Facts:
+    print("python train.py", *OPTIONS[:4], "\\")
+    for i in range(4, len(OPTIONS), 2):
+        print("   ", *OPTIONS[i : i + 2], "\\" if i + 2 < len(OPTIONS) else "")
+    print()
     print("What train.py prints, in part")
     for line in printed.splitlines():
         if line.startswith(LINES):
-            print(line)
+            print(fill(line, WIDTH, subsequent_indent=" " * 12))
     print()
     effects = report["effects"]
     print("Terms in report.json, the first 12")
@@ -53,9 +59,6 @@ def show_run(printed: str, report: dict[str, Any]) -> Facts:
     first, metrics = effects["terms"][0], report["metrics"]
     return {
         "run_test": metrics["test"]["rmse"],
-        "run_train": metrics["train"]["rmse"],
-        "run_columns": effects["columns"],
-        "run_freedom": effects["freedom"],
         "run_first": first["features"][0],
         "run_share": 100 * first["share"],
     }
@@ -78,16 +81,16 @@ def draw_curves(folder: Path, terms: list[dict[str, Any]]) -> None:
 
 
 def draw_pair(folder: Path, terms: list[dict[str, Any]]) -> None:
-    """The pair that explains most, as a map."""
+    """The pair that explains most, as a map of the places where rows are."""
     term = next(term for term in terms if len(term["features"]) == 2)
     (first, second), (up, across) = term["features"], term["places"]
-    values = np.array(term["values"]).reshape(len(up), len(across))
-    far = float(np.abs(values).max())
+    values, rows = (np.array(term[key]).reshape(len(up), len(across)) for key in ("values", "rows"))
+    seen = np.ma.masked_where(rows == 0, values)
+    far = float(np.ceil(np.abs(seen).max()))
     labels: Labels = {"xlabel": second, "ylabel": first}
     with picture(folder / "command-pair.svg", height=2.4, **labels) as axes:
-        levels = np.linspace(-far, far, 13)
-        drawn = axes.contourf(across, up, values, levels, cmap="coolwarm")
-        axes.figure.colorbar(drawn, label="adds, 1,000 USD")
+        drawn = axes.pcolormesh(across, up, seen, cmap="coolwarm", vmin=-far, vmax=far)
+        axes.figure.colorbar(drawn, label="adds, 1,000 USD", ticks=(-far, 0, far))
 
 
 def main(folder: Path = PICTURES) -> Facts:

@@ -23,8 +23,8 @@ Problem = tuple[Array, Array]
 
 
 def with_penalty(x: Array, y: Array, parts: Sequence[Part], found: Smooth) -> Problem:
-    """The rows [n, D] and [n], and one more for each row of a penalty's root, whose target is 0:
-    their plain squares are the penalised squares."""
+    """The rows [n, D] and [n], and below them those of the penalties' roots, with targets 0:
+    the plain squares of all are the penalised squares."""
     more = []
     for (at, root), strength in zip(parts, found.strengths, strict=True):
         more.append(np.zeros((len(root), x.shape[1])))
@@ -41,7 +41,7 @@ def whitening(x: Array) -> Array:
 
 
 def one_step(x: Array, y: Array) -> Array:
-    """The weights [D] of columns x after one step of SGD, from 0, on the whitened columns."""
+    """The weights [D] of x after one step of SGD from 0 on its whitened columns."""
     import paddle
 
     white = whitening(x)
@@ -101,7 +101,7 @@ def show_steps(found: dict[str, Problem]) -> Facts:
         print(f"{name:<12}{x.shape[1]:7d}{condition:12.0e}{apart:17.1e}")
         key = name.replace(" ", "_")
         facts |= {f"{key}_apart": apart, f"{key}_condition": condition}
-        facts |= {f"{key}_columns": x.shape[1], f"{key}_above": float(descend(x, y)[-1])}
+        facts |= {f"{key}_columns": x.shape[1], f"{key}_left": 100 * descend(x, y)[-1]}
     print()
     return facts
 
@@ -110,10 +110,12 @@ def draw_steps(folder: Path, found: dict[str, Problem]) -> None:
     labels: Labels = {"xlabel": "step", "ylabel": "loss above its least, as a share"}
     with picture(folder / "one-step.svg", width=5.4, **labels, **AXES) as axes:
         for (name, (x, y)), colour in zip(found.items(), (BLUE, ORANGE, GREEN), strict=True):
-            axes.plot(np.arange(1, STEPS + 1), descend(x, y)[1:], color=colour, label=name)
+            width = 5 if name == "curves" else 1.4  # the next line covers it
+            steps = np.arange(1, STEPS + 1)
+            axes.plot(steps, descend(x, y)[1:], color=colour, linewidth=width, label=name)
             end = above_least(x, y, one_step(x, y))
-            axes.plot(1, end, "*", color=colour, markersize=11, label=f"{name}, whitened")
-        axes.legend(loc="center right", fontsize=8)
+            axes.plot(1, end, "*", color=colour, markersize=11)
+        axes.legend(loc="center left")
 
 
 def main(folder: Path = PICTURES) -> Facts:

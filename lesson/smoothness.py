@@ -45,8 +45,8 @@ def bends(size: int) -> Array:
 
 def straight(size: int) -> Array:
     """[2, size]: what has no bend, the constant and the line, as orthonormal rows."""
-    lines: Array = np.linalg.qr(np.vander(np.arange(float(size)), 2))[0].T.astype(np.float64)
-    return lines
+    lines = np.vander(np.arange(float(size)), 2)
+    return np.linalg.qr(lines)[0].T.astype(np.float64)
 
 
 def curve_parts(size: int, start: int = 0) -> list[Part]:
@@ -72,7 +72,7 @@ def solve(
 
 
 def smooth(x: Array, y: Array, parts: Sequence[Part]) -> Smooth:
-    """Weights of centred columns x [n, D] for centred y [n], under the likeliest strengths."""
+    """The weights of centred x [n, D] for centred y [n], under the likeliest strengths."""
     strengths, before, most = np.ones(len(parts)), 0.0, ranks(parts)
     for _ in range(ROUNDS):
         weights, inverse = solve(x, y, parts, strengths)
@@ -142,11 +142,9 @@ def show_strength(curve: Curve, found: Smooth) -> Facts:
         "knots": len(curve.knots),
         "chosen": found.strengths[0],
         "freedom": found.freedom.sum(),
-        "noise": np.sqrt(found.noise),
         "smooth_test": curve.test_error(found.weights),
         "free_test": curve.test_error(free),
         "least_test": errors.min(),
-        "least_strength": STRENGTHS[errors.argmin()],
     }
 
 

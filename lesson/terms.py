@@ -86,11 +86,15 @@ def curves(rows: Array) -> list[Term]:
     return [{j: knots_of(rows[:, j], KNOTS)} for j in range(FEATURES)]
 
 
+def cuts(x: Array) -> Array:
+    """The values that cut a feature into CELLS parts of as many rows."""
+    return np.quantile(x, np.linspace(0, 1, CELLS + 1)[1:-1])
+
+
 def gains(rows: Array, left: Array, noise: float) -> list[tuple[float, tuple[int, int]]]:
-    """Each pair of features, and how far beyond chance the sums of what is left of the prices [n]
-    in its cells are, the furthest first."""
-    cuts = np.linspace(0, 1, CELLS + 1)[1:-1]
-    at = [np.searchsorted(np.quantile(x, cuts), x, side="right") for x in rows[:, :FEATURES].T]
+    """By pair of features, how far beyond chance the sums of the residual `left` [n] in its
+    cells are, the furthest first."""
+    at = [np.searchsorted(cuts(x), x, side="right") for x in rows[:, :FEATURES].T]
     found = []
     for i, j in combinations(range(FEATURES), 2):
         cell = at[i] * CELLS + at[j]
@@ -137,7 +141,7 @@ def every_row() -> dict[str, float]:
 
 
 def show_curves(found: Model) -> Facts:
-    training, test = deal()
+    training, _ = deal()
     columns, parts = design(training, found.terms)
     print("Thirteen curves: degrees of freedom of each")
     for term, at in zip(found.terms, spans(found), strict=True):
@@ -148,8 +152,6 @@ def show_curves(found: Model) -> Facts:
     return {
         "columns": columns.shape[1],
         "curves_freedom": found.smooth.freedom.sum(),
-        "curves_training": rmse(predict(found, training), training[:, -1]),
-        "curves_test": rmse(predict(found, test), test[:, -1]),
     }
 
 
@@ -162,7 +164,7 @@ def show_pairs(found: Model) -> Facts:
         print(f"{COLUMNS[i]:>8} x {COLUMNS[j]:<8}{gain:6.1f}")
     print()
     _, (i, j) = first[0]
-    return {"first_of_pair": COLUMNS[i], "second_of_pair": COLUMNS[j], "pairs": PAIRS}
+    return {"first_of_pair": COLUMNS[i], "second_of_pair": COLUMNS[j], "cells": CELLS**2}
 
 
 def show_errors() -> Facts:
@@ -214,13 +216,13 @@ def draw_pair(folder: Path, found: Model) -> None:
             training[:, i], training[:, j], c=left, s=9, cmap="coolwarm", vmin=-far, vmax=far
         )
         for line, feature in ((axes.axvline, i), (axes.axhline, j)):
-            for cut in np.quantile(training[:, feature], np.linspace(0, 1, CELLS + 1)[1:-1]):
+            for cut in cuts(training[:, feature]):
                 line(cut, color="#8b909a", linewidth=0.7)
         axes.figure.colorbar(points, label="left over, 1,000 USD")
     side = np.linspace(0, 4, 41)
     tent = tents(side, np.arange(5.0))[:, 2]
     a, b = np.meshgrid(side, side)
-    with picture(folder / "terms-product.png", projection="3d") as axes:
+    with picture(folder / "terms-product.svg", projection="3d") as axes:
         axes.plot_surface(a, b, np.outer(tent, tent), color=BLUE, alpha=0.7)
         axes.set(xticks=range(5), yticks=range(5), zticks=[0, 1])
 
