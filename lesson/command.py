@@ -89,7 +89,10 @@ def draw_pair(folder: Path, terms: list[dict[str, Any]]) -> None:
     far = float(np.ceil(np.abs(seen).max()))
     labels: Labels = {"xlabel": second, "ylabel": first}
     with picture(folder / "command-pair.svg", height=2.4, **labels) as axes:
-        drawn = axes.pcolormesh(across, up, seen, cmap="coolwarm", vmin=-far, vmax=far)
+        shown: Labels = {"cmap": "coolwarm", "vmin": -far, "vmax": far}
+        drawn = axes.imshow(seen, origin="lower", aspect="auto", **shown)
+        axes.set_xticks(range(len(across)), [f"{place:.4g}" for place in across])
+        axes.set_yticks(range(len(up)), [f"{place:.4g}" for place in up])
         axes.figure.colorbar(drawn, label="adds, 1,000 USD", ticks=(-far, 0, far))
 
 

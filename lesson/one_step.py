@@ -108,7 +108,7 @@ def show_steps(found: dict[str, Problem]) -> Facts:
 
 def draw_steps(folder: Path, found: dict[str, Problem]) -> None:
     labels: Labels = {"xlabel": "step", "ylabel": "loss above its least, as a share"}
-    with picture(folder / "one-step.svg", width=5.4, **labels, **AXES) as axes:
+    with picture(folder / "one-step.svg", **labels, **AXES) as axes:
         for (name, (x, y)), colour in zip(found.items(), (BLUE, ORANGE, GREEN), strict=True):
             width = 5 if name == "curves" else 1.4  # the next line covers it
             steps = np.arange(1, STEPS + 1)

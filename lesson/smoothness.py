@@ -61,21 +61,22 @@ def ranks(parts: Sequence[Part]) -> Array:
 
 
 def solve(
-    x: Array, y: Array, parts: Sequence[Part], strengths: Sequence[float] | Array
+    gram: Array, cross: Array, parts: Sequence[Part], strengths: Sequence[float] | Array
 ) -> tuple[Array, Array]:
-    """The weights of least penalised squares, and the inverse of their matrix A [D, D]."""
-    matrix = x.T @ x
+    """From X'X [D, D] and X'y [D] the penalised weights, and the inverse of A [D, D]."""
+    matrix = gram.copy()
     for (at, root), strength in zip(parts, strengths, strict=True):
         matrix[at, at] += strength * root.T @ root
     inverse: Array = np.linalg.inv(matrix).astype(np.float64)
-    return inverse @ (x.T @ y), inverse
+    return inverse @ cross, inverse
 
 
 def smooth(x: Array, y: Array, parts: Sequence[Part]) -> Smooth:
     """The weights of centred x [n, D] for centred y [n], under the likeliest strengths."""
-    strengths, before, most = np.ones(len(parts)), 0.0, ranks(parts)
+    gram, cross, most = x.T @ x, x.T @ y, ranks(parts)
+    strengths, before = np.ones(len(parts)), 0.0
     for _ in range(ROUNDS):
-        weights, inverse = solve(x, y, parts, strengths)
+        weights, inverse = solve(gram, cross, parts, strengths)
         held = [np.sum((root @ inverse[at, at]) * root) for at, root in parts]
         freedom = most - strengths * held
         noise = np.sum((y - x @ weights) ** 2) / (len(y) - 1 - freedom.sum())
@@ -89,7 +90,7 @@ def smooth(x: Array, y: Array, parts: Sequence[Part]) -> Smooth:
 
 def likelihood(x: Array, y: Array, parts: Sequence[Part], strengths: Array) -> float:
     """The logarithm of how likely y is under these strengths, less a constant."""
-    weights, inverse = solve(x, y, parts, strengths)
+    weights, inverse = solve(x.T @ x, x.T @ y, parts, strengths)
     penalty = sum(
         strength * np.sum((root @ weights[at]) ** 2)
         for (at, root), strength in zip(parts, strengths, strict=True)
@@ -110,6 +111,9 @@ class Curve:
         self.mean = columns.mean(axis=0)
         self.x, self.parts = columns - self.mean, curve_parts(len(self.knots))
 
+    def weights(self, strengths: Sequence[float] | Array) -> Array:
+        return solve(self.x.T @ self.x, self.x.T @ self.y, self.parts, strengths)[0]
+
     def heights(self, weights: Array) -> Array:
         """The price at each knot."""
         return weights - self.mean @ weights + self.price
@@ -123,7 +127,7 @@ def scan(curve: Curve, line: float) -> tuple[Array, Array]:
     """The likelihood and the test error at all STRENGTHS of the penalty on bends."""
     pairs = [np.array([strength, line]) for strength in STRENGTHS]
     likelihoods = [likelihood(curve.x, curve.y, curve.parts, pair) for pair in pairs]
-    errors = [curve.test_error(solve(curve.x, curve.y, curve.parts, p)[0]) for p in pairs]
+    errors = [curve.test_error(curve.weights(p)) for p in pairs]
     return np.array(likelihoods), np.array(errors)
 
 
@@ -137,7 +141,7 @@ def show_strength(curve: Curve, found: Smooth) -> Facts:
         print(f"{STRENGTHS[i]:8.0e}{likelihoods[i] - best:18.2f}{errors[i]:13.3f}")
     print(f"{found.strengths[0]:8.1f}{0:18.2f}{curve.test_error(found.weights):13.3f}   chosen")
     print()
-    free = solve(curve.x, curve.y, curve.parts, [LEAST, LEAST])[0]
+    free = curve.weights([LEAST, LEAST])
     return {
         "knots": len(curve.knots),
         "chosen": found.strengths[0],
@@ -150,8 +154,8 @@ def show_strength(curve: Curve, found: Smooth) -> Facts:
 
 def draw_curves(folder: Path, curve: Curve, found: Smooth) -> None:
     training, _ = deal()
-    strong = solve(curve.x, curve.y, curve.parts, [MOST, found.strengths[1]])[0]
-    free = solve(curve.x, curve.y, curve.parts, [LEAST, found.strengths[1]])[0]
+    strong = curve.weights([MOST, found.strengths[1]])
+    free = curve.weights([LEAST, found.strengths[1]])
     with picture(folder / "smoothness-curves.svg", **LABELS) as axes:
         axes.plot(training[:, LSTAT], training[:, -1], ".", markersize=3, color=BLUE, alpha=0.5)
         names = ("too weak", "chosen", "too strong")

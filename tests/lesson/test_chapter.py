@@ -14,7 +14,7 @@ from lesson.markup import LANGUAGES, TEXT, Block, parse
 
 pytestmark = pytest.mark.slow
 
-SIZES = [(1280, 900), (390, 844)]
+SIZES = [("en", 1280, 900), ("zh", 390, 844)]
 
 
 WORDS = {"index.html": (2500, 4000), "curves.html": (1000, 1500)}  # at least, English and Chinese
@@ -100,8 +100,15 @@ def test_every_block_stands_in_both_languages() -> None:
             assert shape(ours) == shape(theirs), (path, ours.text[:40])
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize(("width", "height"), SIZES)
+def blocks_of(page: Path) -> list[Block]:
+    """All blocks of the chapter whose page this is."""
+    texts = next(each.texts for each in chapter.CHAPTERS if each.file == page.name)
+    return [
+        block for path in texts.glob("*.md") for block in parse(path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(("language", "width", "height"), SIZES)  # the switch shows the other one
 def test_it_looks_right_in_chromium(
     page: Path, browser: Browser, language: str, width: int, height: int
 ) -> None:
@@ -123,6 +130,13 @@ def test_it_looks_right_in_chromium(
         ".map(picture => picture.getBoundingClientRect().width))"
     )
     assert narrowest >= 300
+    drawn = [
+        name
+        for block in blocks_of(page)
+        if block.kind == "picture"
+        for name in block.argument.split()
+    ]
+    assert tab.locator(".pictures svg[role=img], .pictures img").count() == len(drawn) > 10
     tab.locator(f"label[for=show-{other}]").click()
     assert tab.locator(f"h1 .{other}").is_visible()
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
