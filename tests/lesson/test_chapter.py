@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from lesson import chapter
+from lesson import chapter, command, terms
 from lesson.markup import LANGUAGES, TEXT, Block, parse
 
 pytestmark = pytest.mark.slow
@@ -21,8 +22,14 @@ WORDS = {"index.html": (2500, 4000), "curves.html": (1000, 1500)}  # at least, E
 
 
 @pytest.fixture(scope="module", params=chapter.CHAPTERS, ids=lambda each: each.file)
-def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return chapter.write(request.param, tmp_path_factory.mktemp("lesson"))
+def page(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Fewer folds and pairs than the lesson's own page, which take time and change figures only.
+        patch.setattr(terms, "FOLDS", 2)
+        patch.setattr(command, "OPTIONS", (*command.OPTIONS, "-o", "model.pairs=2"))
+        yield chapter.write(request.param, tmp_path_factory.mktemp("lesson"))
 
 
 class Reader(HTMLParser):
