@@ -1,6 +1,6 @@
-"""The whole lesson as one page, English and Chinese, that opens offline.
+"""Each chapter of the lesson as one page, English and Chinese, that opens offline.
 
-python -m lesson.chapter      runs every page and writes runs/lesson/index.html
+python -m lesson.chapter      runs every page; writes runs/lesson/index.html and curves.html
 """
 
 from __future__ import annotations
@@ -11,25 +11,62 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lesson import (
     backpropagation,
+    command,
     data,
     descent,
     exercises,
     network,
+    one_step,
     paddle_twin,
     purchase,
+    smoothness,
     stochastic,
     tensors,
+    tents,
+    terms,
 )
 from lesson.markup import TEXT, Block, by_language, fill, parse
 from lesson.typeset import drawing, inline, listing, prose
 
-PAGES = (data, network, descent, stochastic, purchase, backpropagation, paddle_twin, tensors)
+Answers = tuple[Callable[[], data.Facts], ...]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Its file, the folder of its texts, the `pages` that run, and its name and title by language;
+    `answers` to its exercises."""
+
+    file: str
+    texts: Path
+    pages: tuple[ModuleType, ...]
+    name: dict[str, str]
+    title: dict[str, str]
+    answers: Answers = ()
+
+
+NEURON = Chapter(
+    "index.html",
+    TEXT,
+    (data, network, descent, stochastic, purchase, backpropagation, paddle_twin, tensors),
+    {"en": "Chapter 1", "zh": "第一章"},
+    {"en": "A neuron, by hand and in Paddle", "zh": "一个神经元：先手写，再用飞桨"},
+    exercises.ANSWERS,
+)
+CURVES = Chapter(
+    "curves.html",
+    TEXT / "curves",
+    (tents, smoothness, terms, one_step, command),
+    {"en": "Chapter 2", "zh": "第二章"},
+    {"en": "From a line to curves", "zh": "从直线到曲线"},
+)
+CHAPTERS = (NEURON, CURVES)
 
 
 @dataclass(frozen=True)
@@ -57,8 +94,8 @@ class Results:
         return drawing(self.folder / name, alt)
 
 
-def run(folder: Path) -> Results:
-    """Run every page and every answer."""
+def run(chapter: Chapter, folder: Path) -> Results:
+    """Run every page of a chapter and every answer."""
     printed: dict[str, str] = {}
     facts: data.Facts = {}
 
@@ -69,9 +106,9 @@ def run(folder: Path) -> Results:
         facts.update(found)
         printed[name] = output.getvalue()
 
-    for page in PAGES:
+    for page in chapter.pages:
         keep(page.__name__.removeprefix("lesson."), partial(page.main, folder))
-    for number, answer in enumerate(exercises.ANSWERS, start=1):
+    for number, answer in enumerate(chapter.answers, start=1):
         keep(f"answer {number}", answer)
     return Results(folder, printed, facts)
 
@@ -82,9 +119,9 @@ def titles(blocks: list[Block]) -> dict[str, str]:
     return {language: line[3:] for language, line in lines.items() if line.startswith("## ")}
 
 
-def build(folder: Path) -> str:
+def build(chapter: Chapter, folder: Path) -> str:
     """The page, from the text files and from what running the pages gave."""
-    paths = sorted(TEXT.glob("*.md"))
+    paths = sorted(chapter.texts.glob("*.md"))
     sections = {path.stem: parse(path.read_text(encoding="utf-8")) for path in paths}
     jinja = Environment(
         loader=FileSystemLoader(TEXT),
@@ -94,16 +131,24 @@ def build(folder: Path) -> str:
         lstrip_blocks=True,
     )
     jinja.filters |= {f.__name__: f for f in (by_language, inline, listing, prose, titles)}
-    return jinja.get_template("page.html").render(sections=sections, results=run(folder))
+    results = run(chapter, folder)
+    return jinja.get_template("page.html").render(
+        sections=sections, results=results, chapter=chapter, chapters=CHAPTERS
+    )
 
 
-def main(folder: Path = data.PICTURES) -> Path:
-    """Write the chapter to index.html in `folder`, beside its pictures; the file."""
-    page = build(folder)
-    path = folder / "index.html"
+def write(chapter: Chapter, folder: Path) -> Path:
+    """Write a chapter to its file in `folder`, beside its pictures; the file."""
+    page = build(chapter, folder)
+    path = folder / chapter.file
     path.write_text(page, encoding="utf-8")
     print(f"{path}: {len(page) / 1e6:.1f} MB, opens offline")
     return path
+
+
+def main(folder: Path = data.PICTURES) -> list[Path]:
+    """Write all chapters; their files."""
+    return [write(chapter, folder) for chapter in CHAPTERS]
 
 
 if __name__ == "__main__":
