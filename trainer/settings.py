@@ -385,7 +385,11 @@ class _Resolving:
             return Choice(RATE, Text("the best over many tables", "在许多表格上效果最好"))
         if self.is_additive:
             why = Text("half the largest stable step: curvature 1", "最大稳定步长的一半：曲率 1")
-            return Choice(0.5, why)
+            if self.averages:
+                return Choice(0.5, why)
+            # Of all rows a single one may make up a direction, which it then has in its mini-batch.
+            share = min(1.0, batch_size / len(self.data.parts.train))
+            return Choice(float(f"{0.5 * share:.4g}"), why)
         if not self.is_line:
             return Choice(0.02, Text("default for non-linear models", "非线性模型的默认值"))
         keeps = 1 - getattr(self.config.optimizer, "momentum", 0.0)
