@@ -142,7 +142,11 @@ def _explain(alternatives: Sequence[ErrorDetails], values: Mapping[str, Any]) ->
     if kind == "union_tag_invalid":
         path, value = f"{path}.name", context["tag"]
     elif kind == "value_error":
-        return f"{path}: {context['error']}"
+        if (
+            path.rpartition(".")[0] + ".name" in by_path()
+        ):  # of a section, behind whose name its tag is
+            path = path if path in by_path() else path.rpartition(".")[0]
+        return f"{path}: {context['error']}" if path else str(context["error"])
     expected = list(dict.fromkeys(_expected(each) for each in alternatives))
     options = [name for each in alternatives for name in _options(each)]
     near = _nearest_value(path, value, options, problem)
