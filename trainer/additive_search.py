@@ -34,6 +34,7 @@ MOST_PAIRED, MOST_COLUMNS = 1_400, 3_400  # of pairs at first, and of all terms 
 PAYS = 0.99  # times the error of rows left out, below which larger designs must come
 LEAST_GAIN = -4.0  # of the logarithm of the likelihood, by which a pair is worth a try
 PAIR_LEVELS = 400  # of a category in a pair
+MOST_FEATURES = 300  # whose pairs are searched
 SEARCHED = 1 << 30  # rows times pairs that are looked at
 FULL = 0.4  # of the columns of a pair that are free, from which its grid is made finer
 MOSTLY = 0.8  # of a grid's columns, of which fewer are kept by name
@@ -135,7 +136,7 @@ class AdditiveSearch:
         if self.choice.pairs is not None:
             at = {axis.position: axis for axis in coarse}
             return [Term((at[a], at[b])) for a, b in self.choice.pairs]
-        pairs = self.candidates(coarse)
+        pairs = self.candidates(coarse, fitted)
         if not pairs or self.choice.most_pairs == 0:
             return []
         terms, width = list[Term](), 0
@@ -146,8 +147,11 @@ class AdditiveSearch:
                 width += term.size
         return terms[: self.choice.most_pairs]
 
-    def candidates(self, axes: Sequence[Axis]) -> list[Pair]:
+    def candidates(self, axes: Sequence[Axis], fitted: AdditiveFit) -> list[Pair]:
+        """Of all features; of very many, those with the most degrees of freedom by themselves."""
         few = [i for i, axis in enumerate(axes) if axis.size <= PAIR_LEVELS]
+        freedom = fitted.freedom()
+        few = sorted(sorted(few, key=lambda i: -freedom[i])[:MOST_FEATURES])
         return [
             (a, b)
             for a, b in all_pairs(few)
