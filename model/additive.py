@@ -105,6 +105,7 @@ class Additive(Network):
         self.weight = self.create_parameter([size, 1], default_initializer=zeros)
         self.bias = self.create_parameter([1], default_initializer=zeros)
         self.cells = Cells(solution.layout, "float32")
+        self._known: tuple[bytes, paddle.Tensor] | None = None
         arrays = {
             "center": [solution.center],
             "tables": solution.tables[:, None],
@@ -117,9 +118,17 @@ class Additive(Network):
             self.register_buffer(name, tensor, persistable=False)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        x = x.astype("float32")
-        tables = self.tables + self.directions @ self.weight
-        return self.cells(x, self.cells.coefficients(tables)) + (self.center + self.bias)
+        return self.cells(x.astype("float32"), self._coefficients()) + (self.center + self.bias)
+
+    def _coefficients(self) -> paddle.Tensor:
+        """[C, 4]; made once for all that is predicted with the same weights."""
+        if paddle.is_grad_enabled() or not paddle.in_dynamic_mode():
+            return self.cells.coefficients(self.tables + self.directions @ self.weight)
+        weights = self.weight.numpy().tobytes()
+        if self._known is None or self._known[0] != weights:
+            tables = self.tables + self.directions @ self.weight
+            self._known = weights, self.cells.coefficients(tables)
+        return self._known[1]
 
     def penalty(self) -> paddle.Tensor:
         """Of the weights, less that of the closed form: what is added to the mean squared error."""

@@ -58,6 +58,7 @@ from trainer.trial import Trial as AdditiveTrial
 
 EXAMPLES = 2_000
 SHUFFLED = 5_000
+MOST_SHUFFLED = 40  # features of an additive model
 FEWEST, PREDICTED = 200, 200_000_000  # rows; their numbers in all, a second or so of each repeat
 
 
@@ -148,7 +149,7 @@ def assemble(run: Finished) -> Report:
         coefficients=coefficients(fit, metrics) if is_line else None,
         effects=effects(fit),
         trial=Trial("additive", *run.trial) if run.trial else None,
-        importance=None if is_line else importance(part, fit, rows, last),
+        importance=importance(part, fit, rows, last) if is_shuffled(fit) else None,
         intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
         warning=warning.plain if warning else None,
@@ -267,6 +268,14 @@ def command() -> str:
     script = Path(sys.argv[0])
     words = ["python", *map(for_shell, sys.argv)]
     return " ".join(words) if script.name == "train.py" else ""
+
+
+def is_shuffled(fit: Fit) -> bool:
+    """Whether features are shuffled to see what depends on them: a line has its coefficients, and an
+    additive model tells of each term what it explains, which is enough where features are many."""
+    if fit.effects:
+        return len(fit.data.schema.features) <= MOST_SHUFFLED
+    return not fit.settings.is_line
 
 
 def importance(
