@@ -271,7 +271,7 @@ def command() -> str:
 
 
 def is_shuffled(fit: Fit) -> bool:
-    """Whether features are shuffled to see what depends on them: a line has its coefficients, and an
+    """Whether features are shuffled to see what depends on them: a line has coefficients, and an
     additive model tells of each term what it explains, which is enough where features are many."""
     if fit.effects:
         return len(fit.data.schema.features) <= MOST_SHUFFLED
