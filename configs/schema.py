@@ -302,8 +302,8 @@ class AdditiveConfig(Section):
     """beyond its last knots a curve is flat, and predictions stay in the range of the training
     targets; line: it goes on as a straight line, and predictions may leave that range"""
     pairs: Annotated[int, BeforeValidator(whole), Field(ge=0, le=10_000)] | Literal["auto"] = "auto"
-    """pairs of features whose joint effect is a term of its own: at most so many; auto: those that
-    explain more than chance would, within a budget of columns"""
+    """pairs of features whose joint effect is a term of its own: at most so many; auto: as many as
+    fit in 1,400 columns, if they lower the error of training rows left out"""
     terms: Annotated[list[Name | Pair], Field(min_length=1)] | None = None
     """the only terms, as in [area, age, [latitude, longitude]]; a pair brings the curves of both
     along; null: a curve of every feature, and pairs as `pairs` says"""
