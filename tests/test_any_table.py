@@ -292,7 +292,7 @@ def test_a_column_without_a_value_is_told_and_not_used(
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("model", ["linear", "additive", "mlp"])
+@pytest.mark.parametrize("model", ["linear", "mlp"])
 def test_four_thousand_levels_are_learned(tmp_path: Path, model: str) -> None:
     random = np.random.default_rng(2)
     effect = random.normal(size=4_000)
@@ -301,14 +301,11 @@ def test_four_thousand_levels_are_learned(tmp_path: Path, model: str) -> None:
     y = effect[level] + np.array(values["a"])
     table = table_of(tmp_path / "t.csv", values | {"y": list(y)})
     more = [f"model.name={model}", "train.epochs=30"]
-    if model == "additive":
-        more[1] = "train.epochs=auto"
     if model == "mlp":
         more += ["optimizer.name=adam", "train.epochs=5"]
     report = train_recipe(tmp_path / "run", recipe_of(table, "y"), more)
-    least = 0.85 if model == "additive" else 0.9  # which has 3,000 levels at most
-    assert report["metrics"]["test"]["r2"] > least
-    if model != "mlp":
+    assert report["metrics"]["test"]["r2"] > 0.9
+    if model == "linear":
         assert report["optimum"]["gap"] < 1e-4
     codes = Predictor(tmp_path / "run").predict([[0.0, 0.0]])
     assert abs(float(codes[0])) < 1

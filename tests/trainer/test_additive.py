@@ -178,6 +178,32 @@ def test_beyond_its_knots_a_curve_goes_on_as_a_line(run: tuple[Path, dict[str, A
     np.testing.assert_allclose(contract["additive"]["center"] + added.sum(axis=1), found, rtol=1e-5)
 
 
+def test_the_rarest_levels_above_the_most_count_as_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.additive_search.MOST_LEVELS", 40)
+    monkeypatch.setattr("trainer.additive.MOST_PRODUCTS", 1)  # sums of some rows, weights of all
+    random = np.random.default_rng(4)
+    effect = random.normal(size=60)
+    level = np.minimum(random.geometric(0.06, size=30_000) - 1, 59)
+    y = effect[level] + 0.1 * random.normal(size=len(level))
+    lines = [f"shop {a},{b!r}" for a, b in zip(level, y.tolist(), strict=True)]
+    (tmp_path / "t.csv").write_text("shop,y\n" + "\n".join(lines) + "\n")
+    (tmp_path / "r.yaml").write_text(
+        f"data: {{path: {tmp_path / 't.csv'}, target: y}}\nmodel: {{name: additive}}\n"
+    )
+    report = train_recipe(tmp_path / "run", str(tmp_path / "r.yaml"))
+    assert report["optimum"]["gap"] < 1e-4
+    (term,) = report["effects"]["terms"]
+    assert len(term["places"][0]) == 40
+    predictor = Predictor(tmp_path / "run")
+    often, rare, unknown = (
+        predictor.predict(predictor.encode({"shop": [name]})) for name in ("shop 3", "shop 57", "?")
+    )
+    assert often == pytest.approx(effect[3], abs=0.02)
+    assert rare == unknown
+
+
 @pytest.mark.slow
 @pytest.mark.trial
 def test_a_line_tells_what_an_additive_model_would_predict(
