@@ -2,7 +2,8 @@
 
 Of a number, the columns are tents (linear B-splines) at its knots; of a category, its levels; of a
 pair of features, their products. A row is in one cell of each term, where the term is
-c0 + c1 t + c2 u + c3 t u, with t and u from 0 to 1: four look-ups, and no product with a zero.
+c0 + c1 t + c2 u + c3 t u, with t and u from 0 to 1: four coefficients are looked up, and none is
+multiplied by a zero.
 A: input columns, places on axes (see reader.axes) and behind them, in units of the outer cell, how
 far rows lie beyond their knots; T: terms; C: the places of all terms; D: columns of the layer.
 """
@@ -10,6 +11,7 @@ far rows lie beyond their knots; T: terms; C: the places of all terms; D: column
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ class Layout:
     levels: tuple[bool, ...]
     beyond: tuple[tuple[int, int], ...] = ()
 
-    @property
+    @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """[T + 1], where the places of each term begin among those of all."""
         return np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
@@ -104,7 +106,7 @@ class Additive(Network):
         size = solution.directions.shape[1]
         self.weight = self.create_parameter([size, 1], default_initializer=zeros)
         self.bias = self.create_parameter([1], default_initializer=zeros)
-        self.cells = Cells(solution.layout, "float32")
+        self.cells = Cells(solution.layout)
         self._known: tuple[bytes, paddle.Tensor] | None = None
         arrays = {
             "center": [solution.center],
@@ -156,7 +158,7 @@ class Additive(Network):
 class Cells(nn.Layer):
     """Places [N, A] and coefficients [C, 4] -> the sum of all terms [N, 1]."""
 
-    def __init__(self, layout: Layout, dtype: str) -> None:
+    def __init__(self, layout: Layout) -> None:
         super().__init__()
         first, second = layout.first_and_second()
         stride, is_pair = layout.strides()
@@ -165,13 +167,13 @@ class Cells(nn.Layer):
         arrays = {
             "first": np.array(first),
             "second": np.array(second),
-            "stride": np.array(stride, dtype),
-            "is_pair": np.array(is_pair, dtype),
-            "offset": np.array(layout.offsets[:-1], dtype),
+            "stride": np.array(stride, np.float32),
+            "is_pair": np.array(is_pair, np.float32),
+            "offset": np.array(layout.offsets[:-1], np.float32),
             "along_first": neighbours[:, 0],
             "along_second": neighbours[:, 1],
             "along_both": neighbours[:, 2],
-            "ones": np.ones((len(first), 1), dtype),
+            "ones": np.ones((len(first), 1), np.float32),
         }
         self.beyond = [column for column, _ in layout.beyond]
         if slopes:
