@@ -25,7 +25,7 @@ from reader.split import Split
 from reader.table import Table, open_table
 from reader.training_data import TrainingData, check_target
 from reader.training_data import fit as fit_rows
-from report.console import choices, python, versions
+from report.console import choices, noted, python, versions
 from report.report import FILE, Report
 from run.contents import CONFIG
 from run.folder import Begin, RunFolder, standing
@@ -173,8 +173,12 @@ def train(
     progress.phase("loading Paddle")
     start_paddle(experiment.device, signals)
     from trainer.build import build
+    from trainer.effects import pooled_levels
 
     fit = build(settings, prepared.data)
+    if fit.effects and (found := pooled_levels(fit.effects)):
+        progress.say(*noted(found, len(found)))
+        prepared = prepared._replace(findings=(*prepared.findings, *found))
     folder = RunFolder(experiment.folder, *begin)
     if begin.resume and not standing(folder.path):
         progress.say(f"{folder.path}: nothing to resume; starting from the beginning")

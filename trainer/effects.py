@@ -15,10 +15,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bilingual import Text
 from model.additive import Layout, Solution
 from model.smoothing import extension
 from reader.axes import Axis
 from reader.design import Design, Term
+from reader.findings import Finding
 from reader.inputs import InputColumn, Places
 from trainer.additive import AdditiveFit, marginal
 from trainer.machine import all_cores
@@ -96,6 +98,20 @@ class EffectTables:
                 whitening @ (penalty @ fit.weights) / np.sqrt(fit.rows),
                 whitening @ penalty @ whitening.T,
             )
+
+
+def pooled_levels(tables: EffectTables) -> list[Finding]:
+    """What is said of categories with more levels than the model has weights for."""
+    found = dict[str, Finding]()
+    for axis in tables.axes:
+        if axis.codes is not None:
+            kept, levels = f"{axis.levels - 1:,}", f"{len(axis.codes) - 1:,}"
+            message = Text(
+                f"an additive model knows {kept} of its {levels} levels; the rarest are unknown",
+                f"共 {levels} 个取值，加性模型只区分其中 {kept} 个，最少见的按未知处理",
+            )
+            found[axis.name] = Finding.of_column("levels", axis.name, message)
+    return list(found.values())
 
 
 def effect_tables(fit: AdditiveFit) -> EffectTables:

@@ -202,6 +202,8 @@ def test_the_rarest_levels_above_the_most_count_as_unknown(
     )
     assert often == pytest.approx(effect[3], abs=0.02)
     assert rare == unknown
+    told = [f["message"] for f in report["findings"] if f["kind"] == "levels"]
+    assert any("an additive model knows 39 of its" in message for message in told)
 
 
 @pytest.mark.slow
