@@ -30,6 +30,8 @@ def whole(value: Any) -> Any:
 
 PositiveInt = Annotated[int, BeforeValidator(whole), Field(ge=1, lt=2**31)]
 Width = Annotated[int, BeforeValidator(whole), Field(ge=1, le=65_536)]
+Members = Annotated[int, BeforeValidator(whole), Field(ge=1, le=256)]
+NumericEmbedding = Literal["none", "ple", "pbld"]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -183,10 +185,12 @@ class SplitConfig(Section):
 
 
 class ScaleConfig(Section):
-    features: Scaling | Literal["auto", "whiten"] = "auto"
+    features: Scaling | Literal["auto", "whiten", "quantile", "robust"] = "auto"
     """how to scale features. min_max: (x - min) / (max - min); mean_range: (x - mean) /
-    (max - min); standard: (x - mean) / deviation; whiten: standard, then decorrelated; none. auto:
-    whiten for a linear model without weight decay, else standard"""
+    (max - min); standard: (x - mean) / deviation; whiten: standard, then decorrelated; none. For
+    networks also quantile: normal scores of the ranks among training rows; robust: by median and
+    quartiles, then drawn in smoothly. auto: whiten for a linear model without weight decay,
+    quantile for realmlp, tabm and blend, else standard"""
     target: Scaling | Literal["log1p"] = "standard"
     """how to scale the target: as features, or log1p (standard scaling of log(1 + y)) where errors
     in per cent matter; predictions are in the target's own unit, and then stay near the range of
@@ -327,8 +331,13 @@ class MLPConfig(Section):
     name: Literal["mlp"]
     hidden: Annotated[list[Width], Field(min_length=1, max_length=1_000)] = [128, 128]
     """width of each hidden layer"""
-    activation: Literal["sigmoid", "tanh", "relu"] = "relu"
+    activation: Literal["sigmoid", "tanh", "relu", "swish", "mish"] = "relu"
     """activation after each hidden layer"""
+    numeric_embedding: NumericEmbedding = "none"
+    """how each number becomes several: ple (piecewise linear, between quantiles of the training
+    rows), pbld (periodic, with bias and the number itself) or none"""
+    members: Members = 1
+    """independent networks that are trained side by side and predict their mean"""
     embedding: Width = 8
     """embedding size of categories with more than data.categories.one_hot levels"""
     dropout: Fraction = 0.1
@@ -339,6 +348,8 @@ class ResNetConfig(Section):
     name: Literal["resnet"]
     width: Width = 128
     """width between the blocks; inside a block it is twice that"""
+    members: Members = 1
+    """independent networks that are trained side by side and predict their mean"""
     blocks: Annotated[PositiveInt, Field(le=1_000)] = 2
     """number of residual blocks"""
     normalization: Literal["batch", "layer"] = "batch"
@@ -346,6 +357,33 @@ class ResNetConfig(Section):
     layer (statistics of the row)"""
     dropout: Fraction = 0.1
     """share of a block's values that are dropped in training"""
+
+
+class RealMLPConfig(Section):
+    name: Literal["realmlp"]
+    hidden: Annotated[list[Width], Field(min_length=1, max_length=1_000)] = [256, 256, 256]
+    """width of each hidden layer"""
+    activation: Literal["swish", "mish", "relu", "tanh", "sigmoid"] = "swish"
+    """activation after each hidden layer"""
+    numeric_embedding: NumericEmbedding = "pbld"
+    """how each number becomes several: pbld (periodic, with bias and the number itself), ple
+    (piecewise linear, between quantiles) or none"""
+    dropout: Fraction = 0.15
+    """share of hidden values that are dropped in training, over its first half; then it falls"""
+    members: Members | Literal["auto"] = "auto"
+    """independent networks that are trained side by side and predict their mean"""
+
+
+class TabMConfig(Section):
+    name: Literal["tabm"]
+    hidden: Annotated[list[Width], Field(min_length=1, max_length=1_000)] = [256, 256, 256]
+    """width of each hidden layer"""
+    numeric_embedding: NumericEmbedding = "ple"
+    """how each number becomes several: ple, pbld or none"""
+    dropout: Fraction = 0.1
+    """share of hidden values that are dropped in training"""
+    members: Annotated[Members, Field(ge=2)] = 32
+    """networks that share all weights but what scales their inputs and outputs"""
 
 
 class LossConfig(Section):
@@ -370,8 +408,9 @@ class SGDConfig(Section):
     """step size on scaled features and target. auto: for a linear model half of the largest stable
     step, known from the training rows' moments; for a network 0.002 where optimizer.name is auto,
     too, else 0.02. adam and adamw take a number"""
-    weight_decay: NonNegativeFloat = 0.0
-    """L2 penalty on weights, not biases; decoupled with adamw"""
+    weight_decay: NonNegativeFloat | Literal["auto"] = "auto"
+    """L2 penalty on weights, not biases; decoupled with adamw; auto: 0, but for realmlp and tabm
+    what their authors tuned"""
 
 
 class MomentumConfig(SGDConfig):
@@ -388,6 +427,8 @@ class AdamConfig(SGDConfig):
     """decay rate of the running mean of the gradient"""
     beta2: Fraction = 0.999
     """decay rate of the running mean of the squared gradient"""
+    clip: NonNegativeFloat = 0.0
+    """gradients whose norm over all weights is larger are scaled down to it; 0: off"""
 
 
 class ConstantConfig(Section):
@@ -396,14 +437,27 @@ class ConstantConfig(Section):
 
 class AutoConfig(Section):
     name: Literal["auto"] = "auto"
-    """how the learning rate changes. constant; cosine: falls to 0 over the run; step: is multiplied
-    by gamma from time to time; inverse: falls as 1 / step within each epoch, which averages over
+    """how the learning rate changes. constant; cosine: falls to 0 over the run, after a warm-up if
+    it has one; one_cycle: rises, then falls to 0; coslog4: four cosines, each longer than the one
+    before, as tuned for realmlp; step: is multiplied by gamma from time to time; inverse: falls as 1 / step within each epoch, which averages over
     its rows where features are whitened; auto: inverse for a linear model on whitened features with
     all else on auto, otherwise cosine"""
 
 
 class CosineConfig(Section):
     name: Literal["cosine"]
+    warm_up: Fraction = 0.0
+    """share of the run over which the rate rises first"""
+
+
+class OneCycleConfig(Section):
+    name: Literal["one_cycle"]
+    warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """share of the run over which the rate rises, from a 25th"""
+
+
+class CosLog4Config(Section):
+    name: Literal["coslog4"]
 
 
 class InverseConfig(Section):
@@ -499,7 +553,9 @@ ModelConfig = Annotated[
     Annotated[LinearConfig, Tag("linear")]
     | Annotated[AdditiveConfig, Tag("additive")]
     | Annotated[MLPConfig, Tag("mlp")]
-    | Annotated[ResNetConfig, Tag("resnet")],
+    | Annotated[ResNetConfig, Tag("resnet")]
+    | Annotated[RealMLPConfig, Tag("realmlp")]
+    | Annotated[TabMConfig, Tag("tabm")],
     name_or("linear"),
 ]
 LossConfigs = Annotated[
@@ -520,6 +576,8 @@ ScheduleConfig = Annotated[
     Annotated[AutoConfig, Tag("auto")]
     | Annotated[CosineConfig, Tag("cosine")]
     | Annotated[InverseConfig, Tag("inverse")]
+    | Annotated[OneCycleConfig, Tag("one_cycle")]
+    | Annotated[CosLog4Config, Tag("coslog4")]
     | Annotated[ConstantConfig, Tag("constant")]
     | Annotated[StepConfig, Tag("step")],
     name_or("auto"),
@@ -549,9 +607,19 @@ class Config(Section):
 
     @model_validator(mode="after")
     def check_smoothness(self) -> Config:
-        if self.model.name == "additive" and self.optimizer.weight_decay:
+        if self.model.name == "additive" and self.optimizer.weight_decay not in ("auto", 0):
             raise ValueError(
                 "optimizer.weight_decay: an additive model estimates its own penalty; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_ranks(self) -> Config:
+        by_rank = self.data.scale.features in ("quantile", "robust")
+        if by_rank and self.model.name in ("linear", "additive"):
+            raise ValueError(
+                f"data.scale.features: {self.data.scale.features} is for networks; expected a "
+                f"scaling that keeps lines straight for model.name={self.model.name}"
             )
         return self
 

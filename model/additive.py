@@ -141,9 +141,6 @@ class Additive(Network):
     def bias_change(self) -> float:
         return float(self.bias.numpy()[0])
 
-    def decaying(self) -> list[paddle.Tensor]:
-        return []
-
     def excess(self) -> float:
         """By how much the penalised loss is above its least, on the scaled target."""
         return float(sum(np.square(p.numpy(), dtype=np.float64).sum() for p in self.parameters()))

@@ -155,8 +155,8 @@ def prove(
     loaded.eval()
     by_load = _predictions(lambda batch: loaded(paddle.to_tensor(batch)).numpy(), rows)
     for onednn in choices:
-        predictor = load_graph(folder / GRAPH, folder / WEIGHTS, "cpu", onednn)
         try:
+            predictor = load_graph(folder / GRAPH, folder / WEIGHTS, "cpu", onednn)
             by_inference = _predictions(partial(run_graph, predictor), rows)
         except (
             RuntimeError,

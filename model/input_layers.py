@@ -15,6 +15,7 @@ from paddle import nn
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+FARTHEST = 1e18
 
 
 class Select(nn.Layer):
@@ -144,6 +145,81 @@ class Clip(nn.Layer):
         return paddle.where(size > self.bound, drawn_in, part)
 
 
+class NormalScores(nn.Layer):
+    """float32 [N, P], scores in the first D columns: see reader.inputs.NormalScores.
+
+    A score is value + slope (x - left), with the three numbers of its cell: that keeps the digits
+    of a column that is far from zero.
+    """
+
+    def __init__(self, knots: Sequence[Vector], scores: Sequence[Vector], flags: Vector) -> None:
+        super().__init__()
+        self.count, self.flags = len(knots), len(flags)
+        most = max(map(len, knots), default=1)
+        thresholds = np.full((self.count, most), np.inf, dtype=np.float32)
+        cells = np.zeros((self.count, most + 1, 3), dtype=np.float32)
+        for row, (at, score) in enumerate(zip(knots, scores, strict=True)):
+            thresholds[row, : len(at)] = at
+            cells[row, 0] = at[0], score[0], 0
+            cells[row, len(at)] = at[-1], score[-1], 0
+            cells[row, 1 : len(at), 0] = at[:-1]
+            cells[row, 1 : len(at), 1] = score[:-1]
+            cells[row, 1 : len(at), 2] = np.diff(score) / np.diff(at)
+        offset = np.arange(self.count)[:, None] * (most + 1)
+        arrays = {"thresholds": thresholds, "cells": cells.reshape(-1, 3), "offset": offset}
+        for name, values in arrays.items():
+            self.register_buffer(name, paddle.to_tensor(values))
+        self.register_buffer("mean", paddle.to_tensor(flags.astype(np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        parts = []
+        if self.count:
+            numbers = x[:, : self.count].t()
+            cell = paddle.searchsorted(self.thresholds, numbers)
+            left, value, slope = paddle.unbind(F.embedding(cell + self.offset, self.cells), axis=2)
+            parts.append((value + slope * (numbers - left)).t())
+        end = self.count + self.flags
+        if self.flags:
+            parts.append(x[:, self.count : end] - self.mean)
+        if x.shape[1] > end:
+            parts.append(x[:, end:])
+        return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+class SmoothClip(nn.Layer):
+    """float32 [N, P], x / sqrt(1 + (x / bound)^2) in the first D columns; `bound` is [D]."""
+
+    def __init__(self, bound: Vector) -> None:
+        super().__init__()
+        self.register_buffer("bound", paddle.to_tensor(bound.astype(np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _leading(x, self.bound.shape[0], self.clip)
+
+    def clip(self, part: paddle.Tensor) -> paddle.Tensor:
+        share = paddle.clip(part / self.bound, -FARTHEST, FARTHEST)  # whose square is finite
+        return self.bound * share / paddle.sqrt(1 + share * share)
+
+
+class Beside(nn.Layer):
+    """float32 [N, P] -> what two ways give, one beside the other, in float32."""
+
+    def __init__(self, first: Inputs, second: Inputs) -> None:
+        super().__init__()
+        self.first = nn.Sequential(*map(layer_of, first.steps))
+        self.second = nn.Sequential(*map(layer_of, second.steps))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return paddle.concat([self.first(x).astype("float32"), self.second(x)], axis=1)
+
+
+class Inputs(Protocol):
+    """See reader.inputs."""
+
+    @property
+    def steps(self) -> tuple[Any, ...]: ...
+
+
 class Axis(Protocol):
     """See reader.axes."""
 
@@ -271,7 +347,7 @@ LAYERS: dict[str, Callable[..., nn.Layer]] = {
     layer.__name__: layer
     for layer in (
         *(Select, Indicate, Fill, OneHot),
-        *(Scale, Whiten, Clip, Places, TargetScale),
+        *(Scale, Whiten, Clip, NormalScores, SmoothClip, Places, Beside, TargetScale),
     )
 }
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from model.intervals import Ends, Margins
-from model.network import Columns, Network, split_columns
+from model.network import Columns, Group, Network, split_columns
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -118,8 +118,9 @@ class Linear(Network):
             return levels + self.linear.bias
         return self.linear(x[:, : self.numbers]) + levels
 
-    def decaying(self) -> list[paddle.Tensor]:
-        return [self.linear.weight, *([self.levels.weight] if self.levels else [])]
+    def groups(self) -> list[Group]:
+        decaying = [self.linear.weight, *([self.levels.weight] if self.levels else [])]
+        return [Group([p for p in decaying if p.trainable]), Group([self.linear.bias], decay=0.0)]
 
     def line(self) -> tuple[Vector, float]:
         """(weights [D], bias) on its inputs, codes left out, of its first output."""

@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import paddle
+import paddle.nn.functional as F
 from paddle import nn
 
+from model.embedding import Kind
+from model.members import Dense, Masks
 from model.network import Columns, Embedded
 
-ACTIVATIONS: dict[str, type[nn.Layer]] = {
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
+ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
+    "sigmoid": F.sigmoid,
+    "tanh": F.tanh,
+    "relu": F.relu,
+    "swish": F.swish,
+    "mish": F.mish,
 }
+
+
+class Hidden(nn.Layer):
+    """activation(x W + b), some of which `masks` drops in training."""
+
+    def __init__(
+        self, dense: Dense, activation: str, masks: Masks | None
+    ) -> None:
+        super().__init__()
+        self.dense, self.masks = dense, masks
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        x = self.activation(self.dense(x))
+        return self.masks(x) if self.training and self.masks else x
 
 
 class MLP(Embedded):
     """float32 [N, len(columns)] -> [N, outputs] through layers of the `hidden` widths.
 
-    Each level of a code column is `embedding` learned numbers, beside the others. They add to a
-    line: see Embedded.
+    Each level of a code column is `embedding` learned numbers, beside the others, and each
+    number is embedded as `numeric_embedding` says. They add to a line: see Embedded.
     """
 
     def __init__(
         self,
         columns: Columns,
         outputs: int = 1,
+        seeds: Sequence[int] = (0,),
         hidden: Sequence[int] = (128, 128),
         activation: str = "relu",
         dropout: float = 0.1,
         embedding: int = 8,
+        numeric_embedding: Kind = "none",
     ) -> None:
-        def body(numbers: int) -> nn.Sequential:
-            layers: list[nn.Layer] = []
-            for width_in, width_out in zip([numbers, *hidden], hidden, strict=False):
-                layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
-                if dropout:
-                    layers.append(nn.Dropout(dropout))
-            return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+        members = len(seeds)
+        masks = Masks(dropout, seeds) if dropout else None
 
-        super().__init__(columns, outputs, body, embedding)
+        def body(numbers: int) -> nn.Sequential:
+            widths = zip([numbers, *hidden], hidden, strict=False)
+            layers = [Hidden(Dense(*width, members), activation, masks) for width in widths]
+            return nn.Sequential(*layers, Dense(hidden[-1], outputs, members))
+
+        super().__init__(columns, outputs, body, embedding, members, numeric_embedding)
+        self.masks, self.widest = masks, max(hidden)

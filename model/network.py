@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
+
+if TYPE_CHECKING:
+    from model.embedding import Kind
+    from model.members import Masks
 
 
 class InputColumn(Protocol):
@@ -29,38 +34,66 @@ class InputColumn(Protocol):
 Columns = Sequence[InputColumn]
 
 
-class Network(nn.Layer):
-    """float32 [N, len(columns)] -> [N, outputs], which is the width of the objective.
+Rows = NDArray[np.float32]
 
-    `fewest_rows`: of a mini-batch, below which it cannot learn.
+
+class Group(NamedTuple):
+    """Parameters that learn at `rate` times the learning rate, and decay at `decay` times the weight
+    decay."""
+
+    parameters: list[paddle.Tensor]
+    rate: float = 1.0
+    decay: float = 1.0
+
+
+class Network(nn.Layer):
+    """float32 [N, len(columns)] -> [N, outputs], which is the width of the objective; of several
+    `members`, which learn side by side, [N, members, outputs].
+
+    `fewest_rows`: of a mini-batch, below which it cannot learn. `masks`: of dropout. `fades`:
+    whether dropout and weight decay follow `flat_cosine` over the run.
     """
 
     fewest_rows = 1
+    members = 1
+    fades = False
+    widest = 1
+    """the largest layer that dropout works on"""
+    masks: Masks | None = None
 
     def penalty(self) -> paddle.Tensor | None:
         """What is added to the loss of each mini-batch, a scalar; None for nothing."""
         return None
 
-    def decaying(self) -> list[paddle.Tensor]:
-        """The parameters that weight decay pulls towards zero: the weights of linear layers and
-        embeddings, and no bias or normalisation."""
-        kinds = (nn.Linear, nn.Embedding)
-        return [layer.weight for layer in self.sublayers() if isinstance(layer, kinds)]
+    def start(self, rows: Rows, seed: int) -> None:
+        """Take from some training rows [n, len(columns)] what first weights depend on; what is
+        drawn follows from the seed."""
+
+    def groups(self) -> list[Group]:
+        """All parameters. The weights of linear layers and embeddings decay, no bias or
+        normalisation does."""
+        from model.members import Dense, LevelEmbeddings
+
+        kinds = (nn.Linear, Dense, LevelEmbeddings)
+        decaying = [layer.weight for layer in self.sublayers() if isinstance(layer, kinds)]
+        return [Group(decaying), Group(self.others(decaying), decay=0.0)]
+
+    def others(self, parameters: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
+        """All parameters but these."""
+        taken = {id(parameter) for parameter in parameters}
+        return [p for p in self.parameters() if id(p) not in taken and p.trainable]
+
+    def begin_block(self, seed: int, done: float, rows: int) -> None:
+        """Before a block of mini-batches of so many rows, when a share of the run is `done`: all
+        that is drawn at random in it follows from the seed."""
+        if self.masks:
+            share = self.masks.share * (flat_cosine(done) if self.fades else 1.0)
+            self.masks.begin(seed, share, rows * self.widest)
 
 
-class Embeddings(nn.Layer):
-    """Codes float32 [N, C] -> for each column its learned numbers, [N, width] each."""
-
-    def __init__(self, columns: Columns, width: int, first: nn.initializer.Initializer) -> None:
-        super().__init__()
-        attribute = paddle.ParamAttr(initializer=first)
-        self.tables = nn.LayerList(
-            [nn.Embedding(column.levels, width, weight_attr=attribute) for column in columns]
-        )
-
-    def forward(self, codes: paddle.Tensor) -> list[paddle.Tensor]:
-        codes = codes.astype("int64")
-        return [table(codes[:, index]) for index, table in enumerate(self.tables)]
+def flat_cosine(done: float) -> float:
+    """1 over the first half of a run, then half a cosine down to 0 (Holzmueller and others 2024)."""
+    return 1.0 if done < 0.5 else 0.5 * (1 + math.cos(math.pi * (2 * done - 1)))
 
 
 def split_columns(columns: Columns) -> tuple[int, Columns]:
@@ -70,7 +103,8 @@ def split_columns(columns: Columns) -> tuple[int, Columns]:
 
 
 class Embedded(Network):
-    """A network of numbers, between which and the codes stand embeddings of `width` numbers.
+    """A network of numbers, between which and the codes stand embeddings of `width` numbers, and
+    for which each number may be embedded, too.
 
     `body` makes the layers [N, numbers] -> [N, outputs] for so many numbers. Parameters draw their
     first values in the order body, embeddings. A line on the numbers, which training does not
@@ -84,18 +118,25 @@ class Embedded(Network):
         outputs: int,
         body: Callable[[int], nn.Sequential],
         width: int,
+        members: int = 1,
+        embedding: Kind = "none",
     ) -> None:
+        from model.embedding import embedding_of
+        from model.members import LevelEmbeddings
+
         super().__init__()
+        self.members = members
         self.numbers, codes = split_columns(columns)
-        self.layers = body(self.numbers + width * len(codes))
+        self.plain = sum(column.kind == "number" for column in columns)
+        self.embedding = embedding_of(embedding, self.plain, members)
+        embedded = self.plain * self.embedding.width if self.embedding else self.plain
+        self.layers = body(self.numbers - self.plain + embedded + width * len(codes))
         if self.numbers:
             self.register_buffer("line_weight", paddle.zeros([self.numbers, outputs]))
             self.register_buffer("line_bias", paddle.zeros([outputs]))
         last = self.layers[-1]
         last.weight.set_value(paddle.zeros_like(last.weight))
-        self.embeddings = (
-            Embeddings(codes, width, nn.initializer.Normal(std=0.1)) if codes else None
-        )
+        self.embeddings = LevelEmbeddings(codes, width, members) if codes else None
 
     def set_line(self, weights: NDArray[np.float64], bias: float) -> None:
         """The line, weights [numbers] on scaled inputs, for each output."""
@@ -104,12 +145,29 @@ class Embedded(Network):
         self.line_weight.set_value(columns)
         self.line_bias.set_value(np.full(outputs, bias, dtype=np.float32))
 
+    def start(self, rows: Rows, seed: int) -> None:
+        if self.embedding:
+            self.embedding.start(rows[:, : self.plain])
+
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         numbers = x[:, : self.numbers] if self.embeddings else x
-        if self.embeddings:
-            parts = [numbers] if self.numbers else []
-            x = paddle.concat([*parts, *self.embeddings(x[:, self.numbers :])], axis=1)
-        output = self.layers(x)
+        output = self.layers(self.embed(x))
         if self.numbers:
             output = output + F.linear(numbers, self.line_weight, self.line_bias)
-        return output
+        return output if self.members == 1 else output.transpose([1, 0, 2])
+
+    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
+        """[N, len(columns)] -> what the layers take, [N, numbers] or [members, N, numbers]."""
+        from model.members import for_all
+
+        if not (self.embedding or self.embeddings):
+            return x
+        parts = []
+        if self.embedding:
+            parts.append(self.embedding(x[:, : self.plain]))
+        start = self.plain if self.embedding else 0
+        if start < self.numbers:
+            parts.append(for_all(x[:, start : self.numbers], self.members))
+        if self.embeddings:
+            parts.append(self.embeddings(x[:, self.numbers :]))
+        return paddle.concat(parts, axis=-1) if len(parts) > 1 else parts[0]

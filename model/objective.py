@@ -81,7 +81,7 @@ class Objective:
         """[n, width], or [n, members, width], of which the mean is taken -> [n, len(outputs)] in
         the target's unit, float64."""
         if output.ndim == 3:
-            output = output.mean(axis=1)
+            output = output.sum(axis=1) * (1 / output.shape[1])
         if self.ends is not None:
             return self.ends(self.target.limited(output))
         return self.target.inverse(output)

@@ -185,6 +185,63 @@ class Clip:
 
 
 @dataclass(frozen=True, eq=False)
+class NormalScores:
+    """Of the first D columns, in place of values their scores, linear between the `knots` [D][K]
+    and flat beyond; of the `flags` behind them, their value less the mean [F].
+
+    >>> knots, scores = (np.array([0.0, 4.0]),), (np.array([-1.0, 1.0]),)
+    >>> step = NormalScores((InputColumn("a", "number"),), knots, scores, np.zeros(0))
+    >>> step.apply(np.array([[1.0], [9.0]]))
+    array([[-0.5],
+           [ 1. ]])
+    """
+
+    columns: Columns
+    knots: tuple[Vector, ...]
+    scores: tuple[Vector, ...]
+    flags: Vector
+
+    def apply(self, x: Matrix) -> Matrix:
+        result, count = x.copy(), len(self.knots)
+        for column, (knots, scores) in enumerate(zip(self.knots, self.scores, strict=True)):
+            result[:, column] = np.interp(x[:, column], knots, scores)
+        result[:, count : count + len(self.flags)] -= self.flags
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothClip:
+    """x / sqrt(1 + (x / bound)^2) of the first D columns: never further from zero than `bound` [D].
+
+    Holzmueller and others, "Better by default" (2024), where the bound is 3.
+
+    >>> step = SmoothClip((InputColumn("a", "number"),), np.array([3.0]))
+    >>> step.apply(np.array([[0.1], [1e30]])).round(3)
+    array([[0.1],
+           [3. ]])
+    """
+
+    columns: Columns
+    bound: Vector
+
+    def apply(self, x: Matrix) -> Matrix:
+        return _leading(x, len(self.bound), lambda part: part / np.hypot(1, part / self.bound))
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Two ways from packed rows, one beside the other; the second one's codes come last."""
+
+    columns: Columns
+    first: Inputs
+    second: Inputs
+
+    def apply(self, x: Matrix) -> Matrix:
+        rows = x.astype(np.float32)
+        return np.column_stack([self.first.apply(rows), self.second.apply(rows)])
+
+
+@dataclass(frozen=True, eq=False)
 class Places:
     """Packed rows -> their places on `axes`, as Axis.place says, and behind these, for each of the
     axes `beyond`, how far a row lies outside its knots: in units of the outer cell, negative

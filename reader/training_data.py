@@ -15,9 +15,18 @@ from errors import TableError
 from factor import Factor
 from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
-from reader.inputs import InputColumn, Inputs, Scale, TargetScale, Whiten
+from reader.inputs import (
+    InputColumn,
+    Inputs,
+    NormalScores,
+    Scale,
+    SmoothClip,
+    TargetScale,
+    Whiten,
+)
 from reader.levels import Absorbed, Iterated, Levels, absorb, iterate, measure
 from reader.lookalikes import of_numbers
+from reader.normal_scores import normal_scores, quartiles
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
 from reader.source import SplitTable
@@ -27,6 +36,8 @@ from reader.statistics import Statistics, moments, rounding
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 SAMPLE = 4_096  # rows by which float32 is judged
+MOST_RANKED, MOST_RANKED_CELLS = 200_000, 20_000_000  # rows, cells
+BOUND = 3.0
 BEYOND = 0.1  # of the range of the target's logarithm, how far predictions may leave it
 RAREST = 0.1  # the least scale of a flag: the deviation of one that 1 % of the rows have
 
@@ -127,6 +138,8 @@ class TrainingData:
         scale; with `by_level`, less the average row by level."""
         if not self.encoding.names:
             return self.encoding
+        if method in ("quantile", "robust"):
+            return self.by_rank(method)
         center, matrix = self.scaling_matrix(method, by_level)
         if method != "whiten":
             return self.encoding.then(Scale(self.encoding.columns, *self.scaling(method)))
@@ -140,6 +153,25 @@ class TrainingData:
             tables = tuple(whole[at] for at in self.levels.spans)
         columns = (*columns, *self.encoding.codes)
         return self.encoding.then(Whiten(columns, center, matrix, steepness, tables))
+
+    def by_rank(self, method: str) -> Inputs:
+        """All steps, the last of them by ranks of training rows: normal scores of numbers, or with
+        `robust` their distance from the median, which is never more than 3 times the quartiles'."""
+        columns, mean = self.encoding.columns, self.statistics.mean[:-1]
+        count = sum(column.kind == "number" for column in columns)
+        some = min(MOST_RANKED, MOST_RANKED_CELLS // max(1, count))
+        rows = self.packed.take(self.parts.train[evenly(len(self.parts.train), some)])
+        numbers = self.encoding.encode(rows)[:, :count].astype(np.float32)
+        if method == "quantile":
+            found = [normal_scores(column) for column in numbers.T]
+            knots, scores = ([each[i] for each in found] for i in (0, 1))
+            step = NormalScores(columns, tuple(knots), tuple(scores), mean[count:])
+            return self.encoding.then(step)
+        center, scale = mean.copy(), np.ones(len(mean))
+        if count:
+            center[:count], scale[:count] = quartiles(numbers)
+        scaled = self.encoding.then(Scale(columns, center, scale))
+        return scaled.then(SmoothClip(columns, np.full(count, BOUND))) if count else scaled
 
     def target_scale(self, method: str, bounded: bool = False) -> TargetScale:
         """How the target is scaled; with log1p, its logarithm is. `bounded`: predictions then stay

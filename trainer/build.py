@@ -20,13 +20,14 @@ from model.input_layers import layer_of
 from model.line import TINY, Line, LinearProblem
 from model.linear import FusedLinear, LevelScaling, Linear
 from model.network import Embedded, Network
-from model.networks import build_network
+from model.networks import build_members, build_network
 from model.objective import OBJECTIVES
 from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor
 from model.ridge import FOLDS, Fold, ridge
 from reader.dataset import TableDataset
 from reader.inputs import Inputs, TargetScale
+from reader.split import evenly
 from reader.statistics import Moments, Statistics, moments
 from reader.training_data import RAREST, TrainingData
 from trainer.additive import TrainingRows
@@ -38,6 +39,7 @@ from trainer.trainer import Trainer
 
 Rows = NDArray[np.float32]
 Vector = NDArray[np.float64]
+FIRST_ROWS = 3_000  # from which first weights are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ class Fit:
 def build(settings: Settings, data: TrainingData) -> Fit:
     """The regressor that the settings describe, with first weights."""
     options = settings.model.options
-    bounded = settings.is_additive and options["beyond"] == "flat"
+    bounded = settings.bounded
     target, effects = data.target_scale(settings.target_scaling, bounded), None
     if settings.is_additive:
         effects = fit_effects(settings, data, target)
@@ -127,14 +129,21 @@ def build(settings: Settings, data: TrainingData) -> Fit:
         inputs = Inputs(data.encoding.packed).then(places)
         options = {"solution": effects.solution(not bounded)}
     else:
-        inputs = data.inputs(settings.scaling, settings.by_level)
-    if settings.clip:
-        inputs = inputs.clipped(settings.clip)
+        inputs = network_inputs(settings, data)
     scale, loss, model = cast(TargetLayer, layer_of(target)), settings.loss, settings.model
     objective = OBJECTIVES[loss.name](scale, **loss.options)
     if settings.is_line and data.levels:
         options = options | {"levels": level_scaling(settings, data)}
-    network = build_network(model.name, inputs.columns, settings.seed, objective.width, **options)
+    if settings.is_network:
+        rows = data.packed.take(data.parts.train[evenly(len(data.parts.train), FIRST_ROWS)])
+        seeds = [settings.seed + member for member in range(settings.members)]
+        network = build_members(
+            model.name, inputs.columns, seeds, inputs.transform(rows), objective.width, **options
+        )
+    else:
+        network = build_network(
+            model.name, inputs.columns, settings.seed, objective.width, **options
+        )
     check_rows(network, min(settings.batch_size, len(data.parts.train)))
     if isinstance(network, Embedded) and network.numbers:
         network.set_line(*_line(data, inputs, target))
@@ -142,6 +151,12 @@ def build(settings: Settings, data: TrainingData) -> Fit:
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)
     return Fit(settings, data, inputs, target, problem, regressor, effects)
+
+
+def network_inputs(settings: Settings, data: TrainingData) -> Inputs:
+    """The steps from packed rows to what a network sees."""
+    inputs = data.inputs(settings.scaling, settings.by_level)
+    return inputs.clipped(settings.clip) if settings.clip else inputs
 
 
 def fit_effects(settings: Settings, data: TrainingData, target: TargetScale) -> EffectTables:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
 from bilingual import Text
 
 Chosen = tuple[int, Text]  # a value, and why
@@ -35,3 +39,71 @@ def epochs(rows: int, patience: int) -> Chosen:
         f"at most; stops after {patience} epochs without improvement",
         f"上限；连续 {patience} 轮没有改善即停止",
     )
+
+
+def tuned_batch_size(rows: int) -> Chosen:
+    """A power of two: 32 up to about 2,000 training rows, 256 from about 8,000 on, and 1,024 from
+    about 500,000 on."""
+    most = max(32, min(256, rows // 32), min(1_024, rows // 512))
+    size = 1 << most.bit_length() - 1
+    steps = -(-rows // size)
+    return size, Text(
+        f"{steps:,} steps per epoch of {rows:,} rows", f"每轮 {rows:,} 个训练样本，共 {steps:,} 步"
+    )
+
+
+def tuned_epochs(rows: int, patience: int) -> Chosen:
+    most = max(4, min(64, 640_000 // rows))
+    return most, Text("default", "默认值")
+
+
+def members(rows: int, columns: int) -> Chosen:
+    return 8, Text("default", "默认值")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What `auto` is for a network; `scaling` and `schedule` with the reason, None for that of other
+    models."""
+
+    rate: float = RATE
+    optimizer: str = "adam"
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
+    weight_decay: float = 0.0
+    scaling: tuple[str, Text] | None = None
+    schedule: tuple[str, Text] | None = None
+    stops_early: bool = True
+    bounded: bool = False
+    batch_size: Callable[[int], Chosen] = batch_size
+    epochs: Callable[[int, int], Chosen] = epochs
+
+
+QUANTILE = (
+    "quantile",
+    Text("no cell is then far from the others", "这样没有哪个单元格远离其他单元格"),
+)
+COSLOG4 = ("coslog4", Text("as its authors tuned it", "采用其作者调好的值"))
+
+NETWORKS = {
+    "mlp": Defaults(),
+    "resnet": Defaults(),
+    "realmlp": Defaults(
+        rate=0.2,
+        optimizer="adamw",
+        optimizer_options={"beta2": 0.95},
+        weight_decay=0.02,
+        scaling=QUANTILE,
+        schedule=COSLOG4,
+        stops_early=False,
+        bounded=True,
+        batch_size=tuned_batch_size,
+        epochs=tuned_epochs,
+    ),
+    "tabm": Defaults(
+        optimizer="adamw",
+        weight_decay=3e-4,
+        scaling=QUANTILE,
+        bounded=True,
+        batch_size=tuned_batch_size,
+    ),
+}

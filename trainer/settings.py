@@ -23,7 +23,7 @@ from reader.split import SplitOptions
 from reader.training_data import TrainingData
 from trainer import line_defaults, network_defaults
 from trainer.line_defaults import linear_problem
-from trainer.network_defaults import BOUND, RATE
+from trainer.network_defaults import BOUND, NETWORKS
 from trainer.term_choice import choose_terms
 
 WIDEST = 5_000  # columns; whitening costs their number cubed, and squared a row
@@ -91,6 +91,9 @@ class Settings:
     coverage: float | None
     is_line: bool
     is_additive: bool
+    is_network: bool
+    members: int
+    bounded: bool
     by_level: bool
     optimum_is_known: bool
     until_optimum: bool
@@ -102,7 +105,8 @@ class Settings:
         """The best line on the same columns; with weight decay where the model is a line, and the
         decay, as with all but AdamW, a part of its loss."""
         decays = self.optimum_is_known and self.optimizer.name != "adamw"
-        problem = linear_problem(data, self.scaling, self.by_level)
+        scaling = "standard" if self.scaling in ("quantile", "robust") else self.scaling
+        problem = linear_problem(data, scaling, self.by_level)
         return replace(
             problem,
             target_center=target.center,
@@ -216,12 +220,12 @@ class _Resolving:
         self.chosen: dict[str, Choice] = {}
         self.objective = OBJECTIVES[config.loss.name]
         self.is_additive = config.model.name == "additive"
-        self.is_network = config.model.name not in ("linear", "additive")
+        self.defaults = NETWORKS.get(config.model.name)
         loss = Named.of(config.loss)
         single = self.objective.width_of(**loss.options) == 1
         self.is_line = config.model.name == "linear" and single
         self.is_parabola = self.is_line and self.objective.quadratic
-        decays = config.optimizer.weight_decay > 0
+        decays = config.optimizer.weight_decay not in ("auto", 0)
         solvable = self.objective.quadratic or not decays
         if data.encoding.codes:
             solvable = self.objective.quadratic and not decays
@@ -238,6 +242,14 @@ class _Resolving:
         optimizer = Named.of(config.optimizer, "learning_rate", "weight_decay")
         optimizer = optimizer._replace(
             name=self.choose("optimizer.name", optimizer.name, self.optimizer)
+        )
+        if self.defaults and "optimizer.name" in self.chosen:
+            optimizer = optimizer._replace(options=self.defaults.optimizer_options)
+        given = config.optimizer.weight_decay
+        weight_decay = self.choose("optimizer.weight_decay", given, self.weight_decay)
+        model = Named.of(config.model, "members")
+        members = self.choose(
+            "model.members", getattr(config.model, "members", 1), self.members
         )
         patience = self.choose("train.patience", config.train.patience, self.patience)
         codes = bool(self.data.encoding.codes)
@@ -267,15 +279,15 @@ class _Resolving:
         points = Choice(max(1, steps // POINTS), why)
         log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
         return Settings(
-            model=Named.of(config.model),
+            model=model,
             loss=Named.of(config.loss),
             optimizer=optimizer,
             schedule=Named(name, schedule.options),
             scaling=scaling,
-            clip=BOUND if self.is_network and scaling in ("standard", "whiten") else None,
+            clip=BOUND if self.defaults and scaling in ("standard", "whiten") else None,
             target_scaling=config.data.scale.target,
             learning_rate=learning_rate,
-            weight_decay=config.optimizer.weight_decay,
+            weight_decay=weight_decay,
             batch_size=batch_size,
             epochs=epochs,
             log_every=log_every,
@@ -287,6 +299,9 @@ class _Resolving:
             coverage=config.intervals.coverage,
             is_line=self.is_line,
             is_additive=self.is_additive,
+            is_network=self.defaults is not None,
+            members=members,
+            bounded=self.is_bounded(model.options),
             by_level=self.by_level,
             optimum_is_known=self.optimum_is_known,
             until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
@@ -314,13 +329,15 @@ class _Resolving:
 
     def scaling(self) -> Choice:
         columns = len(self.data.encoding.names)
+        if self.defaults and self.defaults.scaling:
+            return Choice(*self.defaults.scaling)
         if self.is_additive:
             why = Text("of the best line; terms need no scaling", "用于最优直线；各项无需缩放")
             return Choice("standard", why)
         if not self.is_line:
             why = Text("the model is not purely linear", "模型并非纯线性")
             return Choice("standard", why)
-        if self.config.optimizer.weight_decay:
+        if self.config.optimizer.weight_decay not in ("auto", 0):
             why = Text("weight decay then treats all columns alike", "使权重衰减对各列一视同仁")
             return Choice("standard", why)
         if columns > WIDEST:
@@ -332,26 +349,48 @@ class _Resolving:
         return Choice("whiten", Text("so one step size fits all columns", "使同一步长适合所有列"))
 
     def optimizer(self) -> Choice:
-        if self.is_network:
+        if self.defaults:
             why = Text(
                 "adapts the step size of each weight of a network", "为网络的每个权重调整步长"
             )
-            return Choice("adam", why)
+            return Choice(self.defaults.optimizer, why)
         why = Text(
             "a linear model has a known curvature, so one step size is enough",
             "线性模型的曲率已知，一个步长就够",
         )
         return Choice("sgd", why)
 
+    def weight_decay(self) -> Choice:
+        if self.defaults and "optimizer.name" in self.chosen:
+            why = Text("as its authors tuned it", "采用其作者调好的值")
+            if self.defaults.weight_decay:
+                return Choice(self.defaults.weight_decay, why)
+        return Choice(0.0, Text("no penalty unless one is asked for", "未要求时不加惩罚"))
+
+    def members(self) -> Choice:
+        assert self.defaults
+        return Choice(*network_defaults.members(len(self.data.parts.train), len(self.data.encoding.names)))
+
+    def is_bounded(self, options: dict[str, Any]) -> bool:
+        """Whether predictions stay in the range of the training targets."""
+        if self.defaults:
+            return self.defaults.bounded
+        return self.is_additive and options["beyond"] == "flat"
+
     def patience(self) -> Choice:
-        if self.is_network:
+        if self.defaults and self.defaults.stops_early:
             return Choice(*network_defaults.patience(len(self.data.parts.validation)))
+        if self.defaults:
+            why = Text("the schedule leads to the end of the last epoch", "学习率计划一直走到最后一轮")
+            return Choice(0, why)
         return Choice(0, Text("a linear model is trained to its optimum", "线性模型会训练到最优解"))
 
     def schedule(self) -> Choice:
         if self.averages:
             why = Text("averages over the rows of each epoch", "对每一轮的样本取平均")
             return Choice("inverse", why)
+        if self.defaults and self.defaults.schedule:
+            return Choice(*self.defaults.schedule)
         why = Text(
             "falls to 0, which removes the noise of mini-batches", "降到 0，以消除小批量带来的噪声"
         )
@@ -359,8 +398,8 @@ class _Resolving:
 
     def batch_size(self) -> Choice:
         rows = len(self.data.parts.train)
-        if self.is_network:
-            return Choice(*network_defaults.batch_size(rows))
+        if self.defaults:
+            return Choice(*self.defaults.batch_size(rows))
         if not self.averages:
             size = min(1_024, max(64, 1 << (rows // 256).bit_length() >> 1))
             why = Text(
@@ -381,8 +420,9 @@ class _Resolving:
         return Choice(*batch)
 
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
-        if self.is_network and "optimizer.name" in self.chosen:
-            return Choice(RATE, Text("the best over many tables", "在许多表格上效果最好"))
+        if self.defaults and "optimizer.name" in self.chosen:
+            why = Text("the best over many tables", "在许多表格上效果最好")
+            return Choice(self.defaults.rate, why)
         if self.is_additive:
             why = Text("half the largest stable step: curvature 1", "最大稳定步长的一半：曲率 1")
             if self.averages:
@@ -398,8 +438,8 @@ class _Resolving:
         return Choice(*rate)
 
     def epochs(self, schedule: str, patience: int) -> Choice:
-        if self.is_network and patience:
-            return Choice(*network_defaults.epochs(len(self.data.parts.train), patience))
+        if self.defaults and (patience or not self.defaults.stops_early):
+            return Choice(*self.defaults.epochs(len(self.data.parts.train), patience))
         if self.stops_at_optimum:
             why = Text(
                 f"at most; stops within {GAP * 100:g} % of the optimum",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import paddle
 
 from errors import DivergedError
+from model.network import flat_cosine
 from reader.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Optimizer(Protocol):
     def step(self) -> None: ...
 
     def clear_grad(self, set_to_zero: bool = True) -> None: ...
+
+    fade: float  # of weight decay
 
     def set_lr(self, value: float) -> None: ...
 
@@ -95,7 +98,7 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.schedule, self.loader, self.average = schedule, loader, average
-        self._is_checked = False
+        self.epochs, self._is_checked = 1, False
 
     def fit(
         self,
@@ -111,6 +114,7 @@ class Trainer:
         Raises DivergedError where a loss or the watched metric is not finite, or explodes.
         """
         self.check_shapes()
+        self.epochs = epochs
         while state.epoch < epochs and not state.stop:
             for loss in self.steps(state, observers):
                 if log_every and state.step % log_every == 0:
@@ -139,7 +143,10 @@ class Trainer:
         clock = time.perf_counter()
         for index, block in loader.blocks():
             network.train()
-            paddle.seed(loader.block_seed(index))  # dropout's; a resumed run draws the same
+            done = state.step / (loader.steps * self.epochs)
+            network.begin_block(loader.block_seed(index), done, loader.batch_size)
+            if network.fades:
+                optimizer.fade = flat_cosine(done)
             rate = None
             for x, y in loader.batches(block):
                 if rate != (rate := rate_of(state.step)):
@@ -147,7 +154,9 @@ class Trainer:
                 loss = loss_of(network(x), y)
                 penalty = network.penalty()
                 optimizer.clear_grad(set_to_zero=False)
-                (loss if penalty is None else loss + penalty).backward()
+                total = loss if penalty is None else loss + penalty
+                # Of the members' mean loss, each is to have the gradient that it has alone.
+                (total if network.members == 1 else total * network.members).backward()
                 optimizer.step()
                 if average:
                     average.add()

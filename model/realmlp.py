@@ -1,0 +1,123 @@
+"""RealMLP: an MLP whose details were tuned on many tables.
+
+Holzmueller, Grinsztajn and Steinwart, "Better by default: strong pre-tuned MLPs and boosted trees
+on tabular data" (NeurIPS 2024), appendix A; RealMLP-TD there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from model.embedding import Kind, embedding_of
+from model.members import Dense, LevelEmbeddings, Masks, for_all
+from model.mlp import ACTIVATIONS
+from model.network import Columns, Group, Network, Rows, split_columns
+
+LEVEL_WIDTH = 8
+FEW, LEAST = 5, 1e-6  # rows that a bias is drawn from; a deviation
+EMBEDDING_RATE, SCALE_RATE, BIAS_RATE = 0.1, 6.0, 0.1
+
+
+class RealMLP(Network):
+    """float32 [N, len(columns)] -> [N, outputs], of several members [N, members, outputs].
+
+    Embedded numbers, flags and levels, each multiplied by a learned scale, go through layers
+    x -> activation(x W / sqrt(width of x) + b): the neural tangent parametrisation, in which W is
+    standard normal at first. `start` then divides each column of W by the deviation of what it
+    gives on training rows, and sets b so that a random mean of a few of these rows is 0 ("he+5").
+    The scale learns 6 times as fast, biases and embeddings of numbers a tenth as fast. Decay goes
+    with the square of these factors; biases have none.
+    """
+
+    fades = True
+
+    def __init__(
+        self,
+        columns: Columns,
+        outputs: int = 1,
+        seeds: Sequence[int] = (0,),
+        hidden: Sequence[int] = (256, 256, 256),
+        activation: str = "swish",
+        dropout: float = 0.15,
+        numeric_embedding: Kind = "pbld",
+    ) -> None:
+        super().__init__()
+        self.members = members = len(seeds)
+        self.numbers, codes = split_columns(columns)
+        self.plain = sum(column.kind == "number" for column in columns)
+        self.embedding = embedding_of(numeric_embedding, self.plain, members)
+        self.levels = LevelEmbeddings(codes, LEVEL_WIDTH, members) if codes else None
+        start = self.embedding.width * self.plain if self.embedding else self.plain
+        width = start + self.numbers - self.plain + LEVEL_WIDTH * len(codes)
+        self.scale = self.create_parameter(
+            [members, width, 1] if members > 1 else [width, 1],
+            default_initializer=nn.initializer.Constant(1.0),
+        )
+        widths = [width, *hidden, outputs]
+        self.layers = nn.LayerList(
+            [
+                Dense(before, after, members, gain=before**-0.5)
+                for before, after in zip(widths, widths[1:], strict=False)
+            ]
+        )
+        self.activation = ACTIVATIONS[activation]
+        self.masks = Masks(dropout, seeds) if dropout else None
+        self.widest = max(hidden)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        first, *others = self.layers
+        x = first.product(self.embed(x), first.weight * self.scale)
+        for layer in others:
+            x = self.activation(x)
+            x = layer(self.masks(x) if self.training and self.masks else x)
+        return x if self.members == 1 else x.transpose([1, 0, 2])
+
+    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
+        """[N, len(columns)] -> [N, width], or [members, N, width]."""
+        start = self.plain if self.embedding else 0
+        parts = [self.embedding(x[:, : self.plain])] if self.embedding else []
+        if start < self.numbers:
+            parts.append(for_all(x[:, start : self.numbers], self.members))
+        if self.levels:
+            parts.append(self.levels(x[:, self.numbers :]))
+        return paddle.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+    def start(self, rows: Rows, seed: int) -> None:
+        assert self.members == 1, "members start alone"
+        if self.embedding:
+            self.embedding.start(rows[:, : self.plain])
+        random = np.random.default_rng(seed)
+        self.eval()
+        with paddle.no_grad():
+            x = self.embed(paddle.to_tensor(rows))
+            for layer in self.layers:
+                self._start_layer(layer, x.numpy(), random)
+                x = self.activation(layer(x))
+
+    @staticmethod
+    def _start_layer(layer: Dense, x: Rows, random: np.random.Generator) -> None:
+        width_in, width_out = layer.weight.shape
+        weight = random.standard_normal((width_in, width_out), dtype=np.float32)
+        product = x @ weight * layer.gain
+        deviation = np.maximum(product.std(axis=0), LEAST)
+        few = random.integers(0, len(x), (FEW, width_out))
+        shares = random.standard_exponential((FEW, width_out), dtype=np.float32)
+        mean = (product[few, np.arange(width_out)] * shares / shares.sum(axis=0)).sum(axis=0)
+        layer.weight.set_value((weight / deviation).astype(np.float32))
+        layer.bias.set_value((-mean / deviation).astype(np.float32))
+
+    def groups(self) -> list[Group]:
+        embedding = self.embedding.parameters() if self.embedding else []
+        weights = [layer.weight for layer in self.layers]
+        weights += [self.levels.weight] if self.levels else []
+        biases = self.others([*embedding, *weights, self.scale])
+        return [
+            Group(weights),
+            Group(biases, BIAS_RATE, 0.0),
+            Group([self.scale], SCALE_RATE, SCALE_RATE**2),
+            *([Group(embedding, EMBEDDING_RATE, EMBEDDING_RATE**2)] if embedding else []),
+        ]
