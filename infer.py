@@ -174,7 +174,8 @@ def contributions(export: Export, name: str) -> Contributions:
     found, golden = Contributions(contract["additive"], contract["features"]), contract["golden"]
     with np.errstate(all="ignore"):  # what is not finite is refused
         rows = np.array(golden["rows"], dtype=np.float32).reshape(-1, len(contract["features"]))
-        apart = np.abs(found.predict(found.of(rows)) - golden["predictions"])
+        told = np.array(golden["predictions"])
+        apart = np.abs(found.predict(found.of(rows, told)) - told)
     if not apart.max(initial=0.0) <= ROUNDED * golden["tolerance"]:
         raise ExportError(
             f"--explain: the effects in {name} do not add up to its golden predictions, but differ "
@@ -265,7 +266,8 @@ def predict(
                 named = dict(zip(predictor.outputs, predictions.T, strict=True))
                 renamed = batch._replace(ids=batch.ids.rename(headers))
                 lines = lines_of(named, renamed, flag)
-                for piece in with_effects(lines, features, list(errors), explained):
+                told = (features, predictions[:, 0], list(errors))
+                for piece in with_effects(lines, *told, explained):
                     writer.write(piece)
                 right = np.delete(features, list(errors), axis=0) if errors else features
                 monitor.add(right, wrong=len(errors))
@@ -314,10 +316,11 @@ def effect_headers(explained: Contributions) -> list[str]:
 def with_effects(
     lines: pl.DataFrame,
     features: NDArray[np.float32],
+    predictions: NDArray[np.float32],
     wrong: list[int],
     explained: Contributions | None,
 ) -> Iterator[pl.DataFrame]:
-    """The lines of rows [n, D] with their effects, none of those that are `wrong`, before a column
+    """The lines of rows [n, D] and their predictions [n] with effects, none of those that are `wrong`, before a column
     `error`: so many at a time that memory does not grow with the number of effects."""
     if explained is None:
         yield lines
@@ -327,7 +330,8 @@ def with_effects(
     names = effect_headers(explained)
     size = max(1, EFFECTS_AT_ONCE // len(names))
     for start in range(0, len(lines), size):
-        effects = explained.of(features[start : start + size]).round(explained.decimals)
+        part = slice(start, start + size)
+        effects = explained.of(features[part], predictions[part]).round(explained.decimals)
         effects += 0.0  # no -0.0 is told
         effects[is_wrong[start : start + size]] = np.nan
         columns = pl.from_numpy(effects, names, orient="row").fill_nan(None)

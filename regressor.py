@@ -207,6 +207,7 @@ def train_into(
     from report.pictures import draw
     from trainer.optimum import least_loss, optimum
     from trainer.publish import publish
+    from trainer.refitting import refit, second_fit
     from trainer.session import cross_validate
     from trainer.session import train as train_session
     from trainer.trial import additive_trial
@@ -225,21 +226,27 @@ def train_into(
         progress.say(f"fold {len(folds)}/{experiment.folds}  {metrics}")
     least = least_loss(fit, best_line)
     state, evaluations = train_session(fit, folder.path, checkpoint, signals, progress, least)
+    exported = fit
+    if fit.settings.refit and len(fit.data.parts.validation):
+        exported = second_fit(prepared.source, experiment.inputs, fit, state.best_epoch)
+        _, again = refit(exported, folder.path / "refit", checkpoint, signals, progress)
+        evaluations |= {part: each for part, each in again.items() if part == "test"}
     if coverage := experiment.coverage:
         training, validation = evaluations["train"], evaluations["validation"]
         margins = calibrate(training, validation, coverage, fit.target.log)
-        fit.regressor.calibrate(margins)
+        exported.regressor.calibrate(margins)
     progress.phase("trying an additive model")
     seconds = 0.0 if progress.quiet else TRIAL * progress.elapsed()
     trial = additive_trial(fit.settings, fit.data, seconds)
     # The model that stands there predicts until all that belongs to the new one is written.
     with drafted_folder(folder.path / "export", to_disk=True) as draft:
         progress.phase("exporting")
-        export = publish(fit, experiment.table, versions(), draft)
+        export = publish(exported, experiment.table, versions(), draft)
         run = Finished(
             experiment=experiment,
             source=prepared.source,
             fit=fit,
+            exported=exported,
             best_line=best_line,
             least=least,
             state=state,

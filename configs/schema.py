@@ -374,6 +374,10 @@ class RealMLPConfig(Section):
     """independent networks that are trained side by side and predict their mean"""
 
 
+class BlendConfig(RealMLPConfig):
+    name: Literal["blend"]  # type: ignore[assignment]
+
+
 class TabMConfig(Section):
     name: Literal["tabm"]
     hidden: Annotated[list[Width], Field(min_length=1, max_length=1_000)] = [256, 256, 256]
@@ -487,6 +491,10 @@ class TrainConfig(Section):
     average: bool = False
     """end each epoch at the mean of the weights of all its steps, and continue from there: less
     noise at a constant learning rate"""
+    refit: bool = False
+    """after the best epoch is known, train once more, from the beginning to that epoch, on training
+    and validation rows together, and export that. Figures of the validation part, and intervals,
+    are those of the first training"""
     patience: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """stop after this many epochs without a better validation metric; 0: never; auto: 30 for a
     network that has a validation part, else 0"""
@@ -555,7 +563,8 @@ ModelConfig = Annotated[
     | Annotated[MLPConfig, Tag("mlp")]
     | Annotated[ResNetConfig, Tag("resnet")]
     | Annotated[RealMLPConfig, Tag("realmlp")]
-    | Annotated[TabMConfig, Tag("tabm")],
+    | Annotated[TabMConfig, Tag("tabm")]
+    | Annotated[BlendConfig, Tag("blend")],
     name_or("linear"),
 ]
 LossConfigs = Annotated[
@@ -603,6 +612,13 @@ class Config(Section):
         patience = self.train.patience
         if patience not in ("auto", 0) and not self.data.split.validation:
             raise ValueError("train.patience needs a validation part: set data.split.validation")
+        return self
+
+    @model_validator(mode="after")
+    def check_refit(self) -> Config:
+        split = self.data.split
+        if self.train.refit and split.method not in ("column", "files") and not split.validation:
+            raise ValueError("train.refit needs a validation part: set data.split.validation")
         return self
 
     @model_validator(mode="after")

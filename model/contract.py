@@ -118,11 +118,13 @@ class AdditiveTerm(TypedDict):
 
 class Additive(TypedDict):
     """What the graph of an additive model computes: `center` and the terms, held within `limits`;
-    all of log(1 + target) where `log`. `beyond`: how curves go on outside their knots."""
+    all of log(1 + target) where `log`. `network`: whether that is a part of what a blend computes,
+    to which a network adds the rest. `beyond`: how curves go on outside their knots."""
 
     center: float
     log: bool
     limits: Annotated[list[float], Rule(2, 2)] | None
+    network: NotRequired[bool]
     beyond: Literal["flat", "line"]
     terms: Annotated[list[AdditiveTerm], Rule(1, MOST_TERMS)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,8 @@ class Contributions:
     its contract.
 
     Their `names` are such as `area` and `latitude x longitude`. Where the model has limits there is
-    one more, `limits`: what these take off. All are in the target's unit or, where `log`, in that
+    one more, `limits`: what these take off; in a blend one more, `network`: what its other part
+    adds. All are in the target's unit or, where `log`, in that
     of log(1 + target). Told to so many `decimals`, they still add up as exactly as float32.
 
     >>> axis = {"feature": "area", "knots": [0.0, 2.0], "levels": 0, "hole": 2.0}
@@ -87,13 +88,15 @@ class Contributions:
             values = np.array(term["values"]).reshape([axis.size + 1 for axis in axes])
             self._terms.append((axes, values))
             names.append(" x ".join(axis["feature"] for axis in term["axes"]))
-        self.names: tuple[str, ...] = (*names, *["limits"] * (self.limits is not None))
+        self.has_network: bool = additive.get("network", False)
+        rest = ["network"] * self.has_network or ["limits"] * (self.limits is not None)
+        self.names: tuple[str, ...] = (*names, *rest)
         largest = max([abs(self.center), *(np.abs(values).max() for _, values in self._terms)])
         self.decimals: int = DIGITS - int(np.log10(largest)) if largest else DIGITS
 
-    def of(self, rows: Rows) -> Matrix:
-        """[n, names] to the predictions of rows [n, features], which are as `Predictor.predict`
-        takes them."""
+    def of(self, rows: Rows, predictions: NDArray[Any] | None = None) -> Matrix:
+        """[n, names] to the `predictions` [n] of rows [n, features], which are as
+        `Predictor.predict` takes them; of a blend the last is what is left for its network."""
         result = np.zeros((len(rows), len(self.names)))
         places: dict[Axis, Between] = {}
         for at, (axes, values) in enumerate(self._terms):
@@ -104,7 +107,11 @@ class Contributions:
             if len(axes) == 2 or not self._goes_on:
                 found = [place.flat() for place in found]
             result[:, at] = _interpolated(values, found)
-        if self.limits is not None:
+        if self.has_network and predictions is not None:
+            exact = np.asarray(predictions, dtype=np.float64)
+            whole = np.log1p(exact) if self.log else exact
+            result[:, -1] = whole - self.center - result.sum(axis=1)
+        elif self.limits is not None:
             total = self.center + result.sum(axis=1)
             result[:, -1] = total.clip(*self.limits) - total
         return result

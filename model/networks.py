@@ -9,6 +9,7 @@ import numpy as np
 import paddle
 
 from model.additive import Additive
+from model.blend import Blend
 from model.linear import Linear
 from model.mlp import MLP
 from model.network import Columns, Network, Rows
@@ -23,6 +24,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "resnet": ResNet,
     "realmlp": RealMLP,
     "tabm": TabM,
+    "blend": Blend,
 }
 
 

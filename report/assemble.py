@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from display import for_shell
+from model.blend import Blend as BlendNetwork
 from model.line import epochs_to_gap
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
@@ -28,6 +29,8 @@ from report.report import (
     PARTS,
     Best,
     BestLine,
+    Blend,
+    BlendPart,
     Choice,
     Data,
     Examples,
@@ -36,10 +39,12 @@ from report.report import (
     Intervals,
     Level,
     MeanAndDeviation,
+    Members,
     Model,
     Optimum,
     Parity,
     Pattern,
+    Refit,
     Report,
     Residuals,
     Timing,
@@ -48,6 +53,7 @@ from report.report import (
 )
 from report.terms import effects
 from report.worst import worst_rows
+from trainer.blending import parts_of
 from trainer.build import Fit
 from trainer.evaluation import Evaluation, metrics_of
 from trainer.optimum import Optimum as LineOptimum
@@ -64,11 +70,13 @@ FEWEST, PREDICTED = 200, 200_000_000  # rows; their numbers in all, a second or 
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A run whose regressor is exported; `elapsed`: the seconds that it has taken so far."""
+    """A run whose regressor is `exported`: that of `fit`, or of a second training on training and
+    validation rows; `elapsed`: the seconds that it has taken so far."""
 
     experiment: Experiment
     source: SplitTable
     fit: Fit
+    exported: Fit
     best_line: LineOptimum | None
     least: float | None
     state: State
@@ -97,11 +105,11 @@ def table_of(run: Finished) -> Data:
 
 def assemble(run: Finished) -> Report:
     """All figures, of predictions that were made once; only shuffled rows are predicted here."""
-    fit, state, settings = run.fit, run.state, run.fit.settings
-    data, metrics = fit.data, metrics_of(run.evaluations)
+    first, fit, state, settings = run.fit, run.exported, run.state, run.fit.settings
+    data, metrics = first.data, metrics_of(run.evaluations)
     part = next(part for part in reversed(PARTS) if part in metrics)
     last = run.evaluations[part]
-    rows = data.packed.take(last.rows)
+    rows = fit.data.packed.take(last.rows)
     parameters = sum(p.size for p in fit.network.parameters() if p.trainable)
     watched, best = fit.regressor.objective.watched, run.best_line
     is_line = settings.is_line and settings.optimum_is_known
@@ -144,14 +152,17 @@ def assemble(run: Finished) -> Report:
         versions=dict(run.versions),
         findings=list(run.findings),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
-        optimum=None if run.least is None else distance(fit, run.least, state, metrics),
-        best_line=None if is_line or not best else best_lines(fit, best, metrics),
+        optimum=None if run.least is None else distance(first, run.least, state, metrics),
+        best_line=None if is_line or not best else best_lines(first, best, metrics),
         coefficients=coefficients(fit, metrics) if is_line else None,
         effects=effects(fit),
         trial=Trial("additive", *run.trial) if run.trial else None,
         importance=importance(part, fit, rows, last) if is_shuffled(fit) else None,
         intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
+        members=members(part, fit, last.rows) if settings.members > 1 else None,
+        blend=blend(first, fit, metrics),
+        refit=Refit(len(fit.data.parts.train), state.best_epoch) if fit is not first else None,
         warning=warning.plain if warning else None,
     )
 
@@ -320,6 +331,35 @@ def intervals(part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evalua
             for band in measured.by_level(c.name, c.levels, codes[c.name].astype(np.int64))
         ],
     )
+
+
+def members(part: str, fit: Fit, rows: NDArray[np.integer]) -> Members:
+    """What the members of a network predict, each alone, of a part's rows at these indices."""
+    some = fit.data.packed.take(rows[evenly(len(rows), EXAMPLES)])
+    outputs = fit.member_outputs(some)
+    error = outputs - some[:, -1:]
+    rmse = np.sqrt(np.square(error).mean(axis=0))
+    return Members(part, len(some), rmse.tolist(), float(outputs.std(axis=1).mean()))
+
+
+def blend(first: Fit, exported: Fit, metrics: Mapping[str, Metrics]) -> Blend | None:
+    """What each part of a blend predicts alone, of rows that it has not seen, and both together."""
+    if not isinstance(first.network, BlendNetwork):
+        return None
+    parts = {}
+    for part in ("validation", "test"):
+        if part in metrics:
+            fit = first if part == "validation" else exported
+            parts[part] = alone(fit, getattr(fit.data.parts, part), metrics[part].rmse)
+    return Blend(float(first.network.share.item()), parts)
+
+
+def alone(fit: Fit, rows: NDArray[np.integer], together: float) -> BlendPart:
+    """The RMSE of both parts, in the target's unit."""
+    found = parts_of(fit, rows)
+    truth = fit.target.inverse(found.target)
+    errors = (fit.target.inverse(each) - truth for each in (found.additive, found.network))
+    return BlendPart(*(float(np.sqrt(np.square(error).mean())) for error in errors), together)
 
 
 def folds_of(folds: Sequence[Metrics]) -> Folds:

@@ -17,6 +17,7 @@ from reader.training_data import TrainingData
 from report.advice import advice
 from report.compare import against_previous
 from report.effects import STRONGEST, cost, effect_name, size
+from report import figures
 from report.figures import apart, baseline, distance, least_of, percent
 from report.report import PARTS, BestLine, Effects, Intervals, Optimum, Report, Trial
 from run.signals import Stopped
@@ -131,6 +132,12 @@ def summary(report: Report) -> list[str]:
         lines.append(
             _line("baseline", _baseline(report.best_line[report.last_part], report.last_part))
         )
+    if report.members:
+        lines.append(_line("members", figures.members_told(report.members).plain))
+    if report.blend and report.blend.rmse:
+        lines.append(_line("blend", figures.blend_told(report.blend).plain))
+    if report.refit:
+        lines.append(_line("refit", figures.refit_told(report.refit).plain))
     if report.trial:
         lines.append(_line(report.trial.model, _trial(report, report.trial)))
     if report.intervals:

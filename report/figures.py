@@ -9,8 +9,16 @@ from collections.abc import Mapping
 from bilingual import Text
 from display import short
 from reader.fitting import MISSING, OTHER
-from report.report import BestLine, Interval, Optimum, Report
-from report.texts import texts
+from report.report import (
+    BestLine,
+    Blend,
+    Interval,
+    Members,
+    Optimum,
+    Refit,
+    Report,
+)
+from report.texts import named, texts
 
 MOST_TIMES = 10  # as high: beyond it, per cent tell nothing
 MOST_EXACT_TIMES = 100  # beyond it, a power of ten tells enough
@@ -155,3 +163,32 @@ def distance(report: Report, optimum: Optimum, in_target_unit: bool = False) -> 
     ratio = math.sqrt(ratio) if in_target_unit and optimum.metric == "mse" else ratio
     share = change(ratio, 2)
     return text.gap.fill(change=share if share.startswith(("+", "−", ">")) else f"+{share}")
+
+
+def members_told(members: Members) -> Text:
+    """How many there are, and how good each of them is alone."""
+    return texts().training.alone.fill(
+        count=len(members.rmse),
+        low=number(min(members.rmse)),
+        high=number(max(members.rmse)),
+        part=named(members.part, texts().parts),
+        spread=number(members.spread),
+    )
+
+
+def blend_told(blend: Blend) -> Text:
+    """What its parts predict alone and together, on the part that says most of new rows."""
+    part = "test" if "test" in blend.rmse else "validation"
+    found = blend.rmse[part]
+    return texts().training.together.fill(
+        part=named(part, texts().parts),
+        additive=number(found.additive),
+        network=number(found.network),
+        together=number(found.together),
+        share=number(blend.share),
+    )
+
+
+def refit_told(refit: Refit) -> Text:
+    """What the exported model was trained on."""
+    return texts().training.again.fill(rows=number(refit.rows), epochs=number(refit.epochs))

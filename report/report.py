@@ -368,6 +368,42 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Members:
+    """Of some `rows` of a part, the RMSE of each member alone, and the mean over rows of the standard
+    deviation of their predictions, both in the target's unit."""
+
+    part: str
+    rows: int
+    rmse: list[float]
+    spread: float
+
+
+@dataclass(frozen=True)
+class BlendPart:
+    """RMSE on one part of the additive model alone, of the network alone, and of both together."""
+
+    additive: float
+    network: float
+    together: float
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The `share` of the additive model in a blend, and what its parts predict, by part."""
+
+    share: float
+    rmse: dict[str, BlendPart]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The training whose model is exported: on so many training and validation `rows`."""
+
+    rows: int
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Report:
     """All figures of a run. `metrics`, `confidence` and `best_line` are by part; a part without
     rows is absent. `split` has the method, the seed and the rows of each part; `history` the
@@ -398,6 +434,9 @@ class Report:
     coefficients: Coefficients | None = None
     effects: Effects | None = None
     trial: Trial | None = None
+    members: Members | None = None
+    blend: Blend | None = None
+    refit: Refit | None = None
     importance: Importance | None = None
     intervals: Intervals | None = None
     folds: Folds | None = None

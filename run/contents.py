@@ -27,6 +27,7 @@ RUN: Names = {
     rf"{re.escape(CONFIG)}|{DONE}|{DIVERGED}|schema\.json|report\.(json|html)": None,
     rf"export|{DRAFT.pattern}": {r"contract\.json|model\.(json|pdiparams)": None},
     "folds": {r"\d+": _TRAINING},
+    "refit": _TRAINING,
     **_TRAINING,
 }
 

@@ -8,12 +8,14 @@ from functools import partial
 from typing import cast
 
 import numpy as np
+import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
 from errors import RunError
 from model.additive import Additive
 from model.average import Average
+from model.blend import Blend
 from model.fused_additive import FusedAdditive, Outcome
 from model.input_layers import TargetScale as TargetLayer
 from model.input_layers import layer_of
@@ -26,7 +28,7 @@ from model.optimizer import build_optimizer, build_schedule
 from model.regressor import Regressor
 from model.ridge import FOLDS, Fold, ridge
 from reader.dataset import TableDataset
-from reader.inputs import Inputs, TargetScale
+from reader.inputs import Beside, Inputs, TargetScale
 from reader.split import evenly
 from reader.statistics import Moments, Statistics, moments
 from reader.training_data import RAREST, TrainingData
@@ -59,16 +61,32 @@ class Fit:
     def network(self) -> nn.Layer:
         return self.regressor.network
 
+    @property
+    def additive(self) -> Additive:
+        """The network, or the part of a blend, that is a sum of terms."""
+        return cast(Additive, getattr(self.network, "additive", self.network))
+
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Raw rows float32 [n, P], their target may stand behind them -> [n, outputs] in the
         target's unit, by the arithmetic of training, not yet rounded to float32."""
         return self.regressor.predict_inputs(self.inputs.transform(rows))
 
+    def member_outputs(self, rows: Rows) -> NDArray[np.float64]:
+        """Of raw rows [n, P + 1], the first output of each member, [n, members], in the target's
+        unit."""
+        network, inputs = self.network, self.inputs.transform(rows)
+        if isinstance(network, Blend):
+            network, inputs = network.network, inputs[:, network.places :]
+        network.eval()
+        with paddle.no_grad():
+            output = network(paddle.to_tensor(inputs))[:, :, :1].numpy()
+        return self.target.inverse(output[:, :, 0])
+
     def gap(self, least: float, mse: float) -> float:
         """By what share of the least loss that of the training rows, whose squared error is `mse`,
         is above it: told by closed forms, where there are some."""
-        if self.effects:
-            excess, fit = cast(Additive, self.network).excess(), self.effects.fit
+        if self.effects and self.settings.is_additive:
+            excess, fit = self.additive.excess(), self.effects.fit
             return excess * fit.rows / max(fit.squares, TINY)
         if self.problem.iterated:
             return mse / least - 1 if least else math.inf
@@ -78,7 +96,7 @@ class Fit:
     def fused(self) -> FusedLinear | FusedAdditive | None:
         """The regressor as one product on encoded columns, where its network is a line; or by a
         look-up a term, where it is additive."""
-        if self.effects:
+        if self.effects and self.settings.is_additive:
             return self._fused_additive(self.effects)
         if not self.settings.is_line:
             return None
@@ -101,14 +119,14 @@ class Fit:
     def tables(self, effects: EffectTables) -> list[Vector]:
         """What each term adds at its places, in the target's unit, or of its logarithm where that
         is scaled."""
-        change = cast(Additive, self.network).change()
+        change = self.additive.change()
         ends = np.cumsum([len(values) for values in effects.values])[:-1]
         whole = (np.concatenate(effects.values) + change) * self.target.scale
         return np.split(whole, ends)
 
     def outcome(self, effects: EffectTables) -> Outcome:
         """What the sum of the terms is added to, and becomes."""
-        bias = effects.fit.bias + cast(Additive, self.network).bias_change
+        bias = effects.fit.bias + self.additive.bias_change
         center = float(self.target.center + self.target.scale * bias)
         return Outcome(center, self.target.raw_limits, self.target.log)
 
@@ -123,13 +141,17 @@ def build(settings: Settings, data: TrainingData) -> Fit:
     options = settings.model.options
     bounded = settings.bounded
     target, effects = data.target_scale(settings.target_scaling, bounded), None
-    if settings.is_additive:
+    inputs = network_inputs(settings, data)
+    if settings.terms is not None:
         effects = fit_effects(settings, data, target)
         places = effects.places(not bounded)
-        inputs = Inputs(data.encoding.packed).then(places)
-        options = {"solution": effects.solution(not bounded)}
-    else:
-        inputs = network_inputs(settings, data)
+        terms = Inputs(data.encoding.packed).then(places)
+        if settings.is_additive:
+            inputs, options = terms, {"solution": effects.solution(not bounded)}
+        else:
+            options = options | {"solution": effects.solved(), "places": len(places.columns)}
+            both = Beside((*terms.columns, *inputs.columns), terms, inputs)
+            inputs = Inputs(data.encoding.packed).then(both)
     scale, loss, model = cast(TargetLayer, layer_of(target)), settings.loss, settings.model
     objective = OBJECTIVES[loss.name](scale, **loss.options)
     if settings.is_line and data.levels:
@@ -161,7 +183,7 @@ def network_inputs(settings: Settings, data: TrainingData) -> Inputs:
 
 def fit_effects(settings: Settings, data: TrainingData, target: TargetScale) -> EffectTables:
     """The terms of an additive model, fitted on the training rows."""
-    given = settings.model.options
+    given = settings.terms or {}
     choice = choose_terms(data.schema, given)
     options = AdditiveOptions(given["knots"], settings.fill, choice)
     rows = TrainingRows(data.packed, data.parts.train, partial(scaled_target, target))

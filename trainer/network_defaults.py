@@ -99,6 +99,18 @@ NETWORKS = {
         batch_size=tuned_batch_size,
         epochs=tuned_epochs,
     ),
+    "blend": Defaults(
+        rate=0.2,
+        optimizer="adamw",
+        optimizer_options={"beta2": 0.95},
+        weight_decay=0.02,
+        scaling=QUANTILE,
+        schedule=COSLOG4,
+        stops_early=False,
+        bounded=True,
+        batch_size=tuned_batch_size,
+        epochs=tuned_epochs,
+    ),
     "tabm": Defaults(
         optimizer="adamw",
         weight_decay=3e-4,

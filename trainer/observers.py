@@ -55,6 +55,17 @@ class StopAtOptimum(Observer):
             state.stop = f"stopped after epoch {state.epoch}: within {GAP * 100:g} % of the optimum"
 
 
+class StopAfter(Observer):
+    """Ends training after so many epochs, before the schedule does."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
+        if state.epoch >= self.epochs:
+            state.stop = f"stopped after epoch {state.epoch}, the best of the first training"
+
+
 class EarlyStopping(Observer):
     """Ends training after `patience` epochs without a better one."""
 

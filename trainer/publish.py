@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.blend import Blend
 from model.export import Proof, export
 from model.folder import Export
 from reader.axes import Axis
@@ -33,13 +34,19 @@ def publish(fit: Fit, table: TableOptions, versions: dict[str, str], folder: Pat
     )
     contract = data.contract(table.reading, table.may_be_empty) | {"versions": versions}
     if fit.effects:
-        contract["additive"] = additive_section(fit, fit.effects)
+        share = fit.network.share.item() if isinstance(fit.network, Blend) else None
+        contract["additive"] = additive_section(fit, fit.effects, share)
     return export(fit.regressor, folder, contract, proof, fit.fused())
 
 
-def additive_section(fit: Fit, effects: EffectTables) -> dict[str, Any]:
-    """Axes and values of all terms, for contributions without the graph: JSON values."""
+def additive_section(
+    fit: Fit, effects: EffectTables, share: float | None = None
+) -> dict[str, Any]:
+    """Axes and values of all terms, for contributions without the graph: JSON values. `share`: that
+    of the terms in a blend."""
     center, limits, is_log = fit.outcome(effects)
+    if share is not None:
+        center, limits = fit.target.center + share * (center - fit.target.center), None
     axes = [_axis(axis) for axis in effects.axes]
     terms = []
     for use, shape, table in zip(effects.uses, effects.shapes, fit.tables(effects), strict=True):
@@ -47,13 +54,15 @@ def additive_section(fit: Fit, effects: EffectTables) -> dict[str, Any]:
         for number, axis in enumerate(effects.axes[i] for i in use):
             if axis.codes is not None:  # each code has its place here
                 values = values.take([*axis.codes, axis.levels], axis=number)
-        terms.append({"axes": [axes[i] for i in use], "values": values.reshape(-1).tolist()})
+        values = values.reshape(-1) * (1.0 if share is None else share)
+        terms.append({"axes": [axes[i] for i in use], "values": values.tolist()})
     return {
         "center": center,
         "log": is_log,
         "limits": None if limits is None else list(limits),
-        "beyond": fit.settings.model.options["beyond"],
+        "beyond": (fit.settings.terms or {})["beyond"],
         "terms": terms,
+        **({"network": True} if share is not None else {}),
     }
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from model.blend import Blend
 from reader.metrics import Metrics
-from reader.split import Split
+from reader.split import Split, evenly
 from run.checkpoint import Checkpoints
 from run.curves import Curves
 from run.folder import standing
 from run.restore import RunIdentity
 from run.signals import Signals
+from trainer.blending import choose_share
 from trainer.build import Fit, build_trainer
 from trainer.evaluation import Evaluation, evaluate, metrics_of
 from trainer.observers import (
@@ -24,12 +26,15 @@ from trainer.observers import (
     CurvesObserver,
     EarlyStopping,
     ProgressBar,
+    StopAfter,
     StopAtOptimum,
 )
 from trainer.optimum import least_loss
 from trainer.progress import Progress
 from trainer.settings import CheckpointOptions
 from trainer.trainer import Observer, State
+
+FEWEST_WATCHED = 1_000  # training rows
 
 
 def train(
@@ -46,9 +51,10 @@ def train(
     settings, parts = fit.settings, fit.data.parts
     trainer, seen = build_trainer(fit), parts._replace(test=parts.test[:0])
     last: dict[str, Evaluation] = {}
+    watched = watched_rows(fit, seen)
 
     def evaluate_epoch() -> dict[str, Metrics]:
-        last.update(evaluate(fit, seen))
+        last.update(evaluate(fit, watched))
         return metrics_of(last)
 
     with Curves(folder / "curves") as curves:
@@ -57,6 +63,8 @@ def train(
         observers.append(CurvesObserver(curves, trainer, settings.epochs, least))
         if settings.until_optimum:
             observers.append(StopAtOptimum(partial(fit.gap, least or 0.0)))
+        if settings.stop_after:
+            observers.append(StopAfter(settings.stop_after))
         if settings.patience:
             observers.append(EarlyStopping(settings.patience, trainer.objective.watched))
         checkpoints = Checkpoints(
@@ -84,11 +92,25 @@ def train(
         best.load()
     if settings.export == "best" and state.best_epoch != state.epoch:
         last.clear()
+    if len(watched.train) < len(seen.train):
+        last.pop("train", None)
+    if isinstance(fit.network, Blend) and len(parts.validation):
+        choose_share(fit)
+        last.clear()
     progress.phase("evaluating")
     last |= evaluate(fit, parts._replace(**dict.fromkeys(last, parts.test[:0])))
     for each in last.values():
         trainer.finite(each.metrics.mse, state)
     return state, last
+
+
+def watched_rows(fit: Fit, seen: Split) -> Split:
+    """The rows that are predicted after each epoch: where validation rows pick the best one, as
+    many training rows show whether a network overfits; to predict all takes as long as to train."""
+    count = max(FEWEST_WATCHED, len(seen.validation))
+    if not fit.settings.is_network or not len(seen.validation):
+        return seen
+    return seen._replace(train=seen.train[evenly(len(seen.train), count)])
 
 
 def identity(fit: Fit, seen: Split) -> RunIdentity:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bilingual import Text
 from configs.load import differences, kept, load
-from configs.schema import Config, DataConfig, Section
+from configs.schema import AdditiveConfig, Config, DataConfig, Section
 from configs.yaml_text import dump
 from model.line import LinearProblem
 from model.objective import OBJECTIVES
@@ -61,11 +61,13 @@ class Named(NamedTuple):
 class Settings:
     """All that training needs to know beside its rows; no value is `auto`.
 
-    `is_line`: whether the model is a straight line on the encoded columns and the levels of codes;
+    `terms`: the options of an additive model or of that in a blend, None for others; `members`:
+    networks that are trained side by side; `bounded`: whether predictions stay in the range of the
+    training targets; `is_line`: whether the model is a straight line on the encoded columns and the levels of codes;
     `by_level`: whether it sees features less their average row by level; `optimum_is_known`:
     whether, further, the least loss of such a line is what the recipe minimises, or of an additive
     model, which is a line on other columns; `until_optimum`:
-    whether training ends within GAP of it. `coverage`: of intervals, None for none; `fill`: the
+    whether training ends within GAP of it. `stop_after`: so many epochs, 0 for all. `coverage`: of intervals, None for none; `fill`: the
     constant that stands for a hole, if the recipe has one. `chosen`: by
     key, what `auto` became, and why; `recipe`: the values of all keys, these among them;
     `identity`: a text of those that were given and that a resumed run may not change.
@@ -92,11 +94,14 @@ class Settings:
     is_line: bool
     is_additive: bool
     is_network: bool
+    terms: dict[str, Any] | None
     members: int
     bounded: bool
     by_level: bool
     optimum_is_known: bool
     until_optimum: bool
+    refit: bool
+    stop_after: int
     chosen: dict[str, Choice]
     recipe: dict[str, Any]
     identity: str
@@ -300,11 +305,14 @@ class _Resolving:
             is_line=self.is_line,
             is_additive=self.is_additive,
             is_network=self.defaults is not None,
+            terms=self.terms(model),
             members=members,
             bounded=self.is_bounded(model.options),
             by_level=self.by_level,
             optimum_is_known=self.optimum_is_known,
             until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
+            refit=config.train.refit,
+            stop_after=0,
             chosen=self.chosen,
             recipe=self.recipe(),
             identity=json.dumps(kept(config, MAY_CHANGE)),
@@ -370,6 +378,12 @@ class _Resolving:
     def members(self) -> Choice:
         assert self.defaults
         return Choice(*network_defaults.members(len(self.data.parts.train), len(self.data.encoding.names)))
+
+    def terms(self, model: Named) -> dict[str, Any] | None:
+        """The options of the model's terms, None where it has none."""
+        if model.name == "blend":
+            return AdditiveConfig(name="additive").model_dump(exclude={"name"})
+        return model.options if self.is_additive else None
 
     def is_bounded(self, options: dict[str, Any]) -> bool:
         """Whether predictions stay in the range of the training targets."""

@@ -1,0 +1,63 @@
+"""An additive model and a network, whose predictions are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import paddle
+
+from model.additive import Additive, Solution
+from model.network import Columns, Group, Network, Rows
+from model.realmlp import RealMLP
+
+
+class Blend(Network):
+    """float32 [N, places + columns] -> [N, outputs]: `share` times the additive model of the first
+    `places` numbers, and the rest of 1 times the mean of the members of a RealMLP of the others.
+
+    The additive model is solved; training, in which the output is [N, members, outputs], is of the
+    network alone. Averaging helps because their errors differ.
+    """
+
+    fades = True
+
+    def __init__(
+        self,
+        columns: Columns,
+        outputs: int = 1,
+        seeds: Sequence[int] = (0,),
+        solution: Solution | None = None,
+        places: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        assert solution
+        self.places = places
+        self.additive = Additive(columns[:places], outputs, solution)
+        for parameter in self.additive.parameters():
+            parameter.stop_gradient = True
+        self.network = RealMLP(columns[places:], outputs, seeds, **options)
+        self.members, self.masks = self.network.members, self.network.masks
+        self.widest = self.network.widest
+        self.register_buffer("share", paddle.to_tensor(np.array([0.5], dtype=np.float32)))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        if self.training:
+            return self.network(x[:, self.places :])
+        additive, network = self.parts(x)
+        return self.share * additive + (1 - self.share) * network
+
+    def parts(self, x: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """What both predict, [N, outputs] each."""
+        output = self.network(x[:, self.places :])
+        if output.ndim == 3:
+            output = output.sum(axis=1) * (1 / output.shape[1])
+        return self.additive(x[:, : self.places]), output
+
+    def start(self, rows: Rows, seed: int) -> None:
+        self.network.start(rows[:, self.places :], seed)
+
+    def groups(self) -> list[Group]:
+        return self.network.groups()

@@ -1,0 +1,66 @@
+"""How much of a blend is its additive part: what the validation rows ask for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from model.blend import Blend
+from reader.split import evenly
+from trainer.build import Fit
+
+SHARES = np.linspace(0, 1, 21)
+EVEN = 0.5
+MOST_ROWS = 200_000
+Rows = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+
+class Parts(NamedTuple):
+    """Predictions [n, 1] of both parts, and the target [n, 1], all on the scaled target."""
+
+    additive: Matrix
+    network: Matrix
+    target: Matrix
+
+    def at(self, share: float) -> Matrix:
+        """The blend with this share of the additive part."""
+        return share * self.additive + (1 - share) * self.network
+
+
+def parts_of(fit: Fit, rows: NDArray[np.integer]) -> Parts:
+    """Of the table's rows at these indices, or of so many, evenly spaced."""
+    network = cast(Blend, fit.network)
+
+    def of_block(block: Rows) -> Matrix:
+        with paddle.no_grad():
+            found = network.parts(paddle.to_tensor(fit.inputs.transform(block)))
+        columns = [*(part.numpy() for part in found), fit.target.transform(block[:, -1:])]
+        return np.hstack(columns).astype(np.float64)
+
+    network.eval()
+    some = rows[evenly(len(rows), MOST_ROWS)]
+    found = np.concatenate([*fit.data.packed.map(of_block, some, len(fit.inputs.columns))])
+    return Parts(found[:, :1], found[:, 1:2], found[:, 2:])
+
+
+def choose_share(fit: Fit) -> None:
+    """Set the share of least loss on the validation rows, or of those that are no worse by more
+    than a standard error the one nearest to a half: few rows cannot tell shares apart. A half where
+    there are none."""
+    share = EVEN
+    if len(fit.data.parts.validation):
+        share = best_share(fit, parts_of(fit, fit.data.parts.validation))
+    cast(Blend, fit.network).share.set_value(np.array([share], dtype=np.float32))
+
+
+def best_share(fit: Fit, parts: Parts) -> float:
+    objective = fit.regressor.objective
+    losses = np.stack([objective.measure(parts.at(share), parts.target) for share in SHARES])
+    worse = losses - losses[losses.mean(axis=1).argmin()]
+    error = worse.std(axis=1) / np.sqrt(losses.shape[1])
+    as_good = SHARES[worse.mean(axis=1) <= error]
+    return float(as_good[np.abs(as_good - EVEN).argmin()])
