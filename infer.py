@@ -320,8 +320,9 @@ def with_effects(
     wrong: list[int],
     explained: Contributions | None,
 ) -> Iterator[pl.DataFrame]:
-    """The lines of rows [n, D] and their predictions [n] with effects, none of those that are `wrong`, before a column
-    `error`: so many at a time that memory does not grow with the number of effects."""
+    """The lines of rows [n, D] and their predictions [n] with effects, none of those that are
+    `wrong`, before a column `error`: so many at a time that memory does not grow with the number of
+    effects."""
     if explained is None:
         yield lines
         return

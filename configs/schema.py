@@ -295,7 +295,9 @@ class LinearConfig(Section):
     name: Literal["linear"] = "linear"
     """linear: one linear layer; additive: one linear layer on a curve of each feature and on the
     pairs that matter, as smooth as the rows ask for; mlp: hidden layers with an activation; resnet:
-    residual blocks; the last two learn what ridge regression on the same inputs leaves"""
+    residual blocks; these two learn what ridge regression on the same inputs leaves; realmlp: an
+    MLP whose details were tuned on many tables, eight of them side by side; tabm: one MLP that
+    stands for many; blend: the mean of additive and realmlp"""
 
 
 class AdditiveConfig(Section):
@@ -443,9 +445,10 @@ class AutoConfig(Section):
     name: Literal["auto"] = "auto"
     """how the learning rate changes. constant; cosine: falls to 0 over the run, after a warm-up if
     it has one; one_cycle: rises, then falls to 0; coslog4: four cosines, each longer than the one
-    before, as tuned for realmlp; step: is multiplied by gamma from time to time; inverse: falls as 1 / step within each epoch, which averages over
-    its rows where features are whitened; auto: inverse for a linear model on whitened features with
-    all else on auto, otherwise cosine"""
+    before, as tuned for realmlp; step: is multiplied by gamma from time to time; inverse: falls as
+    1 / step within each epoch, which averages over its rows where features are whitened; auto:
+    inverse for a linear model on whitened features with all else on auto, coslog4 for realmlp and
+    blend, otherwise cosine"""
 
 
 class CosineConfig(Section):

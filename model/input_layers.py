@@ -166,7 +166,11 @@ class NormalScores(nn.Layer):
             cells[row, 1 : len(at), 1] = score[:-1]
             cells[row, 1 : len(at), 2] = np.diff(score) / np.diff(at)
         offset = np.arange(self.count)[:, None] * (most + 1)
-        arrays = {"thresholds": thresholds, "cells": cells.reshape(-1, 3), "offset": offset}
+        arrays: dict[str, NDArray[Any]] = {
+            "thresholds": thresholds,
+            "cells": cells.reshape(-1, 3),
+            "offset": offset,
+        }
         for name, values in arrays.items():
             self.register_buffer(name, paddle.to_tensor(values))
         self.register_buffer("mean", paddle.to_tensor(flags.astype(np.float32)))

@@ -24,9 +24,7 @@ ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
 class Hidden(nn.Layer):
     """activation(x W + b), some of which `masks` drops in training."""
 
-    def __init__(
-        self, dense: Dense, activation: str, masks: Masks | None
-    ) -> None:
+    def __init__(self, dense: Dense, activation: str, masks: Masks | None) -> None:
         super().__init__()
         self.dense, self.masks = dense, masks
         self.activation = ACTIVATIONS[activation]

@@ -38,8 +38,8 @@ Rows = NDArray[np.float32]
 
 
 class Group(NamedTuple):
-    """Parameters that learn at `rate` times the learning rate, and decay at `decay` times the weight
-    decay."""
+    """Parameters that learn at `rate` times the learning rate, and decay at `decay` times the
+    weight decay."""
 
     parameters: list[paddle.Tensor]
     rate: float = 1.0
@@ -92,7 +92,8 @@ class Network(nn.Layer):
 
 
 def flat_cosine(done: float) -> float:
-    """1 over the first half of a run, then half a cosine down to 0 (Holzmueller and others 2024)."""
+    """1 over the first half of a run, then half a cosine down to 0 (Holzmueller and others
+    2024)."""
     return 1.0 if done < 0.5 else 0.5 * (1 + math.cos(math.pi * (2 * done - 1)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import paddle
@@ -56,7 +56,9 @@ class Adam:
         self.weight_decay, self.decoupled, self.clip = weight_decay, decoupled, clip
         self.betas, self.fade, self.rate = (beta1, beta2), 1.0, 0.0
         self.rates = [paddle.zeros([1]) for _ in self.groups]
-        self._rates = [r for r, g in zip(self.rates, self.groups, strict=True) for _ in g.parameters]
+        self._rates = [
+            r for r, g in zip(self.rates, self.groups, strict=True) for _ in g.parameters
+        ]
         self.means = {
             "moment1": [paddle.zeros_like(p) for p in self.parameters],
             "moment2": [paddle.zeros_like(p) for p in self.parameters],
@@ -79,19 +81,20 @@ class Adam:
     @paddle.no_grad()
     def step(self) -> None:
         """One step; `fade` times the weight decay."""
-        gradients = [p.grad for p in self.parameters]
+        gradients = [cast(paddle.Tensor, p.grad) for p in self.parameters]
         if self.clip:
             norm = paddle.add_n([paddle.square(g).sum() for g in gradients]).sqrt()
             factor = self.clip / paddle.maximum(norm, paddle.full_like(norm, self.clip))
             gradients = [g * factor for g in gradients]
         if decay := self.weight_decay * self.fade:
             gradients = self._decay(gradients, decay)
-        means, (beta1, beta2) = self.means, self.betas
-        _C_ops.merged_adam_(
+        means = self.means
+        arguments: list[Any] = [
             *(self.parameters, gradients, self._rates, means["moment1"], means["moment2"], None),
             *(means["beta1_pow_acc"], means["beta2_pow_acc"], None),
-            *(beta1, beta2, EPSILON, False, False, False),
-        )
+            *(*self.betas, EPSILON, False, False, False),
+        ]
+        _C_ops.merged_adam_(*arguments)
 
     def _decay(self, gradients: list[paddle.Tensor], decay: float) -> list[paddle.Tensor]:
         """Decay the weights, or what the gradients are with it."""
@@ -114,7 +117,7 @@ PADDLE: dict[str, Callable[..., optimizer.Optimizer]] = {
 MEANS: dict[type, tuple[str, ...]] = {optimizer.Momentum: ("velocity",)}
 """What an optimizer of Paddle's keeps of each parameter, by Paddle's names."""
 
-Optimizer = Adam | optimizer.Optimizer
+Optimizer: TypeAlias = Adam | optimizer.Optimizer
 Schedule = Callable[[int], float]
 STAIRS = 200
 

@@ -7,6 +7,8 @@ on tabular data" (NeurIPS 2024), appendix A; RealMLP-TD there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import paddle
@@ -59,10 +61,7 @@ class RealMLP(Network):
         )
         widths = [width, *hidden, outputs]
         self.layers = nn.LayerList(
-            [
-                Dense(before, after, members, gain=before**-0.5)
-                for before, after in zip(widths, widths[1:], strict=False)
-            ]
+            [Dense(before, after, members, gain=before**-0.5) for before, after in pairwise(widths)]
         )
         self.activation = ACTIVATIONS[activation]
         self.masks = Masks(dropout, seeds) if dropout else None
@@ -95,7 +94,7 @@ class RealMLP(Network):
         with paddle.no_grad():
             x = self.embed(paddle.to_tensor(rows))
             for layer in self.layers:
-                self._start_layer(layer, x.numpy(), random)
+                self._start_layer(cast(Dense, layer), x.numpy(), random)
                 x = self.activation(layer(x))
 
     @staticmethod

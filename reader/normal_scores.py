@@ -12,9 +12,9 @@ MOST_KNOTS = 256
 
 
 def normal_scores(values: NDArray[np.float32]) -> tuple[Vector, Vector]:
-    """(knots [K], scores [K]) of a column's values [n] without NaN: a value whose rank, ties sharing
-    theirs, is a share p of all has the p-quantile of the standard normal distribution. At most
-    MOST_KNOTS of the distinct values, those spaced evenly by rank.
+    """(knots [K], scores [K]) of a column's values [n] without NaN: a value whose rank, ties
+    sharing theirs, is a share p of all has the p-quantile of the standard normal distribution. At
+    most MOST_KNOTS of the distinct values, those spaced evenly by rank.
 
     >>> knots, scores = normal_scores(np.array([3, 1, 1, 5], dtype=np.float32))
     >>> knots.tolist(), scores.round(2).tolist()

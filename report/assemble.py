@@ -358,8 +358,9 @@ def alone(fit: Fit, rows: NDArray[np.integer], together: float) -> BlendPart:
     """The RMSE of both parts, in the target's unit."""
     found = parts_of(fit, rows)
     truth = fit.target.inverse(found.target)
-    errors = (fit.target.inverse(each) - truth for each in (found.additive, found.network))
-    return BlendPart(*(float(np.sqrt(np.square(error).mean())) for error in errors), together)
+    errors = [fit.target.inverse(each) - truth for each in (found.additive, found.network)]
+    additive, network = (float(np.sqrt(np.square(error).mean())) for error in errors)
+    return BlendPart(additive, network, together)
 
 
 def folds_of(folds: Sequence[Metrics]) -> Folds:

@@ -14,10 +14,10 @@ from reader.findings import Finding
 from reader.metrics import title
 from reader.overview import overview
 from reader.training_data import TrainingData
+from report import figures
 from report.advice import advice
 from report.compare import against_previous
 from report.effects import STRONGEST, cost, effect_name, size
-from report import figures
 from report.figures import apart, baseline, distance, least_of, percent
 from report.report import PARTS, BestLine, Effects, Intervals, Optimum, Report, Trial
 from run.signals import Stopped

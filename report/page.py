@@ -73,8 +73,9 @@ def _environment() -> Environment:
         "least_of": figures.least_of,
     }
     filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
-    filters = (*filters, "members_told", "blend_told", "refit_told")
     environment.filters |= {name: getattr(figures, name) for name in filters}
+    of_networks = ("members_told", "blend_told", "refit_told")
+    environment.filters |= {name: getattr(figures, name) for name in of_networks}
     told = ("cost", "effect_name", "missing", "share_and_freedom", "size", "strongest")
     environment.filters |= {name: getattr(effects, name) for name in told}
     environment.filters |= {"effect_chart": effect_chart, "levels_left_out": levels_left_out}

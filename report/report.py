@@ -369,8 +369,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Members:
-    """Of some `rows` of a part, the RMSE of each member alone, and the mean over rows of the standard
-    deviation of their predictions, both in the target's unit."""
+    """Of some `rows` of a part, the RMSE of each member alone, and the mean over rows of the
+    standard deviation of their predictions, both in the target's unit."""
 
     part: str
     rows: int

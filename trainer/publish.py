@@ -39,9 +39,7 @@ def publish(fit: Fit, table: TableOptions, versions: dict[str, str], folder: Pat
     return export(fit.regressor, folder, contract, proof, fit.fused())
 
 
-def additive_section(
-    fit: Fit, effects: EffectTables, share: float | None = None
-) -> dict[str, Any]:
+def additive_section(fit: Fit, effects: EffectTables, share: float | None = None) -> dict[str, Any]:
     """Axes and values of all terms, for contributions without the graph: JSON values. `share`: that
     of the terms in a blend."""
     center, limits, is_log = fit.outcome(effects)

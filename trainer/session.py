@@ -61,12 +61,7 @@ def train(
         best = BestWeights(trainer)
         observers: list[Observer] = [best]
         observers.append(CurvesObserver(curves, trainer, settings.epochs, least))
-        if settings.until_optimum:
-            observers.append(StopAtOptimum(partial(fit.gap, least or 0.0)))
-        if settings.stop_after:
-            observers.append(StopAfter(settings.stop_after))
-        if settings.patience:
-            observers.append(EarlyStopping(settings.patience, trainer.objective.watched))
+        observers += stopping(fit, least)
         checkpoints = Checkpoints(
             folder / "checkpoints",
             checkpoint.seconds,
@@ -102,6 +97,17 @@ def train(
     for each in last.values():
         trainer.finite(each.metrics.mse, state)
     return state, last
+
+
+def stopping(fit: Fit, least: float | None) -> Iterator[Observer]:
+    """What may end training before its last epoch."""
+    settings = fit.settings
+    if settings.until_optimum:
+        yield StopAtOptimum(partial(fit.gap, least or 0.0))
+    if settings.stop_after:
+        yield StopAfter(settings.stop_after)
+    if settings.patience:
+        yield EarlyStopping(settings.patience, fit.regressor.objective.watched)
 
 
 def watched_rows(fit: Fit, seen: Split) -> Split:

@@ -63,14 +63,14 @@ class Settings:
 
     `terms`: the options of an additive model or of that in a blend, None for others; `members`:
     networks that are trained side by side; `bounded`: whether predictions stay in the range of the
-    training targets; `is_line`: whether the model is a straight line on the encoded columns and the levels of codes;
-    `by_level`: whether it sees features less their average row by level; `optimum_is_known`:
-    whether, further, the least loss of such a line is what the recipe minimises, or of an additive
-    model, which is a line on other columns; `until_optimum`:
-    whether training ends within GAP of it. `stop_after`: so many epochs, 0 for all. `coverage`: of intervals, None for none; `fill`: the
-    constant that stands for a hole, if the recipe has one. `chosen`: by
-    key, what `auto` became, and why; `recipe`: the values of all keys, these among them;
-    `identity`: a text of those that were given and that a resumed run may not change.
+    training targets; `is_line`: whether the model is a straight line on the encoded columns and the
+    levels of codes; `by_level`: whether it sees features less their average row by level;
+    `optimum_is_known`: whether, further, the least loss of such a line is what the recipe
+    minimises, or of an additive model, which is a line on other columns; `until_optimum`: whether
+    training ends within GAP of it; `stop_after`: so many epochs, 0 for all. `coverage`: of
+    intervals, None for none; `fill`: the constant that stands for a hole, if the recipe has one.
+    `chosen`: by key, what `auto` became, and why; `recipe`: the values of all keys, these among
+    them; `identity`: a text of those that were given and that a resumed run may not change.
     """
 
     model: Named
@@ -253,9 +253,7 @@ class _Resolving:
         given = config.optimizer.weight_decay
         weight_decay = self.choose("optimizer.weight_decay", given, self.weight_decay)
         model = Named.of(config.model, "members")
-        members = self.choose(
-            "model.members", getattr(config.model, "members", 1), self.members
-        )
+        members = self.choose("model.members", getattr(config.model, "members", 1), self.members)
         patience = self.choose("train.patience", config.train.patience, self.patience)
         codes = bool(self.data.encoding.codes)
         self.by_level = self.is_line and codes and scaling == "whiten" and bool(self.data.absorbed)
@@ -377,7 +375,9 @@ class _Resolving:
 
     def members(self) -> Choice:
         assert self.defaults
-        return Choice(*network_defaults.members(len(self.data.parts.train), len(self.data.encoding.names)))
+        return Choice(
+            *network_defaults.members(len(self.data.parts.train), len(self.data.encoding.names))
+        )
 
     def terms(self, model: Named) -> dict[str, Any] | None:
         """The options of the model's terms, None where it has none."""
@@ -395,7 +395,9 @@ class _Resolving:
         if self.defaults and self.defaults.stops_early:
             return Choice(*network_defaults.patience(len(self.data.parts.validation)))
         if self.defaults:
-            why = Text("the schedule leads to the end of the last epoch", "学习率计划一直走到最后一轮")
+            why = Text(
+                "the schedule leads to the end of the last epoch", "学习率计划一直走到最后一轮"
+            )
             return Choice(0, why)
         return Choice(0, Text("a linear model is trained to its optimum", "线性模型会训练到最优解"))
 
