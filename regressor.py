@@ -36,6 +36,8 @@ from trainer.settings import Experiment, Settings, experiment
 
 if TYPE_CHECKING:
     from trainer.build import Fit
+    from trainer.evaluation import Evaluation
+    from trainer.trainer import State
 
 SCHEMA = "schema.json"
 MOST_COLUMNS = 30  # that a message lists
@@ -202,14 +204,11 @@ def train_into(
 ) -> Report:
     """The run in a folder that is ours; it is marked as done when all of it is written."""
     from report.assemble import Finished, assemble
-    from report.intervals import calibrate
     from report.page import page
     from report.pictures import draw
     from trainer.optimum import least_loss, optimum
     from trainer.publish import publish
-    from trainer.refitting import refit, second_fit
     from trainer.session import cross_validate
-    from trainer.session import train as train_session
     from trainer.trial import additive_trial
 
     if not (folder.path / CONFIG).exists():
@@ -225,16 +224,7 @@ def train_into(
         folds.append(metrics)
         progress.say(f"fold {len(folds)}/{experiment.folds}  {metrics}")
     least = least_loss(fit, best_line)
-    state, evaluations = train_session(fit, folder.path, checkpoint, signals, progress, least)
-    exported = fit
-    if fit.settings.refit and len(fit.data.parts.validation):
-        exported = second_fit(prepared.source, experiment.inputs, fit, state.best_epoch)
-        _, again = refit(exported, folder.path / "refit", checkpoint, signals, progress)
-        evaluations |= {part: each for part, each in again.items() if part == "test"}
-    if coverage := experiment.coverage:
-        training, validation = evaluations["train"], evaluations["validation"]
-        margins = calibrate(training, validation, coverage, fit.target.log)
-        exported.regressor.calibrate(margins)
+    state, evaluations, exported = trained(folder, experiment, prepared, fit, signals, least)
     progress.phase("trying an additive model")
     seconds = 0.0 if progress.quiet else TRIAL * progress.elapsed()
     trial = additive_trial(fit.settings, fit.data, seconds)
@@ -266,6 +256,34 @@ def train_into(
         folder.write("report.html", page(report))
     folder.done()
     return report
+
+
+def trained(
+    folder: RunFolder,
+    experiment: Experiment,
+    prepared: Prepared,
+    fit: Fit,
+    signals: Signals,
+    least: float | None,
+) -> tuple[State, dict[str, Evaluation], Fit]:
+    """The training of `fit`, what it predicts of each part, and what is to be exported: itself, or
+    with train.refit another one, whose test rows are then told. `least`: see trainer.session."""
+    from report.intervals import calibrate
+    from trainer.refitting import refit, second_fit
+    from trainer.session import train as train_session
+
+    beside = experiment.checkpoint, signals, prepared.progress
+    state, evaluations = train_session(fit, folder.path, *beside, least)
+    exported = fit
+    if fit.settings.refit and len(fit.data.parts.validation):
+        exported = second_fit(prepared.source, experiment.inputs, fit, state.best_epoch)
+        again = refit(exported, folder.path / "refit", *beside)
+        evaluations |= {part: each for part, each in again.items() if part == "test"}
+    if coverage := experiment.coverage:
+        training, validation = evaluations["train"], evaluations["validation"]
+        margins = calibrate(training, validation, coverage, fit.target.log)
+        exported.regressor.calibrate(margins)
+    return state, evaluations, exported
 
 
 def folds_of(experiment: Experiment, source: SplitTable) -> Iterator[Fit]:

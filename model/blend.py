@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import paddle
 
 from model.additive import Additive, Solution
+from model.members import Masks
 from model.network import Columns, Group, Network, Rows
 from model.realmlp import RealMLP
 
@@ -26,20 +26,19 @@ class Blend(Network):
     def __init__(
         self,
         columns: Columns,
-        outputs: int = 1,
-        seeds: Sequence[int] = (0,),
-        solution: Solution | None = None,
-        places: int = 0,
+        outputs: int,
+        masks: Masks,
+        solution: Solution,
+        places: int,
         **options: Any,
     ) -> None:
         super().__init__()
-        assert solution
         self.places = places
         self.additive = Additive(columns[:places], outputs, solution)
         for parameter in self.additive.parameters():
             parameter.stop_gradient = True
-        self.network = RealMLP(columns[places:], outputs, seeds, **options)
-        self.members, self.masks = self.network.members, self.network.masks
+        self.network = RealMLP(columns[places:], outputs, masks, **options)
+        self.members, self.masks = self.network.members, masks
         self.widest = self.network.widest
         self.register_buffer("share", paddle.to_tensor(np.array([0.5], dtype=np.float32)))
 

@@ -110,9 +110,11 @@ class Masks:
         self._now = share
 
     def __call__(self, x: paddle.Tensor) -> paddle.Tensor:
+        size = x.shape[-2] * x.shape[-1]
+        if self._now < 0:
+            self.begin(0, self.share, size)
         if not self._now:
             return x
-        size = x.shape[-2] * x.shape[-1]
         at = int(self._places.integers(0, self._mask.shape[-1] - size))
         mask = self._mask[..., at : at + size]
         return x * mask.reshape(x.shape)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from model.embedding import Kind
 from model.members import Dense, Masks
 from model.network import Columns, Embedded
 
@@ -22,43 +22,40 @@ ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
 
 
 class Hidden(nn.Layer):
-    """activation(x W + b), some of which `masks` drops in training."""
+    """activation(x W + b), some of which `masks` drop in training."""
 
-    def __init__(self, dense: Dense, activation: str, masks: Masks | None) -> None:
+    def __init__(self, dense: Dense, activation: str, masks: Masks) -> None:
         super().__init__()
         self.dense, self.masks = dense, masks
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         x = self.activation(self.dense(x))
-        return self.masks(x) if self.training and self.masks else x
+        return self.masks(x) if self.training else x
 
 
 class MLP(Embedded):
     """float32 [N, len(columns)] -> [N, outputs] through layers of the `hidden` widths.
 
-    Each level of a code column is `embedding` learned numbers, beside the others, and each
-    number is embedded as `numeric_embedding` says. They add to a line: see Embedded.
+    Each level of a code column is a few learned numbers, beside the others, and numbers are
+    embedded, as `embedding` says. They add to a line: see Embedded.
     """
 
     def __init__(
         self,
         columns: Columns,
-        outputs: int = 1,
-        seeds: Sequence[int] = (0,),
+        outputs: int,
+        masks: Masks,
         hidden: Sequence[int] = (128, 128),
         activation: str = "relu",
-        dropout: float = 0.1,
-        embedding: int = 8,
-        numeric_embedding: Kind = "none",
+        **embedding: Any,
     ) -> None:
-        members = len(seeds)
-        masks = Masks(dropout, seeds) if dropout else None
+        members = len(masks.seeds)
 
         def body(numbers: int) -> nn.Sequential:
             widths = zip([numbers, *hidden], hidden, strict=False)
             layers = [Hidden(Dense(*width, members), activation, masks) for width in widths]
             return nn.Sequential(*layers, Dense(hidden[-1], outputs, members))
 
-        super().__init__(columns, outputs, body, embedding, members, numeric_embedding)
-        self.masks, self.widest = masks, max(hidden)
+        super().__init__(columns, outputs, masks, body, **embedding)
+        self.widest = max(hidden)

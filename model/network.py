@@ -104,8 +104,8 @@ def split_columns(columns: Columns) -> tuple[int, Columns]:
 
 
 class Embedded(Network):
-    """A network of numbers, between which and the codes stand embeddings of `width` numbers, and
-    for which each number may be embedded, too.
+    """A network of numbers, between which and the codes stand embeddings of `embedding` numbers;
+    each number may be embedded, too.
 
     `body` makes the layers [N, numbers] -> [N, outputs] for so many numbers. Parameters draw their
     first values in the order body, embeddings. A line on the numbers, which training does not
@@ -117,27 +117,27 @@ class Embedded(Network):
         self,
         columns: Columns,
         outputs: int,
+        masks: Masks,
         body: Callable[[int], nn.Sequential],
-        width: int,
-        members: int = 1,
-        embedding: Kind = "none",
+        embedding: int = 8,
+        numeric_embedding: Kind = "none",
     ) -> None:
         from model.embedding import embedding_of
         from model.members import LevelEmbeddings
 
         super().__init__()
-        self.members = members
+        self.masks, self.members = masks, len(masks.seeds)
         self.numbers, codes = split_columns(columns)
         self.plain = sum(column.kind == "number" for column in columns)
-        self.embedding = embedding_of(embedding, self.plain, members)
+        self.embedding = embedding_of(numeric_embedding, self.plain, self.members)
         embedded = self.plain * self.embedding.width if self.embedding else self.plain
-        self.layers = body(self.numbers - self.plain + embedded + width * len(codes))
+        self.layers = body(self.numbers - self.plain + embedded + embedding * len(codes))
         if self.numbers:
             self.register_buffer("line_weight", paddle.zeros([self.numbers, outputs]))
             self.register_buffer("line_bias", paddle.zeros([outputs]))
         last = self.layers[-1]
         last.weight.set_value(paddle.zeros_like(last.weight))
-        self.embeddings = LevelEmbeddings(codes, width, members) if codes else None
+        self.embeddings = LevelEmbeddings(codes, embedding, self.members) if codes else None
 
     def set_line(self, weights: NDArray[np.float64], bias: float) -> None:
         """The line, weights [numbers] on scaled inputs, for each output."""

@@ -11,6 +11,7 @@ import paddle
 from model.additive import Additive
 from model.blend import Blend
 from model.linear import Linear
+from model.members import Masks
 from model.mlp import MLP
 from model.network import Columns, Network, Rows
 from model.realmlp import RealMLP
@@ -26,14 +27,30 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "tabm": TabM,
     "blend": Blend,
 }
+WITH_MEMBERS = NETWORKS.keys() - {"linear", "additive"}
+SHARING = {"tabm"}  # whose members are no copies side by side
 
 
 def build_network(
     name: str, columns: Columns, seed: int, outputs: int = 1, **options: Any
 ) -> Network:
     """A network of so many numbers a row, with first weights that depend on `seed` alone."""
+    if name in WITH_MEMBERS:
+        return _build(name, columns, [seed], outputs, **options)
     paddle.seed(seed)
     return NETWORKS[name](columns, outputs, **options)
+
+
+def _build(
+    name: str,
+    columns: Columns,
+    seeds: Sequence[int],
+    outputs: int,
+    dropout: float = 0.0,
+    **options: Any,
+) -> Network:
+    paddle.seed(seeds[0])
+    return NETWORKS[name](columns, outputs, Masks(dropout, seeds), **options)
 
 
 def build_members(
@@ -41,13 +58,12 @@ def build_members(
 ) -> Network:
     """A network of a member for each seed, each with the first weights that it would have alone;
     `rows` [n, len(columns)]: some training rows."""
-    alone = []
-    for seed in seeds:
-        alone.append(build_network(name, columns, seed, outputs, seeds=[seed], **options))
-        alone[-1].start(rows, seed)
-    if len(alone) == 1:
-        return alone[0]
-    packed = NETWORKS[name](columns, outputs, seeds=seeds, **options)
+    if len(seeds) == 1 or name in SHARING:
+        network = _build(name, columns, seeds, outputs, **options)
+        network.start(rows, seeds[0])
+        return network
+    alone = [build_members(name, columns, [seed], rows, outputs, **options) for seed in seeds]
+    packed = _build(name, columns, seeds, outputs, **options)
     states = [network.state_dict() for network in alone]
     for key, tensor in packed.state_dict().items():
         values = np.stack([state[key].numpy() for state in states])

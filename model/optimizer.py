@@ -45,16 +45,16 @@ class Adam:
     def __init__(
         self,
         groups: Sequence[Group],
+        learning_rate: float,
         weight_decay: float = 0.0,
         decoupled: bool = False,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
+        betas: tuple[float, float] = (0.9, 0.999),
         clip: float = 0.0,
     ) -> None:
         self.groups = [group for group in groups if group.parameters]
         self.parameters = [p for group in self.groups for p in group.parameters]
         self.weight_decay, self.decoupled, self.clip = weight_decay, decoupled, clip
-        self.betas, self.fade, self.rate = (beta1, beta2), 1.0, 0.0
+        self.betas, self.fade = betas, 1.0
         self.rates = [paddle.zeros([1]) for _ in self.groups]
         self._rates = [
             r for r, g in zip(self.rates, self.groups, strict=True) for _ in g.parameters
@@ -62,9 +62,10 @@ class Adam:
         self.means = {
             "moment1": [paddle.zeros_like(p) for p in self.parameters],
             "moment2": [paddle.zeros_like(p) for p in self.parameters],
-            "beta1_pow_acc": [paddle.full([1], beta1) for _ in self.parameters],
-            "beta2_pow_acc": [paddle.full([1], beta2) for _ in self.parameters],
+            "beta1_pow_acc": [paddle.full([1], betas[0]) for _ in self.parameters],
+            "beta2_pow_acc": [paddle.full([1], betas[1]) for _ in self.parameters],
         }
+        self.set_lr(learning_rate)
 
     def set_lr(self, value: float) -> None:
         self.rate = value
@@ -128,7 +129,9 @@ def build_optimizer(
     """Of the network's parameters; those decay of which the network says so."""
     groups = network.groups()
     if name in ("adam", "adamw"):
-        return Adam(groups, weight_decay, name == "adamw", **options)
+        betas = options.get("beta1", 0.9), options.get("beta2", 0.999)
+        decoupled, clip = name == "adamw", options.get("clip", 0.0)
+        return Adam(groups, learning_rate, weight_decay, decoupled, betas, clip)
     if clip := options.pop("clip", 0.0):
         options["grad_clip"] = nn.ClipGradByGlobalNorm(clip)
     parameters: list[Any] = network.parameters()

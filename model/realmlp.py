@@ -40,15 +40,15 @@ class RealMLP(Network):
     def __init__(
         self,
         columns: Columns,
-        outputs: int = 1,
-        seeds: Sequence[int] = (0,),
+        outputs: int,
+        masks: Masks,
         hidden: Sequence[int] = (256, 256, 256),
         activation: str = "swish",
-        dropout: float = 0.15,
         numeric_embedding: Kind = "pbld",
     ) -> None:
         super().__init__()
-        self.members = members = len(seeds)
+        self.masks, self.members = masks, len(masks.seeds)
+        members = self.members
         self.numbers, codes = split_columns(columns)
         self.plain = sum(column.kind == "number" for column in columns)
         self.embedding = embedding_of(numeric_embedding, self.plain, members)
@@ -64,7 +64,6 @@ class RealMLP(Network):
             [Dense(before, after, members, gain=before**-0.5) for before, after in pairwise(widths)]
         )
         self.activation = ACTIVATIONS[activation]
-        self.masks = Masks(dropout, seeds) if dropout else None
         self.widest = max(hidden)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:

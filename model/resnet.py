@@ -6,7 +6,6 @@ Gorishniy, Rubachev, Khrulkov and Babenko, "Revisiting deep learning models for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import paddle
@@ -69,10 +68,9 @@ class LayerNorm(nn.Layer):
 class Block(nn.Layer):
     """x [N, width] -> x + drop(linear(drop(relu(linear(norm(x)))))), twice as wide inside."""
 
-    def __init__(
-        self, width: int, normalization: Normalization, masks: Masks | None, members: int = 1
-    ) -> None:
+    def __init__(self, width: int, normalization: Normalization, masks: Masks) -> None:
         super().__init__()
+        members = len(masks.seeds)
         self.norm = _normalize(normalization, width, members)
         self.first = Dense(width, 2 * width, members)
         self.second = Dense(2 * width, width, members)
@@ -83,7 +81,7 @@ class Block(nn.Layer):
         return x + self.drop(self.second(inside))
 
     def drop(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.masks(x) if self.training and self.masks else x
+        return self.masks(x) if self.training else x
 
 
 class ResNet(Embedded):
@@ -96,24 +94,22 @@ class ResNet(Embedded):
     def __init__(
         self,
         columns: Columns,
-        outputs: int = 1,
-        seeds: Sequence[int] = (0,),
+        outputs: int,
+        masks: Masks,
         width: int = 128,
         blocks: int = 2,
         normalization: Normalization = "batch",
-        dropout: float = 0.1,
     ) -> None:
-        members = len(seeds)
-        masks = Masks(dropout, seeds) if dropout else None
+        members = len(masks.seeds)
 
         def body(numbers: int) -> nn.Sequential:
-            inside = [Block(width, normalization, masks, members) for _ in range(blocks)]
+            inside = [Block(width, normalization, masks) for _ in range(blocks)]
             last = [_normalize(normalization, width, members), nn.ReLU()]
             end = Dense(width, outputs, members)
             return nn.Sequential(Dense(numbers, width, members), *inside, *last, end)
 
-        super().__init__(columns, outputs, body, EMBEDDING, members)
-        self.masks, self.widest = masks, 2 * width
+        super().__init__(columns, outputs, masks, body, EMBEDDING)
+        self.widest = 2 * width
         self.fewest_rows = FEWEST_ROWS if normalization == "batch" else 1
 
 

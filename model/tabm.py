@@ -52,15 +52,14 @@ class TabM(Network):
     def __init__(
         self,
         columns: Columns,
-        outputs: int = 1,
-        seeds: Sequence[int] = (0,),
-        members: int = 32,
+        outputs: int,
+        masks: Masks,
         hidden: Sequence[int] = (256, 256, 256),
-        dropout: float = 0.1,
         numeric_embedding: Kind = "ple",
     ) -> None:
         super().__init__()
-        self.members = members
+        self.masks, self.members = masks, len(masks.seeds)
+        members = self.members
         self.numbers, codes = split_columns(columns)
         self.plain = sum(column.kind == "number" for column in columns)
         self.embedding = embedding_of(numeric_embedding, self.plain, 1)
@@ -79,7 +78,6 @@ class TabM(Network):
             [members, widths[-1], outputs], default_initializer=near
         )
         self.bias = self.create_parameter([members, 1, outputs], default_initializer=near)
-        self.masks = Masks(dropout, [seeds[0] + member for member in range(members)])
         self.widest = max(hidden)
 
     def start(self, rows: Rows, seed: int) -> None:

@@ -17,7 +17,6 @@ from trainer.evaluation import Evaluation
 from trainer.progress import Progress
 from trainer.session import train
 from trainer.settings import CheckpointOptions
-from trainer.trainer import State
 
 
 def second_fit(source: SplitTable, inputs: InputOptions, first: Fit, epochs: int) -> Fit:
@@ -39,10 +38,10 @@ def refit(
     checkpoint: CheckpointOptions,
     signals: Signals,
     progress: Progress,
-) -> tuple[State, dict[str, Evaluation]]:
-    """Train what `second_fit` made in `folder`."""
+) -> dict[str, Evaluation]:
+    """Train what `second_fit` made, in `folder`; what it predicts of each part."""
     progress.prefix = "refit  "
     try:
-        return train(fit, folder, checkpoint, signals, progress, None)
+        return train(fit, folder, checkpoint, signals, progress, None)[1]
     finally:
         progress.prefix = ""

@@ -101,10 +101,10 @@ class Settings:
     optimum_is_known: bool
     until_optimum: bool
     refit: bool
-    stop_after: int
     chosen: dict[str, Choice]
     recipe: dict[str, Any]
     identity: str
+    stop_after: int = 0
 
     def linear_problem(self, data: TrainingData, target: TargetScale) -> LinearProblem:
         """The best line on the same columns; with weight decay where the model is a line, and the
@@ -244,14 +244,7 @@ class _Resolving:
     def settings(self) -> Settings:
         config = self.config
         scaling = self.choose("data.scale.features", config.data.scale.features, self.scaling)
-        optimizer = Named.of(config.optimizer, "learning_rate", "weight_decay")
-        optimizer = optimizer._replace(
-            name=self.choose("optimizer.name", optimizer.name, self.optimizer)
-        )
-        if self.defaults and "optimizer.name" in self.chosen:
-            optimizer = optimizer._replace(options=self.defaults.optimizer_options)
-        given = config.optimizer.weight_decay
-        weight_decay = self.choose("optimizer.weight_decay", given, self.weight_decay)
+        optimizer, weight_decay = self.optimizer_and_decay()
         model = Named.of(config.model, "members")
         members = self.choose("model.members", getattr(config.model, "members", 1), self.members)
         patience = self.choose("train.patience", config.train.patience, self.patience)
@@ -277,10 +270,7 @@ class _Resolving:
             "train.epochs", config.train.epochs, partial(self.epochs, name, patience)
         )
         steps = -(-len(self.data.parts.train) // batch_size) * epochs
-        why = Text(f"about {POINTS} points per curve", f"每条曲线约 {POINTS} 个点")
         missing = config.data.missing
-        points = Choice(max(1, steps // POINTS), why)
-        log_every = self.choose("train.log_every", config.train.log_every, lambda: points)
         return Settings(
             model=model,
             loss=Named.of(config.loss),
@@ -293,7 +283,9 @@ class _Resolving:
             weight_decay=weight_decay,
             batch_size=batch_size,
             epochs=epochs,
-            log_every=log_every,
+            log_every=self.choose(
+                "train.log_every", config.train.log_every, partial(self.log_every, steps)
+            ),
             fill=missing.constant if missing.numeric == "constant" else None,
             seed=config.train.seed,
             average=config.train.average,
@@ -310,7 +302,6 @@ class _Resolving:
             optimum_is_known=self.optimum_is_known,
             until_optimum=self.stops_at_optimum and "train.epochs" in self.chosen,
             refit=config.train.refit,
-            stop_after=0,
             chosen=self.chosen,
             recipe=self.recipe(),
             identity=json.dumps(kept(config, MAY_CHANGE)),
@@ -325,7 +316,28 @@ class _Resolving:
             for inner in sections:
                 section = section[inner]
             section[name] = choice.value
+        if values["optimizer"]["weight_decay"] == "auto":
+            values["optimizer"]["weight_decay"] = 0.0
         return values
+
+    def optimizer_and_decay(self) -> tuple[Named, float]:
+        """The optimizer's name and own options, and the weight decay."""
+        given, defaults = self.config.optimizer, self.defaults
+        optimizer = Named.of(given, "learning_rate", "weight_decay")
+        name = self.choose("optimizer.name", optimizer.name, self.optimizer)
+        if defaults and "optimizer.name" in self.chosen:
+            optimizer = optimizer._replace(options=defaults.optimizer_options)
+            if defaults.weight_decay and given.weight_decay == "auto":
+                why = Text("as its authors tuned it", "采用其作者调好的值")
+                choice = Choice(defaults.weight_decay, why)
+                self.choose("optimizer.weight_decay", "auto", lambda: choice)
+                return optimizer._replace(name=name), defaults.weight_decay
+        decay = 0.0 if given.weight_decay == "auto" else given.weight_decay
+        return optimizer._replace(name=name), decay
+
+    def log_every(self, steps: int) -> Choice:
+        why = Text(f"about {POINTS} points per curve", f"每条曲线约 {POINTS} 个点")
+        return Choice(max(1, steps // POINTS), why)
 
     def choose(self, key: str, given: Any, choice: Callable[[], Choice]) -> Any:
         """What was given; or what `auto` is, of which note is taken."""
@@ -365,13 +377,6 @@ class _Resolving:
             "线性模型的曲率已知，一个步长就够",
         )
         return Choice("sgd", why)
-
-    def weight_decay(self) -> Choice:
-        if self.defaults and "optimizer.name" in self.chosen:
-            why = Text("as its authors tuned it", "采用其作者调好的值")
-            if self.defaults.weight_decay:
-                return Choice(self.defaults.weight_decay, why)
-        return Choice(0.0, Text("no penalty unless one is asked for", "未要求时不加惩罚"))
 
     def members(self) -> Choice:
         assert self.defaults
