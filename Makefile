@@ -48,7 +48,7 @@ lesson: $(VENV)/.installed-lesson  ## run the lesson and build its page, runs/le
 bench: $(VENV)/.installed-bench  ## side by side with PyTorch, scikit-learn and Vowpal Wabbit; takes long
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-bench-accuracy: $(VENV)/.installed-accuracy $(TABLES)/index.json  ## predictions beside XGBoost, LightGBM, CatBoost and scikit-learn; takes hours
+bench-accuracy: $(VENV)/.installed-accuracy $(TABLES)/index.json  ## predictions beside XGBoost, LightGBM, CatBoost and scikit-learn; takes long
 	@$(BIN)/python -m benchmarks.accuracy $(TABLES) $(BENCH)
 
 clean:  ## remove .venv and caches; runs stay
