@@ -5,8 +5,8 @@ python -m benchmarks.accuracy --data houses.csv --target price
 python -m benchmarks.accuracy -c houses.yaml --ours additive "mlp model.hidden=[64,64]"
 
 All train on the same rows, with the same validation rows, and are measured on the same test rows.
-Each figure is kept as soon as it is known, and a run continues where the last one ended. To measure
-a model again, remove its part of the file of results.
+Each figure is kept as soon as it is known, as long as the table stays the same, and a run continues
+where the last one ended. To measure a model again, remove its part of the file of results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from configs.load import check, load
 from configs.overrides import apply, joined
 from configs.paths import run_name
 from errors import ConfigError, RunError, UserError, tell
-from files import to_json, write_atomically
+from files import digest, to_json, write_atomically
 from reader.source import SplitTable, read
 from reader.training_data import fit
 from run.signals import Signals
@@ -78,7 +78,7 @@ class Figure(NamedTuple):
 
 
 Measure = Callable[[SplitTable, Table, int], float]  # test error of a table's parts, by a seed
-Results = dict[str, dict[str, list[float]]]  # by side and by key: a Figure
+Results = dict[str, dict[str, list[float]]]  # by side, and by table, seed and rows: a Figure
 Figures = dict[str, dict[str, Figure]]  # by table and by side
 
 
@@ -123,8 +123,7 @@ def compare(given: argparse.Namespace, arguments: Sequence[str]) -> None:
     tables = tables_of(given)
     sides = {**our_sides(given, tables[0]), **their_sides(given)}
     path = given.results or (given.folder / "accuracy.json" if given.folder else KEPT)
-    results = measure_all(tables, sides, path, given)
-    figures = figures_of(tables, sides, results, given)
+    figures = measure_all(tables, sides, path, given)
     known = list(dict.fromkeys(side for found in figures.values() for side in found))
     if not known:
         raise RunError("no model could be measured")
@@ -143,23 +142,43 @@ def measure_all(
     sides: Mapping[str, Measure | None],
     path: Path,
     given: argparse.Namespace,
-) -> Results:
-    """What is known, and kept at `path`, when all is measured. Raises UserError."""
+) -> Figures:
+    """What is kept at `path`, and what is measured where that lacks it; of each side the tables of
+    which every seed is known. A recipe is always measured. Raises UserError."""
     results: Results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
+    known: dict[str, dict[str, list[Figure]]] = {table.name: {} for table in tables}
     for seed in range(given.seeds):
         for table in tables:
-            key = key_of(table.name, seed, given.rows)
-            unknown = {s: m for s, m in sides.items() if m and key not in results.get(s, {})}
-            if not unknown:
-                continue
             source = divided(table, seed, given.rows)
-            for side, measure in unknown.items():
-                figure = measured(partial(measure, source, table, seed), f"{key}, {side}")
-                if figure:
-                    results.setdefault(side, {})[key] = list(figure)
-                    write_atomically(path, to_json(results).encode())
-    return results
+            key = f"{table.name}, seed {seed}, {fingerprint(source)}"
+            for side, measure in sides.items():
+                kept = results.setdefault(side, {})
+                if measure and (side == RECIPE or key not in kept):
+                    kept.pop(key, None)
+                    what = f"{table.name}, seed {seed}, {side}"
+                    if figure := measured(partial(measure, source, table, seed), what):
+                        kept[key] = list(figure)
+                        write_atomically(path, to_json(results).encode())
+                if key in kept:
+                    known[table.name].setdefault(side, []).append(Figure(*kept[key]))
+    return {
+        table: {s: merged(each) for s, each in found.items() if len(each) == given.seeds}
+        for table, found in known.items()
+    }
+
+
+def merged(figures: Sequence[Figure]) -> Figure:
+    """Over seeds: the root mean square of the errors, the mean of the seconds."""
+    errors, seconds = np.array(figures).T
+    return Figure(max(float(np.sqrt(np.mean(errors**2))), TINY), float(seconds.mean()))
+
+
+def fingerprint(source: SplitTable) -> str:
+    """Of what all models are given: the files, what their columns are, and the parts."""
+    columns = [(column.name, column.kind) for column in source.packed.schema.columns]
+    parts = [part.tobytes() for part in source.parts]
+    return digest(b"".join([source.packed.sha256.encode(), repr(columns).encode(), *parts]))[:12]
 
 
 def tables_of(given: argparse.Namespace) -> list[Table]:
@@ -223,11 +242,6 @@ def plan(table: Table, overrides: Sequence[str], seed: int) -> Experiment:
     return experiment(check(values, f"--ours {' '.join(overrides)}"))
 
 
-def key_of(table: str, seed: int, rows: int) -> str:
-    """What the figures of a table's split are kept under."""
-    return f"{table}, seed {seed}, {rows} rows"
-
-
 def divided(table: Table, seed: int, rows: int) -> SplitTable:
     """The table's parts, with at most `rows` to train on. Raises TableError, RunError."""
     source = read(plan(table, [], seed).table)
@@ -268,26 +282,6 @@ def theirs(peer: Regressor, source: SplitTable, table: Table, seed: int) -> floa
     """The test error of a library's model."""
     target = source.packed.take(source.parts.test)[:, -1].astype(np.float64)
     return float(np.sqrt(np.mean((peer.predict(source, seed) - target) ** 2)))
-
-
-def figures_of(
-    tables: Sequence[Table],
-    sides: Iterable[str],
-    results: Results,
-    given: argparse.Namespace,
-) -> Figures:
-    """The root mean square of the errors over the seeds, and the mean seconds, of the sides of
-    which all seeds are known; tables of which nothing is known are left out."""
-    figures: Figures = {}
-    for table in tables:
-        keys = [key_of(table.name, seed, given.rows) for seed in range(given.seeds)]
-        for side in sides:
-            if all(key in results.get(side, {}) for key in keys):
-                errors, seconds = np.array([results[side][key] for key in keys]).T
-                error = max(float(np.sqrt(np.mean(errors**2))), TINY)
-                figure = Figure(error, float(seconds.mean()))
-                figures.setdefault(table.name, {})[side] = figure
-    return figures
 
 
 def told(figures: Figures, sides: Sequence[str], reference: str) -> list[str]:

@@ -56,6 +56,16 @@ def table_of(folder: Path, *more: str) -> Table:
     return Table("homes", None, [f"data.path={folder / 'homes.csv'}", "data.target=price", *more])
 
 
+def kept(path: Path) -> dict[str, list[float]]:
+    """The figures by side, table and seed; a table that is another one has another key."""
+    sides: dict[str, dict[str, list[float]]] = json.loads(path.read_text())
+    found = [
+        (f"{s}, {k.rpartition(', ')[0]}", v) for s, each in sides.items() for k, v in each.items()
+    ]
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
 def foreseen(folder: Path, seed: int) -> dict[str, float]:
     """What the peer and a straight line reach, by NumPy, from the cells of the file."""
     cells = pl.read_csv(folder / "homes.csv").to_numpy()
@@ -73,13 +83,12 @@ def test_figures_are_test_errors_on_the_same_rows(
     page = folder / "accuracy.md"
     command = [str(folder), "--ours", "linear", "--seeds", "2", "--page", str(page)]
     assert main(command) == 0
-    results = json.loads((folder / "accuracy.json").read_text())
-    assert set(results) == {"linear", "CatBoost"}
+    results = kept(folder / "accuracy.json")
     errors: dict[str, list[float]] = {"linear": [], "CatBoost": []}
     for seed in range(2):
         expected = foreseen(folder, seed)
         for side in errors:
-            error, seconds = results[side][f"homes, seed {seed}, 20000 rows"]
+            error, seconds = results[f"{side}, homes, seed {seed}"]
             assert error == pytest.approx(expected[side], rel=1e-4)
             assert 0 <= seconds < 60
             errors[side].append(error)
@@ -92,7 +101,7 @@ def test_figures_are_test_errors_on_the_same_rows(
     assert cells[2].startswith(f"{line / mean:.3f} (")
     assert cells[3].startswith("1.000 (")
     assert "Absent: not installed" in shown.out
-    assert "homes, seed 0, 20000 rows, Broken: ArithmeticError: no tree grew" in shown.err
+    assert "homes, seed 0, Broken: ArithmeticError: no tree grew" in shown.err
     assert row in page.read_text()
     assert f"python -m benchmarks.accuracy {folder} --ours linear" in page.read_text()
 
@@ -119,13 +128,20 @@ def test_a_run_continues_where_the_last_one_ended(
     assert main(command) == 0
     assert measured == []
     assert tables_in(capsys.readouterr().out) == before
-    kept = folder / "accuracy.json"
-    results = json.loads(kept.read_text())
-    del results["CatBoost"]["flats, seed 0, 20000 rows"]
-    kept.write_text(json.dumps(results))
+    path = folder / "accuracy.json"
+    results = json.loads(path.read_text())
+    (flats,) = [key for key in results["CatBoost"] if key.startswith("flats")]
+    del results["CatBoost"][flats]
+    path.write_text(json.dumps(results))
     assert main(command) == 0
     assert measured == ["flats"]
-    assert json.loads(kept.read_text())["linear"] == results["linear"]
+    assert json.loads(path.read_text())["linear"] == results["linear"]
+    assert main([*command, "--rows", "50"]) == 0
+    assert sorted(measured[1:]) == ["flats", "flats", "homes", "homes"]
+    homes = folder / "homes.csv"
+    homes.write_text(homes.read_text() + "1,2,3,4\n")
+    assert main(command) == 0
+    assert measured[5:] == ["homes", "homes"]
 
 
 def test_training_rows_are_capped_and_no_others(folder: Path) -> None:
@@ -137,23 +153,32 @@ def test_training_rows_are_capped_and_no_others(folder: Path) -> None:
 
 
 def test_your_own_table_by_a_recipe(folder: Path) -> None:
-    recipe, kept = folder / "mine.yaml", folder / "kept.json"
+    recipe, path = folder / "mine.yaml", folder / "kept.json"
     recipe.write_text(
         f"data: {{path: {folder / 'homes.csv'}, target: price, split: {{seed: 1}}}}\n"
         "optimizer: {weight_decay: 1}\n"
     )
-    command = ["-c", str(recipe), "--ours", "linear", "--peers", "--results", str(kept)]
+    command = ["-c", str(recipe), "--ours", "linear", "--peers", "--results", str(path)]
     assert main(command) == 0
     assert main([*command, "-o", "data.exclude=[area]"]) == 0
-    found = json.loads(kept.read_text())
-    key, without = "mine, seed 0, 20000 rows", "mine data.exclude=[area], seed 0, 20000 rows"
-    assert found["linear"][key][0] == pytest.approx(foreseen(folder, 1)["linear"], rel=1e-4)
-    assert found["recipe"][key][0] > 1.2 * found["linear"][key][0]  # which does not decay
-    assert found["linear"][without][0] > 1.2 * found["linear"][key][0]
-    table = ["--data", str(folder / "homes.csv"), "--target", "price"]
-    assert main([*table, "--ours", "linear", "--peers", "--results", str(kept)]) == 0
-    error = json.loads(kept.read_text())["linear"]["homes, seed 0, 20000 rows"][0]
-    assert error == pytest.approx(foreseen(folder, 0)["linear"], rel=1e-4)
+    found = kept(path)
+    line = found["linear, mine, seed 0"][0]
+    assert line == pytest.approx(foreseen(folder, 1)["linear"], rel=1e-4)
+    assert found["recipe, mine, seed 0"][0] > 1.2 * line  # which does not decay
+    assert found["linear, mine data.exclude=[area], seed 0"][0] > 1.2 * line
+    recipe.write_text(recipe.read_text().replace("weight_decay: 1", "weight_decay: 0"))
+    assert main(command) == 0
+    assert kept(path)["recipe, mine, seed 0"][0] == pytest.approx(line, rel=1e-4)
+
+
+def test_your_own_table_by_its_path(folder: Path) -> None:
+    path = folder / "kept.json"
+    command = ["--data", str(folder / "homes.csv"), "--ours", "linear", "--peers"]
+    for target in ("price", "area"):
+        assert main([*command, "--target", target, "--results", str(path)]) == 0
+    (price, area) = json.loads(path.read_text())["linear"].values()
+    assert price[0] == pytest.approx(foreseen(folder, 0)["linear"], rel=1e-4)
+    assert area[0] < 0.5 * price[0]
 
 
 @pytest.mark.parametrize(
