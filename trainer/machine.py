@@ -14,8 +14,11 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt(3)
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """For a while, let a matrix product of NumPy take all cores, where nothing else does."""
-    with threadpool_limits(os.cpu_count(), user_api="blas"):
+    """For a while, let a matrix product of NumPy take all cores, where nothing else does; or as
+    many as OMP_NUM_THREADS allows."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(allowed) if allowed.isdecimal() and int(allowed) else os.cpu_count()
+    with threadpool_limits(cores, user_api="blas"):
         yield
 
 
