@@ -199,7 +199,7 @@ EXPECTED = {
 
 def _expected(problem: ErrorDetails) -> str:
     if options := _options(problem):
-        return ", ".join(options[:-1]) + " or " * (len(options) > 1) + options[-1]
+        return either(options)
     kind = problem["type"]
     plain = EXPECTED.get(kind) or EXPECTED.get(kind.partition("_")[0])
     if plain is None:
@@ -224,19 +224,24 @@ def _locate(location: tuple[int | str, ...], values: Any) -> tuple[str, Any]:
     return ".".join(path), values
 
 
+def either(names: Sequence[str]) -> str:
+    """As in `a, b or c`."""
+    return ", ".join(names[:-1]) + " or " * (len(names) > 1) + names[-1]
+
+
 def _nearest_key(path: str, location: tuple[int | str, ...]) -> str:
     """What helps with a key that there is not."""
     known = by_path()
     section = path.partition(".")[0]
     if path in known:
-        names = " or ".join(name for key in known[path] for name in key.variants)
+        names = either([name for key in known[path] for name in key.variants])
         return f" with {section}.name={location[1]}; it belongs to {names}"
     near = key_like(path)
     if near in known and not near.endswith(".name"):
         name = f"{near.partition('.')[0]}.name"
         has = [variant for key in known[near] for variant in key.variants]
         every = [variant for key in known.get(name, []) for variant in key.variants]
-        only = f" (with {name}={' or '.join(has)})" if len(has) < len(every) else ""
+        only = f" (with {name}={either(has)})" if len(has) < len(every) else ""
         return f"; did you mean {near}{only}?"
     listed = f"train.py --help-keys {section} lists the keys" if section in _sections() else ""
     return f"; did you mean {near}?" if near else f"; {listed or 'train.py --help-keys lists them'}"

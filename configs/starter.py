@@ -11,7 +11,7 @@ from display import for_shell, padded, width
 
 MOST = 60  # columns that are listed
 OTHERS = {
-    "model": "{name: mlp}  # linear (default), mlp, resnet",
+    "model": "{name: mlp}  # linear (default), additive, mlp, realmlp, blend",
     "train": "{seed: 0, device: auto}",
     "intervals": "{coverage: 0.9}  # adds `lower` and `upper` to the predictions",
 }

@@ -63,8 +63,8 @@ def members(rows: int, columns: int) -> Chosen:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `auto` is for a network; `scaling` and `schedule` with the reason, None for that of other
-    models."""
+    """What `auto` is for a network; `scaling` and `schedule` with the reason, None for that of
+    other models."""
 
     rate: float = RATE
     optimizer: str = "adam"

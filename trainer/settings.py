@@ -250,14 +250,7 @@ class _Resolving:
         patience = self.choose("train.patience", config.train.patience, self.patience)
         codes = bool(self.data.encoding.codes)
         self.by_level = self.is_line and codes and scaling == "whiten" and bool(self.data.absorbed)
-        self.averages = (
-            ((self.is_parabola and scaling == "whiten") or self.is_additive)
-            and self.objective.quadratic
-            and optimizer.name == "sgd"
-            and config.optimizer.learning_rate == "auto"
-            and config.train.batch_size == "auto"
-            and config.schedule.name in ("auto", "inverse")
-        )
+        self.averages = self.does_average(scaling, optimizer.name)
         schedule = Named.of(config.schedule)
         name = self.choose("schedule.name", schedule.name, self.schedule)
         batch_size = self.choose("train.batch_size", config.train.batch_size, self.batch_size)
@@ -269,8 +262,9 @@ class _Resolving:
         epochs = self.choose(
             "train.epochs", config.train.epochs, partial(self.epochs, name, patience)
         )
-        steps = -(-len(self.data.parts.train) // batch_size) * epochs
         missing = config.data.missing
+        steps = -(-len(self.data.parts.train) // batch_size) * epochs
+        every = partial(self.log_every, steps)
         return Settings(
             model=model,
             loss=Named.of(config.loss),
@@ -283,9 +277,7 @@ class _Resolving:
             weight_decay=weight_decay,
             batch_size=batch_size,
             epochs=epochs,
-            log_every=self.choose(
-                "train.log_every", config.train.log_every, partial(self.log_every, steps)
-            ),
+            log_every=self.choose("train.log_every", config.train.log_every, every),
             fill=missing.constant if missing.numeric == "constant" else None,
             seed=config.train.seed,
             average=config.train.average,
@@ -334,6 +326,18 @@ class _Resolving:
                 return optimizer._replace(name=name), defaults.weight_decay
         decay = 0.0 if given.weight_decay == "auto" else given.weight_decay
         return optimizer._replace(name=name), decay
+
+    def does_average(self, scaling: str, optimizer: str) -> bool:
+        """Whether an epoch's last weights are the average of what its mini-batches ask for."""
+        config = self.config
+        return (
+            ((self.is_parabola and scaling == "whiten") or self.is_additive)
+            and self.objective.quadratic
+            and optimizer == "sgd"
+            and config.optimizer.learning_rate == "auto"
+            and config.train.batch_size == "auto"
+            and config.schedule.name in ("auto", "inverse")
+        )
 
     def log_every(self, steps: int) -> Choice:
         why = Text(f"about {POINTS} points per curve", f"每条曲线约 {POINTS} 个点")

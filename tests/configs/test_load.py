@@ -146,14 +146,18 @@ def test_shares_left_out_divide_the_rest(
         ("train.device=cuda:1", "found cuda:1, expected auto, cpu, gpu or gpu:N; a CUDA GPU is"),
         ("zzz=1", "zzz: no such key; train.py --help-keys lists them"),
         ("model.zzz=1", "model.zzz: no such key; train.py --help-keys model lists the keys"),
-        ("model.layers=3", "did you mean model.hidden (with model.name=mlp)?"),
+        (
+            "model.layers=3",
+            "did you mean model.hidden (with model.name=mlp, realmlp, tabm or blend)?",
+        ),
         ("loss.name=rmse", "loss.name: found rmse, expected mse, mae or huber; did you mean mse?"),
         ("data.encoding=gbkk", "data.encoding: expected an encoding that Python knows"),
         ("data.target=", "data.target: found null, expected text"),
         ("data.scale.features=minmax", "did you mean min_max?"),
         (
             "model.name=mpl",
-            "model.name: found mpl, expected linear, additive, mlp or resnet; did you mean mlp?",
+            "found mpl, expected linear, additive, mlp, resnet, realmlp, tabm or blend; did "
+            "you mean mlp?",
         ),
         ("model.hidden=[3]", "no such key with model.name=linear; it belongs to mlp"),
         ("model=3", "model: found 3, expected a section"),

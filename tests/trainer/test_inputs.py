@@ -16,15 +16,18 @@ from model.input_layers import layer_of
 from reader import inputs as steps
 from reader.axes import Axis
 from reader.inputs import (
+    Beside,
     Clip,
     Fill,
     Indicate,
     InputColumn,
     Inputs,
+    NormalScores,
     OneHot,
     Places,
     Scale,
     Select,
+    SmoothClip,
     Step,
     Whiten,
 )
@@ -48,6 +51,8 @@ AXES = (
     Axis("code", 3, levels=3),
     Axis("many", 4, levels=4, codes=np.array([0, 1, 0, 2, 3, 0, 0, 1, 2])),
 )
+KNOTS = (np.array([-1.0, 0.5, 2.0]), np.array([1.5]), np.linspace(-9, 9, 40))
+SCORES = (np.array([-1.0, 0.0, 2.0]), np.array([0.0]), np.linspace(-2, 2, 40))
 STEPS: dict[str, tuple[Step, ...]] = {
     "select": (Select((C, A, B, MANY, CODE), (2, 0, 1, 4, 3)),),
     "indicate": (Indicate((A, B, C, FLAG, CODE, MANY), (0,), 3),),
@@ -66,10 +71,34 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Scale((B, A, C, FLAG, *LEVELS, MANY), np.arange(6.0), np.arange(1.0, 7.0)),
         Clip((B, A, C, FLAG, *LEVELS, MANY), np.full(6, 0.8)),
     ),
+    "normal scores": (NormalScores((A, B, C, CODE, MANY), KNOTS, SCORES, np.zeros(0)),),
+    "normal scores and flags": (
+        Indicate((A, B, C, FLAG, CODE, MANY), (0,), 3),
+        Fill((A, B, C, FLAG, CODE, MANY), np.array([3.0, 4.0, 5.0])),
+        NormalScores((A, B, C, FLAG, CODE, MANY), KNOTS, SCORES, np.array([0.25])),
+    ),
+    "smooth clip": (SmoothClip((A, B, C, CODE, MANY), np.array([3.0, 1.0, 0.5])),),
+    "beside": (
+        Beside(
+            (C, A, A, B, C, CODE, MANY),
+            Inputs((A, B, C, CODE, MANY), (Select((C, A), (2, 0)),)),
+            Inputs(
+                (A, B, C, CODE, MANY),
+                (Scale((A, B, C, CODE, MANY), CENTER, np.array([2.0, 0.1, 7.0])),),
+            ),
+        ),
+    ),
     "places": (Places((A, B, C, CODE, MANY, BEYOND), AXES, (1,)),),
     "nothing": (),
 }
-NO_HOLES = {"scale", "whiten", "clip"}  # holes are filled before
+NO_HOLES = {
+    "scale",
+    "whiten",
+    "clip",
+    "normal scores",
+    "smooth clip",
+    "beside",
+}  # holes are filled before
 
 
 def rows(holes: bool) -> NDArray[np.float32]:
