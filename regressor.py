@@ -276,7 +276,8 @@ def trained(
     state, evaluations = train_session(fit, folder.path, *beside, least)
     exported = fit
     if fit.settings.refit and len(fit.data.parts.validation):
-        exported = second_fit(prepared.source, experiment.inputs, fit, state.best_epoch)
+        given = prepared.source, experiment.inputs, experiment.resolve
+        exported = second_fit(*given, fit, state.best_epoch)
         again = refit(exported, folder.path / "refit", *beside)
         evaluations |= {part: each for part, each in again.items() if part == "test"}
     if coverage := experiment.coverage:
