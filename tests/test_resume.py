@@ -40,6 +40,14 @@ CASES = [
     for memory in ("in memory", "mapped")
 ]
 RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]
+SMALL = [
+    "model.hidden=[8]",
+    "model.members=2",
+    "optimizer.name=auto",
+    "optimizer.learning_rate=auto",
+]
+TABM = ["model.name=tabm", *SMALL]
+BLEND = ["model.name=blend", "train.refit=true", *SMALL]
 ADDITIVE = ["model.name=additive", "model.pairs=3"]
 MODELS |= {"resnet": RESNET, "averaged resnet": [*RESNET, "train.average=true"]}
 MODELS["huber"] = [*NETWORK, "loss.name=huber"]
@@ -388,8 +396,15 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "overrides",
-    [["intervals.coverage=0.8"], [*NETWORK, "intervals.coverage=0.8"], RESNET, ADDITIVE],
-    ids=["linear with intervals", "mlp with dropout and intervals", "resnet", "additive"],
+    [
+        ["intervals.coverage=0.8"],
+        [*NETWORK, "intervals.coverage=0.8"],
+        RESNET,
+        ADDITIVE,
+        TABM,
+        BLEND,
+    ],
+    ids=["line, intervals", "mlp, dropout, intervals", "resnet", "additive", "tabm", "blend"],
 )
 def test_verify_resume_says_equal(overrides: list[str], tmp_path: Path) -> None:
     given = [option for key in overrides for option in ("-o", key)]

@@ -56,6 +56,7 @@ SPLITS = {
     "group": ["data.split.method=group", "data.split.column=house"],
     "time": ["data.split.method=time", "data.split.column=day"],
 }
+TINY = ["model.hidden=[8]", "model.members=2"]
 PREPROCESSING: dict[str, list[str]] = {
     "standard": [],
     "min_max": ["data.scale.features=min_max", "data.scale.target=min_max"],
@@ -64,6 +65,10 @@ PREPROCESSING: dict[str, list[str]] = {
     "embedding": ["data.categories.one_hot=1", "model.name=mlp"],
     "resnet": ["data.categories.one_hot=1", "model.name=resnet", "model.width=8"],
     "additive": ["model.name=additive"],
+    "realmlp": ["model.name=realmlp", "data.categories.one_hot=1", *TINY],
+    "tabm": ["model.name=tabm", "data.categories.one_hot=1", *TINY],
+    "robust": ["model.name=realmlp", "data.scale.features=robust", *TINY],
+    "blend": ["model.name=blend", *TINY],
     "mae": ["loss.name=mae"],
     "huber": ["loss.name=huber", "loss.delta=0.5"],
 }

@@ -550,6 +550,9 @@ RECIPES = (
     ["model.hidden=[4]", "model.activation=sigmoid", "data.categories.one_hot=0"],
     ["model.name=resnet", "model.normalization=batch", "data.scale.target=log1p"],
     ["model.name=resnet", "model.normalization=layer", "intervals.coverage=null"],
+    ["model.name=realmlp", "model.hidden=[4]", "model.members=2", "model.activation=mish"],
+    ["model.name=realmlp", "model.hidden=[4]", "model.members=1", "data.scale.features=robust"],
+    ["model.name=tabm", "model.hidden=[4]", "model.members=2"],
     ["model.name=additive", "model.beyond=line"],
 )
 

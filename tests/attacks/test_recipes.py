@@ -163,7 +163,7 @@ def test_any_text_is_a_recipe_or_one_message(
 @given(
     st.sampled_from(sorted(by_path())),
     ODD,
-    st.sampled_from(["linear", "additive", "mlp", "resnet"]),
+    st.sampled_from(["linear", "additive", "mlp", "resnet", "realmlp", "tabm", "blend"]),
 )
 def test_any_value_of_any_key_is_a_recipe_or_one_message(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: object, model: str
