@@ -105,6 +105,8 @@ OPERATORS = {
     "1.searchsorted": Operator(2, 1, {"out_int32": NO, "right": NO}),
     "1.sigmoid": Operator(1, 1),
     "1.sign": Operator(1, 1),
+    "1.softshrink": Operator(1, 1, {"threshold": NUMBER}),
+    "1.softsign": Operator(1, 1),
     "1.slice": Operator(3, 1, {"axes": ARRAY, "infer_flags": ARRAY, "decrease_axis": ARRAY}),
     "1.split": Operator(3, 1),
     "1.stack": Operator(1, 1, {"axis": ("0.a_i32", 2)}),

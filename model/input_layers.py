@@ -3,7 +3,7 @@ rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from paddle import nn
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+NEGLIGIBLE = 2.0**-21  # deviations: four units in the last place of a float32 number near 1
 
 
 class Select(nn.Layer):
@@ -43,19 +44,43 @@ class Indicate(nn.Layer):
         return paddle.concat(parts, axis=1)
 
 
-class Fill(nn.Layer):
+class Leading(nn.Layer):
+    """A step that changes the first `count` columns of float32 [N, P], and none behind them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        """Of the first columns [N, count] -> [N, count]."""
+        raise NotImplementedError
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _leading(x, self.count, self.change)
+
+
+class Chain(Leading):
+    """Steps on the same leading columns, which are cut out once for all of them."""
+
+    def __init__(self, steps: Sequence[Leading]) -> None:
+        super().__init__(steps[0].count)
+        self.steps = nn.LayerList(steps)
+
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        for step in self.steps:
+            part = step.change(part)
+        return part
+
+
+class Fill(Leading):
     """float32 [N, P], `values` [D] in place of NaN in the first D columns."""
 
     def __init__(self, values: Vector) -> None:
-        super().__init__()
+        super().__init__(len(values))
         self.register_buffer("values", paddle.to_tensor(values.astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(
-            x,
-            self.values.shape[0],
-            lambda part: paddle.where(paddle.isnan(part), self.values.expand_as(part), part),
-        )
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        return paddle.where(paddle.isnan(part), self.values.expand_as(part), part)
 
 
 class OneHot(nn.Layer):
@@ -77,23 +102,26 @@ class OneHot(nn.Layer):
         return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-class Scale(nn.Layer):
+class Scale(Leading):
     """float32 [N, P], (x - center) / scale in the first D columns; both are [D].
 
-    The center is subtracted as two float32 numbers: rounded to one, it would be off by many
-    deviations of a column that is far from zero.
+    The center is subtracted as two float32 numbers where some column is far from zero: rounded to
+    one, it would be off by many deviations of this column.
     """
 
     def __init__(self, center: Vector, scale: Vector) -> None:
-        super().__init__()
+        super().__init__(len(center))
         high = center.astype(np.float32)
+        low = center - high
         self.register_buffer("center", paddle.to_tensor(high))
-        self.register_buffer("low", paddle.to_tensor((center - high).astype(np.float32)))
         self.register_buffer("scale", paddle.to_tensor(scale.astype(np.float32)))
+        self.is_far = bool((np.abs(low) > NEGLIGIBLE * scale).any())
+        if self.is_far:
+            self.register_buffer("low", paddle.to_tensor(low.astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        count = self.center.shape[0]
-        return _leading(x, count, lambda part: (part - self.center - self.low) / self.scale)
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        part = part - self.center
+        return (part - self.low if self.is_far else part) / self.scale
 
 
 class Whiten(nn.Layer):
@@ -127,21 +155,19 @@ class Whiten(nn.Layer):
         return _leading(x, numbers, whiten)
 
 
-class Clip(nn.Layer):
+class Clip(Leading):
     """float32 [N, P], what is beyond `bound` [D] drawn in, in the first D columns."""
 
     def __init__(self, bound: Vector) -> None:
-        super().__init__()
+        super().__init__(len(bound))
         self.register_buffer("bound", paddle.to_tensor(bound.astype(np.float32)))
+        self.register_buffer("inverse", paddle.to_tensor((1 / bound).astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(x, self.bound.shape[0], self.clip)
-
-    def clip(self, part: paddle.Tensor) -> paddle.Tensor:
-        size = paddle.abs(part)
-        beyond = F.relu(size - self.bound)
-        drawn_in = paddle.sign(part) * (self.bound + beyond / (1 + beyond / self.bound))
-        return paddle.where(size > self.bound, drawn_in, part)
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        # softshrink(u) is what of u is beyond 1 and -1, softsign(v) is v / (1 + |v|).
+        size = part * self.inverse
+        beyond = F.softsign(F.softshrink(size, 1.0))
+        return (paddle.clip(size, -1.0, 1.0) + beyond) * self.bound
 
 
 class Axis(Protocol):
@@ -281,6 +307,20 @@ def layer_of(step: Any) -> nn.Layer:
     its type, made of the same fields."""
     arguments = {f.name: getattr(step, f.name) for f in fields(step) if f.name != "columns"}
     return LAYERS[type(step).__name__](**arguments)
+
+
+def layers_of(steps: Iterable[Any]) -> nn.Sequential:
+    """The layers of steps, in order; those on the same leading columns as one."""
+    layers: list[nn.Layer] = []
+    for layer in map(layer_of, steps):
+        last = layers[-1] if layers else None
+        both = isinstance(layer, Leading) and isinstance(last, Leading)
+        if both and layer.count == last.count:
+            chain = list(last.steps) if isinstance(last, Chain) else [last]
+            layers[-1] = Chain([*chain, layer])
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers)
 
 
 def _leading(
