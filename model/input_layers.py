@@ -3,7 +3,7 @@ rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -45,25 +45,25 @@ class Indicate(nn.Layer):
 
 
 class Leading(nn.Layer):
-    """A step that changes the first `count` columns of float32 [N, P], and none behind them."""
+    """A step that changes the first `columns` of float32 [N, P], and none behind them."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, columns: int) -> None:
         super().__init__()
-        self.count = count
+        self.columns = columns
 
     def change(self, part: paddle.Tensor) -> paddle.Tensor:
-        """Of the first columns [N, count] -> [N, count]."""
+        """Of the first columns [N, D] -> [N, D]."""
         raise NotImplementedError
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(x, self.count, self.change)
+        return _leading(x, self.columns, self.change)
 
 
 class Chain(Leading):
     """Steps on the same leading columns, which are cut out once for all of them."""
 
-    def __init__(self, steps: Sequence[Leading]) -> None:
-        super().__init__(steps[0].count)
+    def __init__(self, steps: Sequence[Any]) -> None:
+        super().__init__(steps[0].columns)
         self.steps = nn.LayerList(steps)
 
     def change(self, part: paddle.Tensor) -> paddle.Tensor:
@@ -103,18 +103,20 @@ class OneHot(nn.Layer):
 
 
 class Scale(Leading):
-    """float32 [N, P], (x - center) / scale in the first D columns; both are [D].
+    """float32 [N, P], (x - center) / scale in the first D columns; both are [D]. With `unit` [D]
+    what results counts in these.
 
     The center is subtracted as two float32 numbers where some column is far from zero: rounded to
     one, it would be off by many deviations of this column.
     """
 
-    def __init__(self, center: Vector, scale: Vector) -> None:
+    def __init__(self, center: Vector, scale: Vector, unit: Vector | None = None) -> None:
         super().__init__(len(center))
+        whole = scale if unit is None else scale * unit
         high = center.astype(np.float32)
         low = center - high
         self.register_buffer("center", paddle.to_tensor(high))
-        self.register_buffer("scale", paddle.to_tensor(scale.astype(np.float32)))
+        self.register_buffer("scale", paddle.to_tensor(whole.astype(np.float32)))
         self.is_far = bool((np.abs(low) > NEGLIGIBLE * scale).any())
         if self.is_far:
             self.register_buffer("low", paddle.to_tensor(low.astype(np.float32)))
@@ -164,10 +166,25 @@ class Clip(Leading):
         self.register_buffer("inverse", paddle.to_tensor((1 / bound).astype(np.float32)))
 
     def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        return self.drawn_in(part * self.inverse)
+
+    def drawn_in(self, size: paddle.Tensor) -> paddle.Tensor:
+        """Of columns that count in bounds."""
         # softshrink(u) is what of u is beyond 1 and -1, softsign(v) is v / (1 + |v|).
-        size = part * self.inverse
         beyond = F.softsign(F.softshrink(size, 1.0))
         return (paddle.clip(size, -1.0, 1.0) + beyond) * self.bound
+
+
+class ScaleAndClip(Leading):
+    """Scale, and Clip behind it, with a factor less."""
+
+    def __init__(self, scale: Any, clip: Any) -> None:
+        super().__init__(len(clip.bound))
+        self.scale = Scale(scale.center, scale.scale, clip.bound)
+        self.clip = Clip(clip.bound)
+
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        return self.clip.drawn_in(self.scale.change(part))
 
 
 class Axis(Protocol):
@@ -309,18 +326,27 @@ def layer_of(step: Any) -> nn.Layer:
     return LAYERS[type(step).__name__](**arguments)
 
 
-def layers_of(steps: Iterable[Any]) -> nn.Sequential:
-    """The layers of steps, in order; those on the same leading columns as one."""
-    layers: list[nn.Layer] = []
-    for layer in map(layer_of, steps):
-        last = layers[-1] if layers else None
-        both = isinstance(layer, Leading) and isinstance(last, Leading)
-        if both and layer.count == last.count:
+def layers_of(steps: Sequence[Any]) -> nn.Sequential:
+    """The layers of steps, in order, in few operators: those on the same leading columns, which
+    are cut out once for all of them, are one layer."""
+    layers: list[nn.Layer] = [layer_of(step) for step in steps]
+    if [type(layer) for layer in layers[-2:]] == [Scale, Clip]:
+        scale, clip = steps[-2:]
+        if len(scale.center) == len(clip.bound):
+            layers[-2:] = [ScaleAndClip(scale, clip)]
+    together: list[nn.Layer] = []
+    for layer in layers:
+        last = together[-1] if together else None
+        if (
+            isinstance(layer, Leading)
+            and isinstance(last, Leading)
+            and layer.columns == last.columns
+        ):
             chain = list(last.steps) if isinstance(last, Chain) else [last]
-            layers[-1] = Chain([*chain, layer])
+            together[-1] = Chain([*chain, layer])
         else:
-            layers.append(layer)
-    return nn.Sequential(*layers)
+            together.append(layer)
+    return nn.Sequential(*together)
 
 
 def _leading(

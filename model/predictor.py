@@ -95,7 +95,8 @@ class Predictor:
 
     def predict_outputs(self, rows: ArrayLike | Frame) -> NDArray[np.float32]:
         """All `outputs` of `rows` [N, D], or of a table by its names -> [N, outputs]."""
-        if any(hasattr(rows, name) for name in ("items", "iter_columns", "column_names")):
+        by_name = ("items", "iter_columns", "column_names")
+        if not isinstance(rows, np.ndarray) and any(hasattr(rows, name) for name in by_name):
             rows = self._by_name(cast("Frame", rows))
         values = np.asarray(rows)
         if values.ndim != 2 or values.shape[1] != len(self.features):
