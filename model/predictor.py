@@ -81,7 +81,7 @@ class Predictor:
             with paddle_errors():
                 self._few = self._some = self._many = load(False)
                 if device == "cpu":
-                    self._few = keeping_memory(self._some)
+                    self._few = keeping_memory(self._some, len(self.features))
                     self._many = load(onednn, cores) if onednn or cores > 1 else self._some
         self._lock = Lock()
         self._predict_piece(np.zeros((2, len(self.features))))  # whether it predicts at all
@@ -257,16 +257,18 @@ def load_graph(graph: Path, weights: Path, device: str, onednn: bool, threads: i
     return with_handles(inference.create_predictor(config))
 
 
-def keeping_memory(graph: Graph) -> Graph:
+def keeping_memory(graph: Graph, columns: int) -> Graph:
     """The same graph, with the same weights, which keeps the memory of each operator's result for
     its next run. To give it back, Paddle wakes another thread after each operator, which takes
     about as long as an operator of one row does."""
     import paddle
 
     before = paddle.get_flags([KEPT_GIGABYTES])
-    paddle.set_flags({KEPT_GIGABYTES: -1.0})  # read while a predictor is made, and never again
+    paddle.set_flags({KEPT_GIGABYTES: -1.0})  # read while a graph runs for the first time
     try:
-        return with_handles(graph.predictor.clone())
+        kept = with_handles(graph.predictor.clone())
+        run_graph(kept, np.zeros((1, columns), np.float32))
+        return kept
     finally:
         paddle.set_flags(before)
 
