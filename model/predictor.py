@@ -123,7 +123,7 @@ class Predictor:
         graph = self._some if len(rows) > FEW_ROWS else self._few
         if len(rows) >= ROWS_FOR_ALL_CORES:
             graph = self._many
-        try:  # not by paddle_errors, which takes a fifth as long as a row of a line
+        try:  # without paddle_errors, whose generator costs each call time
             with self._lock:
                 found = run_graph(graph, rows)
         except PADDLE_ERRORS as error:
@@ -259,8 +259,7 @@ def load_graph(graph: Path, weights: Path, device: str, onednn: bool, threads: i
 
 def keeping_memory(graph: Graph, columns: int) -> Graph:
     """The same graph, with the same weights, which keeps the memory of each operator's result for
-    its next run. To give it back, Paddle wakes another thread after each operator, which takes
-    about as long as an operator of one row does."""
+    its next run: to free it after each operator takes a large part of the time of one row."""
     import paddle
 
     before = paddle.get_flags([KEPT_GIGABYTES])
