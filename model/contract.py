@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 from model.conform import Rule, UnsoundError, agree, conform, shown
 
-FORMAT = 5
+FORMAT = 6
 MOST_ROWS = 2**53
 MOST_TERMS = 2**16
 LARGEST = 3.4028234663852886e38  # of float32
@@ -133,7 +133,7 @@ class Contract(TypedDict):
     """All of contract.json: no key is beside these, and none is missing but `additive`, which only
     an additive model has."""
 
-    format: Literal[5]
+    format: Literal[6]
     features: list[str]
     target: str
     schema: Schema

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,20 +67,18 @@ def export(
         # Before to_static, which puts a static function in the place of `forward`.
         expected = _predictions(proof.expected, rows)
         tolerance = parity_tolerance(target_range, expected)
-        forms: list[tuple[nn.Layer, tuple[bool, ...]]] = [(regressor, (True, False))]
-        if fused:
-            # oneDNN knows no float64: it would only wrap the one product of a fused line.
-            forms.insert(0, (fused, (False,)))
-        for form, choices in forms:
+        for form in [fused, regressor] if fused else [regressor]:
             _save_graph(form, draft, rows.shape[1])
             try:
-                parity, onednn = prove(draft, rows, expected, tolerance, choices)
+                # oneDNN knows no float64: it would only wrap the one product of a fused line.
+                maybe_onednn = form is regressor
+                parity, onednn = prove(draft, rows, expected, tolerance, maybe_onednn)
                 break
             except ExportError:
                 if form is regressor:
                     raise
         real = rows[np.linspace(0, len(rows) - 1, num=min(8, len(rows)), dtype=int)]
-        predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn)
+        predictor = load_graph(draft / GRAPH, draft / WEIGHTS, "cpu", onednn=False)
         parts = {
             "format": FORMAT,
             **contract,
@@ -103,8 +102,22 @@ def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
     paddle.jit.not_to_static(type(form).forward)
     specification = paddle.static.InputSpec([None, columns], "float32", "features")
     graph = paddle.jit.to_static(form, input_spec=[specification], full_graph=True)
-    with paddle.utils.unique_name.guard():
+    with paddle.utils.unique_name.guard(), without_dropout(form):
         paddle.jit.save(graph, str(folder / Path(GRAPH).stem))
+
+
+@contextmanager
+def without_dropout(form: nn.Layer) -> Iterator[None]:
+    """Paddle would write an operator that copies its operand."""
+    layers = [layer for layer in form.sublayers() if isinstance(layer, nn.Dropout)]
+    rates = [layer.p for layer in layers]
+    try:
+        for layer in layers:
+            layer.p = 0
+        yield
+    finally:
+        for layer, rate in zip(layers, rates, strict=True):
+            layer.p = rate
 
 
 def golden(
@@ -131,13 +144,13 @@ def prove(
     rows: NDArray[np.float32],
     expected: NDArray[np.float64],
     tolerance: float,
-    choices: Sequence[bool] = (True, False),
+    maybe_onednn: bool = True,
 ) -> tuple[dict[str, Any], bool]:
     """Compare the exported graph with what the trained network predicts for `rows`.
 
-    By paddle.jit.load and by Paddle Inference. Returns the parity, and whether Paddle Inference
-    may use oneDNN: the first of the `choices` that does not exceed the tolerance. Raises
-    ExportError where none does.
+    By paddle.jit.load and by Paddle Inference. Returns the parity, and whether many rows may be
+    predicted by oneDNN: where it does not exceed the tolerance either. Few rows never are: it needs
+    several times as long for them. Raises ExportError where the graph exceeds the tolerance.
     """
     if not np.isfinite(expected).all():
         raise ExportError("the trained network predicts NaN or infinity; nothing is exported")
@@ -154,24 +167,25 @@ def prove(
         ) from None
     loaded.eval()
     by_load = _predictions(lambda batch: loaded(paddle.to_tensor(batch)).numpy(), rows)
-    for onednn in choices:
+    worst = float(np.abs(by_load - expected).max())
+    onednn = False
+    for choice in (False, True)[: 1 + maybe_onednn]:
         try:
-            predictor = load_graph(folder / GRAPH, folder / WEIGHTS, "cpu", onednn)
+            predictor = load_graph(folder / GRAPH, folder / WEIGHTS, "cpu", choice)
             by_inference = _predictions(partial(run_graph, predictor), rows)
-        except (
-            RuntimeError,
-            ValueError,
-        ):  # oneDNN makes NaN a number, which then finds no table row
-            worst = math.inf
-            continue
-        worst = float(np.abs([by_load - expected, by_inference - expected]).max())
-        if worst <= tolerance:
-            parity = {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}
-            return parity, onednn
-    raise ExportError(
-        f"the exported graph differs from the trained network by {worst:g} in the target's "
-        f"unit, more than the tolerance of {tolerance:g}; nothing is exported"
-    )
+        except (RuntimeError, ValueError):
+            # oneDNN makes NaN a number, which then finds no table row
+            difference = math.inf
+        else:
+            difference = float(np.abs(by_inference - expected).max())
+        if not choice or difference <= tolerance:
+            worst, onednn = max(worst, difference), choice
+    if not worst <= tolerance:
+        raise ExportError(
+            f"the exported graph differs from the trained network by {worst:g} in the target's "
+            f"unit, more than the tolerance of {tolerance:g}; nothing is exported"
+        )
+    return {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}, onednn
 
 
 def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.float64]:

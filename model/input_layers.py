@@ -16,6 +16,7 @@ from paddle import nn
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 FARTHEST = 1e18
+NEGLIGIBLE = 2.0**-21  # deviations: four units in the last place of a float32 number near 1
 
 
 class Select(nn.Layer):
@@ -44,19 +45,43 @@ class Indicate(nn.Layer):
         return paddle.concat(parts, axis=1)
 
 
-class Fill(nn.Layer):
+class Leading(nn.Layer):
+    """A step that changes the first `columns` of float32 [N, P], and none behind them."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        """Of the first columns [N, D] -> [N, D]."""
+        raise NotImplementedError
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return _leading(x, self.columns, self.change)
+
+
+class Chain(Leading):
+    """Steps on the same leading columns, which are cut out once for all of them."""
+
+    def __init__(self, steps: Sequence[Any]) -> None:
+        super().__init__(steps[0].columns)
+        self.steps = nn.LayerList(steps)
+
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        for step in self.steps:
+            part = step.change(part)
+        return part
+
+
+class Fill(Leading):
     """float32 [N, P], `values` [D] in place of NaN in the first D columns."""
 
     def __init__(self, values: Vector) -> None:
-        super().__init__()
+        super().__init__(len(values))
         self.register_buffer("values", paddle.to_tensor(values.astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(
-            x,
-            self.values.shape[0],
-            lambda part: paddle.where(paddle.isnan(part), self.values.expand_as(part), part),
-        )
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        return paddle.where(paddle.isnan(part), self.values.expand_as(part), part)
 
 
 class OneHot(nn.Layer):
@@ -78,23 +103,28 @@ class OneHot(nn.Layer):
         return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-class Scale(nn.Layer):
-    """float32 [N, P], (x - center) / scale in the first D columns; both are [D].
+class Scale(Leading):
+    """float32 [N, P], (x - center) / scale in the first D columns; both are [D]. With `unit` [D]
+    what results counts in these.
 
-    The center is subtracted as two float32 numbers: rounded to one, it would be off by many
-    deviations of a column that is far from zero.
+    The center is subtracted as two float32 numbers where some column is far from zero: rounded to
+    one, it would be off by many deviations of this column.
     """
 
-    def __init__(self, center: Vector, scale: Vector) -> None:
-        super().__init__()
+    def __init__(self, center: Vector, scale: Vector, unit: Vector | None = None) -> None:
+        super().__init__(len(center))
+        whole = scale if unit is None else scale * unit
         high = center.astype(np.float32)
+        low = center - high
         self.register_buffer("center", paddle.to_tensor(high))
-        self.register_buffer("low", paddle.to_tensor((center - high).astype(np.float32)))
-        self.register_buffer("scale", paddle.to_tensor(scale.astype(np.float32)))
+        self.register_buffer("scale", paddle.to_tensor(whole.astype(np.float32)))
+        self.is_far = bool((np.abs(low) > NEGLIGIBLE * scale).any())
+        if self.is_far:
+            self.register_buffer("low", paddle.to_tensor(low.astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        count = self.center.shape[0]
-        return _leading(x, count, lambda part: (part - self.center - self.low) / self.scale)
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        part = part - self.center
+        return (part - self.low if self.is_far else part) / self.scale
 
 
 class Whiten(nn.Layer):
@@ -128,21 +158,34 @@ class Whiten(nn.Layer):
         return _leading(x, numbers, whiten)
 
 
-class Clip(nn.Layer):
+class Clip(Leading):
     """float32 [N, P], what is beyond `bound` [D] drawn in, in the first D columns."""
 
     def __init__(self, bound: Vector) -> None:
-        super().__init__()
+        super().__init__(len(bound))
         self.register_buffer("bound", paddle.to_tensor(bound.astype(np.float32)))
+        self.register_buffer("inverse", paddle.to_tensor((1 / bound).astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(x, self.bound.shape[0], self.clip)
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        return self.drawn_in(part * self.inverse)
 
-    def clip(self, part: paddle.Tensor) -> paddle.Tensor:
-        size = paddle.abs(part)
-        beyond = F.relu(size - self.bound)
-        drawn_in = paddle.sign(part) * (self.bound + beyond / (1 + beyond / self.bound))
-        return paddle.where(size > self.bound, drawn_in, part)
+    def drawn_in(self, size: paddle.Tensor) -> paddle.Tensor:
+        """Of columns that count in bounds."""
+        # softshrink(u) is what of u is beyond 1 and -1, softsign(v) is v / (1 + |v|).
+        beyond = F.softsign(F.softshrink(size, 1.0))
+        return (paddle.clip(size, -1.0, 1.0) + beyond) * self.bound
+
+
+class ScaleAndClip(Leading):
+    """Scale, and Clip behind it, with a factor less."""
+
+    def __init__(self, scale: Any, clip: Any) -> None:
+        super().__init__(len(clip.bound))
+        self.scale = Scale(scale.center, scale.scale, clip.bound)
+        self.clip = Clip(clip.bound)
+
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
+        return self.clip.drawn_in(self.scale.change(part))
 
 
 class NormalScores(nn.Layer):
@@ -190,17 +233,14 @@ class NormalScores(nn.Layer):
         return paddle.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-class SmoothClip(nn.Layer):
+class SmoothClip(Leading):
     """float32 [N, P], x / sqrt(1 + (x / bound)^2) in the first D columns; `bound` is [D]."""
 
     def __init__(self, bound: Vector) -> None:
-        super().__init__()
+        super().__init__(len(bound))
         self.register_buffer("bound", paddle.to_tensor(bound.astype(np.float32)))
 
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return _leading(x, self.bound.shape[0], self.clip)
-
-    def clip(self, part: paddle.Tensor) -> paddle.Tensor:
+    def change(self, part: paddle.Tensor) -> paddle.Tensor:
         share = paddle.clip(part / self.bound, -FARTHEST, FARTHEST)  # whose square is finite
         return self.bound * share / paddle.sqrt(1 + share * share)
 
@@ -210,8 +250,7 @@ class Beside(nn.Layer):
 
     def __init__(self, first: Inputs, second: Inputs) -> None:
         super().__init__()
-        self.first = nn.Sequential(*map(layer_of, first.steps))
-        self.second = nn.Sequential(*map(layer_of, second.steps))
+        self.first, self.second = layers_of(first.steps), layers_of(second.steps)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         return paddle.concat([self.first(x).astype("float32"), self.second(x)], axis=1)
@@ -361,6 +400,29 @@ def layer_of(step: Any) -> nn.Layer:
     its type, made of the same fields."""
     arguments = {f.name: getattr(step, f.name) for f in fields(step) if f.name != "columns"}
     return LAYERS[type(step).__name__](**arguments)
+
+
+def layers_of(steps: Sequence[Any]) -> nn.Sequential:
+    """The layers of steps, in order, in few operators: those on the same leading columns, which
+    are cut out once for all of them, are one layer."""
+    layers: list[nn.Layer] = [layer_of(step) for step in steps]
+    if [type(layer) for layer in layers[-2:]] == [Scale, Clip]:
+        scale, clip = steps[-2:]
+        if len(scale.center) == len(clip.bound):
+            layers[-2:] = [ScaleAndClip(scale, clip)]
+    together: list[nn.Layer] = []
+    for layer in layers:
+        last = together[-1] if together else None
+        if (
+            isinstance(layer, Leading)
+            and isinstance(last, Leading)
+            and layer.columns == last.columns
+        ):
+            chain = list(last.steps) if isinstance(last, Chain) else [last]
+            together[-1] = Chain([*chain, layer])
+        else:
+            together.append(layer)
+    return nn.Sequential(*together)
 
 
 def _leading(

@@ -33,7 +33,9 @@ NUMBERS_AT_ONCE, NUMBERS_A_TERM = 1 << 23, 16  # that a graph makes of rows, and
 PADDLE_ERRORS = (
     *(RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError, TypeError, SystemError),
 )
+FEW_ROWS = 64  # of these it costs little memory to keep all that a graph computes
 ROWS_FOR_ALL_CORES = 8_192  # with fewer, cores wait for each other longer than they work
+KEPT_GIGABYTES = "FLAGS_eager_delete_tensor_gb"
 
 
 class Predictor:
@@ -75,11 +77,12 @@ class Predictor:
             graph, weights = Path(private, GRAPH), Path(private, WEIGHTS)
             graph.write_bytes(export.graph)
             weights.write_bytes(export.weights)
-            load = partial(load_graph, graph, weights, device, onednn)
+            load = partial(load_graph, graph, weights, device)
             with paddle_errors():
-                self._graph = load()
-                many = cores > 1 and device == "cpu"
-                self._graph_on_all_cores = load(cores) if many else self._graph
+                self._few = self._some = self._many = load(False)
+                if device == "cpu":
+                    self._few = keeping_memory(self._some, len(self.features))
+                    self._many = load(onednn, cores) if onednn or cores > 1 else self._some
         self._lock = Lock()
         self._predict_piece(np.zeros((2, len(self.features))))  # whether it predicts at all
 
@@ -92,7 +95,8 @@ class Predictor:
 
     def predict_outputs(self, rows: ArrayLike | Frame) -> NDArray[np.float32]:
         """All `outputs` of `rows` [N, D], or of a table by its names -> [N, outputs]."""
-        if any(hasattr(rows, name) for name in ("items", "iter_columns", "column_names")):
+        by_name = ("items", "iter_columns", "column_names")
+        if not isinstance(rows, np.ndarray) and any(hasattr(rows, name) for name in by_name):
             rows = self._by_name(cast("Frame", rows))
         values = np.asarray(rows)
         if values.ndim != 2 or values.shape[1] != len(self.features):
@@ -116,9 +120,14 @@ class Predictor:
 
     def _predict_piece(self, values: NDArray[Any]) -> NDArray[np.float32]:
         rows = np.ascontiguousarray(values, dtype=np.float32)
-        many = len(rows) >= ROWS_FOR_ALL_CORES
-        with self._lock, paddle_errors():
-            found = run_graph(self._graph_on_all_cores if many else self._graph, rows)
+        graph = self._some if len(rows) > FEW_ROWS else self._few
+        if len(rows) >= ROWS_FOR_ALL_CORES:
+            graph = self._many
+        try:  # without paddle_errors, whose generator costs each call time
+            with self._lock:
+                found = run_graph(graph, rows)
+        except PADDLE_ERRORS as error:
+            raise export_error(error) from None
         if found.shape != (expected := (len(rows), len(self.outputs))):
             raise ExportError(f"the graph predicts {found.shape}, expected {expected}")
         return found
@@ -178,13 +187,18 @@ class Predictor:
 
 @contextmanager
 def paddle_errors() -> Iterator[None]:
-    """What Paddle refuses, as an ExportError: the line of its message that says why."""
+    """What Paddle refuses, as an ExportError."""
     try:
         yield
     except PADDLE_ERRORS as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next((line for line in lines if "Error:" in line), lines[-1] if lines else "")
-        raise ExportError(f"Paddle cannot run this model: {reason or type(error)}") from None
+        raise export_error(error) from None
+
+
+def export_error(error: BaseException) -> ExportError:
+    """What Paddle refused: the line of its message that says why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = next((line for line in lines if "Error:" in line), lines[-1] if lines else "")
+    return ExportError(f"Paddle cannot run this model: {reason or type(error)}")
 
 
 def available_cores() -> int:
@@ -240,7 +254,25 @@ def load_graph(graph: Path, weights: Path, device: str, onednn: bool, threads: i
             config.enable_onednn()
         else:
             config.disable_onednn()
-    predictor = inference.create_predictor(config)
+    return with_handles(inference.create_predictor(config))
+
+
+def keeping_memory(graph: Graph, columns: int) -> Graph:
+    """The same graph, with the same weights, which keeps the memory of each operator's result for
+    its next run: to free it after each operator takes a large part of the time of one row."""
+    import paddle
+
+    before = paddle.get_flags([KEPT_GIGABYTES])
+    paddle.set_flags({KEPT_GIGABYTES: -1.0})  # read while a graph runs for the first time
+    try:
+        kept = with_handles(graph.predictor.clone())
+        run_graph(kept, np.zeros((1, columns), np.float32))
+        return kept
+    finally:
+        paddle.set_flags(before)
+
+
+def with_handles(predictor: Any) -> Graph:
     (features,), (predictions,) = predictor.get_input_names(), predictor.get_output_names()
     return Graph(
         predictor, predictor.get_input_handle(features), predictor.get_output_handle(predictions)

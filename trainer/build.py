@@ -18,7 +18,7 @@ from model.average import Average
 from model.blend import Blend
 from model.fused_additive import FusedAdditive, Outcome
 from model.input_layers import TargetScale as TargetLayer
-from model.input_layers import layer_of
+from model.input_layers import layer_of, layers_of
 from model.line import TINY, Line, LinearProblem
 from model.linear import FusedLinear, LevelScaling, Linear
 from model.network import Embedded, Network
@@ -102,7 +102,7 @@ class Fit:
             return None
         margins = self.regressor.objective.margins
         limits = self.target.raw_limits if self.target.log else None
-        encode = nn.Sequential(*map(layer_of, self.data.encoding.steps))
+        encode = layers_of(self.data.encoding.steps)
         line = self.line()
         return FusedLinear(encode, line.weights, line.bias, margins, limits, line.tables)
 
@@ -169,7 +169,7 @@ def build(settings: Settings, data: TrainingData) -> Fit:
     check_rows(network, min(settings.batch_size, len(data.parts.train)))
     if isinstance(network, Embedded) and network.numbers:
         network.set_line(*_line(data, inputs, target))
-    layers = nn.Sequential(*map(layer_of, inputs.steps))
+    layers = layers_of(inputs.steps)
     regressor = Regressor(layers, network, objective)
     problem = settings.linear_problem(data, target)
     return Fit(settings, data, inputs, target, problem, regressor, effects)

@@ -13,7 +13,7 @@ from errors import DeviceError, ExportError
 from model import export as module
 from model import predictor
 from model.export import Proof, export, parity_tolerance
-from model.folder import read_export
+from model.folder import GRAPH, read_export
 from model.input_layers import Scale, TargetScale
 from model.networks import build_network
 from model.objective import SquaredError
@@ -106,8 +106,17 @@ def test_onednn_is_turned_off_where_it_alone_differs(
 
     monkeypatch.setattr(module, "load_graph", load)
     monkeypatch.setattr(module, "run_graph", run)
-    exported(tmp_path / "export")
+    parity = exported(tmp_path / "export")
     assert read_export(tmp_path / "export").contract["inference"]["onednn"] is False
+    assert parity["max_abs_difference"] < 1e-4
+
+
+def test_dropout_leaves_no_operator_and_stays_in_the_network(tmp_path: Path) -> None:
+    trained = regressor("mlp")
+    export_of(trained, tmp_path / "export", plain_contract("abc"))
+    assert "dropout" not in (tmp_path / "export" / GRAPH).read_text()
+    rates = [layer.p for layer in trained.sublayers() if isinstance(layer, paddle.nn.Dropout)]
+    assert rates == [0.2, 0.2]
 
 
 def test_a_network_that_predicts_nan_is_not_exported(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 import pytest
 from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ COLUMNS = [InputColumn(name, "number") for name in "abc"]
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = some_rows(100)
     network = build_network("mlp", COLUMNS, seed=0, hidden=[8, 8], activation="relu", dropout=0.0)
     scale = Scale(rows.mean(axis=0), rows.std(axis=0))
@@ -30,6 +32,11 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     folder = tmp_path_factory.mktemp("predictor") / "export"
     contract = plain_contract("abc")
     export(regressor, folder, contract, Proof(rows, regressor.predict, 10.0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(folder: Path) -> Predictor:
     return Predictor(folder)
 
 
@@ -89,7 +96,7 @@ def test_rows_of_any_layout_and_type(predictor: Predictor) -> None:
 def test_threads_of_the_graph_are_those_of_the_work(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row by one core, many by all of them."""
+    """Few rows by a graph that keeps its memory, some by one core, many by all of them."""
     used: list[module.Graph] = []
 
     def noted(graph: module.Graph, rows: Rows) -> Rows:
@@ -97,7 +104,35 @@ def test_threads_of_the_graph_are_those_of_the_work(
         return np.zeros((len(rows), 1), dtype=np.float32)
 
     monkeypatch.setattr(module, "run_graph", noted)
-    for size in (1, module.ROWS_FOR_ALL_CORES - 1, module.ROWS_FOR_ALL_CORES):
+    few, many = module.FEW_ROWS, module.ROWS_FOR_ALL_CORES
+    for size in (1, few, few + 1, many - 1, many):
         predictor.predict(some_rows(size))
-    assert used[0] is used[1]
-    assert (used[2] is used[0]) == (module.available_cores() == 1)
+    assert used[0] is used[1] is not used[2] is used[3]
+    assert (used[4] is used[3]) == (module.available_cores() == 1)
+
+
+def test_few_rows_are_predicted_as_more_are(predictor: Predictor) -> None:
+    rows = some_rows(module.FEW_ROWS + 1)
+    expected = predictor.predict(rows)
+    for size in (1, 3, module.FEW_ROWS, 2):
+        np.testing.assert_allclose(predictor.predict(rows[:size]), expected[:size], rtol=1e-6)
+
+
+def test_flags_of_paddle_stay_as_they_were(folder: Path) -> None:
+    before = paddle.get_flags([module.KEPT_GIGABYTES])
+    Predictor(folder)
+    assert paddle.get_flags([module.KEPT_GIGABYTES]) == before
+
+
+def test_few_rows_never_go_through_onednn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    load = module.load_graph
+
+    def noted(graph: Path, weights: Path, device: str, onednn: bool, threads: int = 1) -> Any:
+        asked.append(onednn)
+        return load(graph, weights, device, onednn, threads)
+
+    monkeypatch.setattr(module, "load_graph", noted)
+    loaded = Predictor(folder, onednn=True)
+    assert asked == [False, True]
+    assert loaded._some is not loaded._many

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from configs.load import load
 from model import input_layers
-from model.input_layers import layer_of
+from model.input_layers import Chain, ScaleAndClip, layer_of, layers_of
 from reader import inputs as steps
 from reader.axes import Axis
 from reader.inputs import (
@@ -117,6 +117,8 @@ def test_a_step_and_its_layer_do_the_same(name: str) -> None:
     packed = rows(holes=name not in NO_HOLES)
     layers = paddle.nn.Sequential(*map(layer_of, chain.steps))
     by_layers = layers(paddle.to_tensor(packed)).numpy()
+    by_fewer = layers_of(chain.steps)(paddle.to_tensor(packed)).numpy()
+    np.testing.assert_allclose(by_fewer, by_layers, rtol=1e-6, atol=1e-6)
     by_numpy = chain.apply(packed)
     assert by_numpy.dtype == np.float64
     assert by_layers.dtype == (np.float64 if name == "places" else np.float32)
@@ -125,6 +127,30 @@ def test_a_step_and_its_layer_do_the_same(name: str) -> None:
     transformed = chain.transform(np.column_stack([packed, packed[:, :1] * 0 + 1]))  # and a target
     assert transformed.dtype == np.float32
     np.testing.assert_array_equal(transformed, by_numpy.astype(np.float32))
+
+
+def test_scaling_and_clipping_are_one_layer_for_all_values() -> None:
+    columns, far = (A, B, C), np.array([1.0, 20_000_003.0, -7.0])  # b is far from zero
+    scale = Scale(columns, far, np.array([2.0, 0.5, 1e-3]))
+    fill = Fill(columns, np.array([0.0, 20_000_000.0, 1.0]))
+    clip = Clip(columns, np.array([8.0, 3.0, 0.7]))
+    (layer,) = layers_of([fill, scale, clip])
+    assert isinstance(layer, Chain)
+    assert isinstance(layer.steps[1], ScaleAndClip)
+    sizes = np.array([0, 1e-3, 0.999, 1, 1.001, 2, 8, 8.001, 1e3, 1e9, 1e30])
+    values = np.concatenate([sizes, -sizes])[:, None] * [1, 4, 1] + [0, 20_000_000, 0]
+    packed = np.vstack([values, np.full((1, 3), np.nan)]).astype(np.float32)
+    found = layer(paddle.to_tensor(packed)).numpy()
+    expected = Inputs(columns, (fill, scale, clip)).apply(packed)
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+    assert (np.abs(found) <= 2 * clip.bound).all()
+
+
+def test_a_center_is_subtracted_in_two_parts_only_where_some_column_is_far() -> None:
+    near, far = np.array([1.1, 5.3]), np.array([1.1, 20_000.3])
+    assert not input_layers.Scale(near, np.ones(2)).is_far
+    assert input_layers.Scale(far, np.ones(2)).is_far
+    assert input_layers.Scale(far, np.ones(2), np.full(2, 1e6)).is_far  # whatever the unit
 
 
 def test_every_step_has_a_layer_and_was_tried() -> None:
