@@ -503,7 +503,7 @@ class TrainConfig(Section):
     network that has a validation part, else 0"""
     export: Literal["best", "last"] = "best"
     """which weights to export: those of the best epoch (by the loss's metric on the validation
-    part, or on the training part if there is none) or of the last"""
+    part, or on the training part if there is none) or of the last (and a blend's share is a half)"""
     log_every: PositiveInt | Literal["auto"] = "auto"
     """steps between two points of the curve of training loss; auto: about 200 points per curve"""
 

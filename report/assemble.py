@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -357,7 +357,7 @@ def blend(first: Fit, exported: Fit, metrics: Mapping[str, Metrics]) -> Blend | 
 def alone(fit: Fit, rows: NDArray[np.integer], together: float) -> BlendPart:
     """The RMSE of both parts, in the target's unit."""
     found = parts_of(fit, rows)
-    truth = fit.target.inverse(found.target)
+    truth = replace(fit.target, limits=None).inverse(found.target)
     errors = [fit.target.inverse(each) - truth for each in (found.additive, found.network)]
     additive, network = (float(np.sqrt(np.square(error).mean())) for error in errors)
     return BlendPart(additive, network, together)

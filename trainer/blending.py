@@ -49,11 +49,8 @@ def parts_of(fit: Fit, rows: NDArray[np.integer]) -> Parts:
 
 def choose_share(fit: Fit) -> None:
     """Set the share of least loss on the validation rows, or of those that are no worse by more
-    than a standard error the one nearest to a half: few rows cannot tell shares apart. A half where
-    there are none."""
-    share = EVEN
-    if len(fit.data.parts.validation):
-        share = best_share(fit, parts_of(fit, fit.data.parts.validation))
+    than a standard error the one nearest to a half: few rows cannot tell shares apart."""
+    share = best_share(fit, parts_of(fit, fit.data.parts.validation))
     cast(Blend, fit.network).share.set_value(np.array([share], dtype=np.float32))
 
 

@@ -447,7 +447,7 @@ class _Resolving:
     def learning_rate(self, scaling: str, batch_size: int) -> Choice:
         if self.defaults and "optimizer.name" in self.chosen:
             why = Text("the best over many tables", "在许多表格上效果最好")
-            return Choice(self.defaults.rate, why)
+            return Choice(self.defaults.rate(batch_size), why)
         if self.is_additive:
             why = Text("half the largest stable step: curvature 1", "最大稳定步长的一半：曲率 1")
             if self.averages:
