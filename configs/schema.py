@@ -373,7 +373,8 @@ class RealMLPConfig(Section):
     dropout: Fraction = 0.15
     """share of hidden values that are dropped in training, over its first half; then it falls"""
     members: Members | Literal["auto"] = "auto"
-    """independent networks that are trained side by side and predict their mean"""
+    """independent networks that are trained side by side and predict their mean; auto: 8, fewer
+    above some 40,000 training rows"""
 
 
 class BlendConfig(RealMLPConfig):
@@ -482,11 +483,12 @@ class StepConfig(Section):
 class TrainConfig(Section):
     epochs: PositiveInt | Literal["auto"] = "auto"
     """passes over the training rows; auto: at most 50 (a line stops within 0.01 % of least
-    squares), or at most 200 for a network with patience"""
+    squares), at most 200 for a network with patience, and 4 to 256 for realmlp and blend: what two
+    minutes of a core allow"""
     batch_size: PositiveInt | Literal["auto"] = "auto"
-    """rows per mini-batch; auto: 64 to 1,024 by the number of rows, for a network 32 to 1,024; for
-    a linear model with all else on auto all rows, or of more than 65,536 as many as average out
-    the differences between rows"""
+    """rows per mini-batch; auto: 64 to 1,024 by the number of rows, for a network 32 to 1,024, for
+    realmlp, tabm and blend 256 to 1,024; for a linear model with all else on auto all rows, or of
+    more than 65,536 as many as average out the differences between rows"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the initial weights, the order of rows and dropout"""
     device: str = "auto"
@@ -503,7 +505,8 @@ class TrainConfig(Section):
     network that has a validation part, else 0"""
     export: Literal["best", "last"] = "best"
     """which weights to export: those of the best epoch (by the loss's metric on the validation
-    part, or on the training part if there is none) or of the last (and a blend's share is a half)"""
+    part, or on the training part if there is none) or of the last; the share of a blend is then a
+    half"""
     log_every: PositiveInt | Literal["auto"] = "auto"
     """steps between two points of the curve of training loss; auto: about 200 points per curve"""
 

@@ -15,6 +15,9 @@ RATE = 0.002  # of Adam
 BOUND = 8.0  # deviations, beyond which inputs are drawn in
 EPOCHS, FEWEST_EPOCHS = 200, 20
 MOST_VISITS = 40_000_000  # to rows: about ten minutes of one core
+MOST_TUNED_VISITS = 5_000_000  # of members of RealMLP to rows: about two minutes
+COLUMNS_THAT_DOUBLE = 150  # the time of a visit
+FEW_EPOCHS = 16
 
 
 def patience(validation_rows: int) -> Chosen:
@@ -57,13 +60,25 @@ def tuned_rate(batch_size: int) -> float:
     return 0.2 if batch_size >= 512 else 0.1
 
 
-def tuned_epochs(rows: int, patience: int) -> Chosen:
-    most = max(4, min(256, 640_000 // rows))
-    return most, Text("default", "默认值")
-
-
 def members(rows: int, columns: int) -> Chosen:
-    return 8, Text("default", "默认值")
+    """8 up to about 40,000 training rows, then 4, 2 and 1: as many as see their rows FEW_EPOCHS
+    times."""
+    at_once = MOST_TUNED_VISITS / (1 + columns / COLUMNS_THAT_DOUBLE) / (rows * FEW_EPOCHS)
+    count = next((count for count in (8, 4, 2) if count <= at_once), 1)
+    return count, Text(
+        f"of {rows:,} rows in about two minutes of one core",
+        f"{rows:,} 个训练样本，单核约两分钟",
+    )
+
+
+def tuned_epochs(rows: int, columns: int, members: int) -> Chosen:
+    """What the members have time for, 4 to 256."""
+    visits = MOST_TUNED_VISITS / (1 + columns / COLUMNS_THAT_DOUBLE)
+    most = max(4, min(256, int(visits / (rows * members))))
+    return most, Text(
+        f"{members} members see {rows:,} rows in about two minutes of one core",
+        f"{members} 个成员各看 {rows:,} 个样本，单核约两分钟",
+    )
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,6 @@ class Defaults:
     stops_early: bool = True
     bounded: bool = False
     batch_size: Callable[[int], Chosen] = batch_size
-    epochs: Callable[[int, int], Chosen] = epochs
 
 
 QUANTILE = (
@@ -99,7 +113,6 @@ REALMLP = Defaults(
     stops_early=False,
     bounded=True,
     batch_size=tuned_batch_size,
-    epochs=tuned_epochs,
 )
 NETWORKS = {
     "mlp": Defaults(),

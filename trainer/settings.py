@@ -260,7 +260,7 @@ class _Resolving:
             partial(self.learning_rate, scaling, batch_size),
         )
         epochs = self.choose(
-            "train.epochs", config.train.epochs, partial(self.epochs, name, patience)
+            "train.epochs", config.train.epochs, partial(self.epochs, name, patience, members)
         )
         missing = config.data.missing
         steps = -(-len(self.data.parts.train) // batch_size) * epochs
@@ -384,9 +384,8 @@ class _Resolving:
 
     def members(self) -> Choice:
         assert self.defaults
-        return Choice(
-            *network_defaults.members(len(self.data.parts.train), len(self.data.encoding.names))
-        )
+        rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
+        return Choice(*network_defaults.members(rows, columns))
 
     def terms(self, model: Named) -> dict[str, Any] | None:
         """The options of the model's terms, None where it has none."""
@@ -462,9 +461,12 @@ class _Resolving:
         rate = line_defaults.learning_rate(self.data, problem, scaling, batch_size, keeps)
         return Choice(*rate)
 
-    def epochs(self, schedule: str, patience: int) -> Choice:
-        if self.defaults and (patience or not self.defaults.stops_early):
-            return Choice(*self.defaults.epochs(len(self.data.parts.train), patience))
+    def epochs(self, schedule: str, patience: int, members: int) -> Choice:
+        rows, columns = len(self.data.parts.train), len(self.data.encoding.columns)
+        if self.defaults and not self.defaults.stops_early:
+            return Choice(*network_defaults.tuned_epochs(rows, columns, members))
+        if self.defaults and patience:
+            return Choice(*network_defaults.epochs(rows, patience))
         if self.stops_at_optimum:
             why = Text(
                 f"at most; stops within {GAP * 100:g} % of the optimum",
