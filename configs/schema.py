@@ -185,12 +185,13 @@ class SplitConfig(Section):
 
 
 class ScaleConfig(Section):
-    features: Scaling | Literal["auto", "whiten", "quantile", "robust"] = "auto"
+    features: Scaling | Literal["auto", "whiten", "quantile", "robust", "mixed"] = "auto"
     """how to scale features. min_max: (x - min) / (max - min); mean_range: (x - mean) /
     (max - min); standard: (x - mean) / deviation; whiten: standard, then decorrelated; none. For
     networks also quantile: normal scores of the ranks among training rows; robust: by median and
-    quartiles, then drawn in smoothly. auto: whiten for a linear model without weight decay,
-    quantile for realmlp, tabm and blend, else standard"""
+    quartiles, then drawn in smoothly; mixed: both, side by side. auto: whiten for a linear model
+    without weight decay, for realmlp, tabm and blend mixed below 10,000 training rows and quantile
+    from there on, else standard"""
     target: Scaling | Literal["log1p"] = "standard"
     """how to scale the target: as features, or log1p (standard scaling of log(1 + y)) where errors
     in per cent matter; predictions are in the target's own unit, and then stay near the range of
@@ -637,7 +638,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def check_ranks(self) -> Config:
-        by_rank = self.data.scale.features in ("quantile", "robust")
+        by_rank = self.data.scale.features in ("quantile", "robust", "mixed")
         if by_rank and self.model.name in ("linear", "additive"):
             raise ValueError(
                 f"data.scale.features: {self.data.scale.features} is for networks; expected a "

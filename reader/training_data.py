@@ -16,10 +16,12 @@ from factor import Factor
 from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
 from reader.formats import Reading
 from reader.inputs import (
+    Beside,
     InputColumn,
     Inputs,
     NormalScores,
     Scale,
+    Select,
     SmoothClip,
     TargetScale,
     Whiten,
@@ -138,7 +140,7 @@ class TrainingData:
         scale; with `by_level`, less the average row by level."""
         if not self.encoding.names:
             return self.encoding
-        if method in ("quantile", "robust"):
+        if method in ("quantile", "robust", "mixed"):
             return self.by_rank(method)
         center, matrix = self.scaling_matrix(method, by_level)
         if method != "whiten":
@@ -155,23 +157,40 @@ class TrainingData:
         return self.encoding.then(Whiten(columns, center, matrix, steepness, tables))
 
     def by_rank(self, method: str) -> Inputs:
-        """All steps, the last of them by ranks of training rows: normal scores of numbers, or with
-        `robust` their distance from the median, which is never more than 3 times the quartiles'."""
-        columns, mean = self.encoding.columns, self.statistics.mean[:-1]
-        count = sum(column.kind == "number" for column in columns)
+        """All steps, the last of them by ranks of training rows: `quantile`, normal scores of the
+        numbers; `robust`, their distance from the median, which is never more than 3 times the
+        quartiles'; `mixed`, the scores, and the distances as further columns behind them."""
+        if method == "mixed" and self._numbers:
+            return self._mixed(self.by_rank("quantile"), self.by_rank("robust"))
+        columns, mean, count = self.encoding.columns, self.statistics.mean[:-1], self._numbers
         some = min(MOST_RANKED, MOST_RANKED_CELLS // max(1, count))
         rows = self.packed.take(self.parts.train[evenly(len(self.parts.train), some)])
         numbers = self.encoding.encode(rows)[:, :count].astype(np.float32)
-        if method == "quantile":
+        if method != "robust":
             found = [normal_scores(column) for column in numbers.T]
-            knots, scores = ([each[i] for each in found] for i in (0, 1))
-            step = NormalScores(columns, tuple(knots), tuple(scores), mean[count:])
-            return self.encoding.then(step)
+            knots, scores = (tuple(each[i] for each in found) for i in (0, 1))
+            return self.encoding.then(NormalScores(columns, knots, scores, mean[count:]))
         center, scale = mean.copy(), np.ones(len(mean))
         if count:
             center[:count], scale[:count] = quartiles(numbers)
         scaled = self.encoding.then(Scale(columns, center, scale))
         return scaled.then(SmoothClip(columns, np.full(count, BOUND))) if count else scaled
+
+    @property
+    def _numbers(self) -> int:
+        """How many of the encoded columns are numbers; they come first."""
+        return sum(column.kind == "number" for column in self.encoding.columns)
+
+    def _mixed(self, scores: Inputs, distances: Inputs) -> Inputs:
+        """Both, those that are embedded first and the codes last."""
+        columns, count = self.encoding.columns, self._numbers
+        own = tuple(InputColumn(f"{c.name} by quartiles", "flag") for c in columns[:count])
+        distances = distances.then(Select(own, tuple(range(count))))
+        both = Beside((*columns, *own), scores, distances)
+        end = len(columns)
+        order = (*range(count), *range(end, end + count), *range(count, end))
+        chosen = Select(tuple(both.columns[i] for i in order), order)
+        return Inputs(self.encoding.packed).then(both).then(chosen)
 
     def target_scale(self, method: str, bounded: bool = False) -> TargetScale:
         """How the target is scaled; with log1p, its logarithm is. `bounded`: predictions then stay

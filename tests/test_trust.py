@@ -68,6 +68,7 @@ PREPROCESSING: dict[str, list[str]] = {
     "realmlp": ["model.name=realmlp", "data.categories.one_hot=1", *TINY],
     "tabm": ["model.name=tabm", "data.categories.one_hot=1", *TINY],
     "robust": ["model.name=realmlp", "data.scale.features=robust", *TINY],
+    "quantile": ["model.name=realmlp", "data.scale.features=quantile", *TINY],
     "blend": ["model.name=blend", *TINY],
     "mae": ["loss.name=mae"],
     "huber": ["loss.name=huber", "loss.delta=0.5"],

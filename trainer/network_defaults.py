@@ -17,7 +17,7 @@ EPOCHS, FEWEST_EPOCHS = 200, 20
 MOST_VISITS = 40_000_000  # to rows: about ten minutes of one core
 MOST_TUNED_VISITS = 5_000_000  # of members of RealMLP to rows: about two minutes
 COLUMNS_THAT_DOUBLE = 150  # the time of a visit
-FEW_EPOCHS = 16
+FEW_EPOCHS, MANY_ROWS = 16, 10_000
 
 
 def patience(validation_rows: int) -> Chosen:
@@ -44,10 +44,21 @@ def epochs(rows: int, patience: int) -> Chosen:
     )
 
 
+def tuned_scaling(rows: int) -> tuple[str, Text]:
+    if rows < MANY_ROWS:
+        why = Text(
+            "few rows tell little of far values but their size", "样本少时，远处的值还需其大小"
+        )
+        return "mixed", why
+    return "quantile", Text(
+        "no cell is then far from the others", "这样没有哪个单元格远离其他单元格"
+    )
+
+
 def tuned_batch_size(rows: int) -> Chosen:
     """256, 512 from 10,000 training rows on, 1,024 from 500,000 on: fewer make steps too noisy for
     the rate."""
-    size = 256 if rows < 10_000 else 512 if rows < 500_000 else 1_024
+    size = 256 if rows < MANY_ROWS else 512 if rows < 500_000 else 1_024
     steps = -(-rows // size)
     return size, Text(
         f"{steps:,} steps per epoch of {rows:,} rows", f"每轮 {rows:,} 个训练样本，共 {steps:,} 步"
@@ -72,9 +83,11 @@ def members(rows: int, columns: int) -> Chosen:
 
 
 def tuned_epochs(rows: int, columns: int, members: int) -> Chosen:
-    """What the members have time for, 4 to 256."""
+    """What the members have time for, at least 4; at most 64, or few rows as often as makes 1,200
+    steps, but 256 times: more only overfits."""
     visits = MOST_TUNED_VISITS / (1 + columns / COLUMNS_THAT_DOUBLE)
-    most = max(4, min(256, int(visits / (rows * members))))
+    enough = min(256, max(64, 1_200 * 256 // rows))
+    most = max(4, min(enough, int(visits / (rows * members))))
     return most, Text(
         f"{members} members see {rows:,} rows in about two minutes of one core",
         f"{members} 个成员各看 {rows:,} 个样本，单核约两分钟",
@@ -83,24 +96,20 @@ def tuned_epochs(rows: int, columns: int, members: int) -> Chosen:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `auto` is for a network; `scaling` and `schedule` with the reason, None for that of
-    other models."""
+    """What `auto` is for a network; `scaling`, by training rows, and `schedule` with the reason,
+    None for that of other models."""
 
     rate: Callable[[int], float] = lambda batch_size: RATE
     optimizer: str = "adam"
     optimizer_options: dict[str, Any] = field(default_factory=dict)
     weight_decay: float = 0.0
-    scaling: tuple[str, Text] | None = None
+    scaling: Callable[[int], tuple[str, Text]] | None = None
     schedule: tuple[str, Text] | None = None
     stops_early: bool = True
     bounded: bool = False
     batch_size: Callable[[int], Chosen] = batch_size
 
 
-QUANTILE = (
-    "quantile",
-    Text("no cell is then far from the others", "这样没有哪个单元格远离其他单元格"),
-)
 COSLOG4 = ("coslog4", Text("as its authors tuned it", "采用其作者调好的值"))
 
 REALMLP = Defaults(
@@ -108,7 +117,7 @@ REALMLP = Defaults(
     optimizer="adamw",
     optimizer_options={"beta2": 0.95},
     weight_decay=0.02,
-    scaling=QUANTILE,
+    scaling=tuned_scaling,
     schedule=COSLOG4,
     stops_early=False,
     bounded=True,
@@ -122,7 +131,7 @@ NETWORKS = {
     "tabm": Defaults(
         optimizer="adamw",
         weight_decay=3e-4,
-        scaling=QUANTILE,
+        scaling=tuned_scaling,
         bounded=True,
         batch_size=tuned_batch_size,
     ),

@@ -110,7 +110,7 @@ class Settings:
         """The best line on the same columns; with weight decay where the model is a line, and the
         decay, as with all but AdamW, a part of its loss."""
         decays = self.optimum_is_known and self.optimizer.name != "adamw"
-        scaling = "standard" if self.scaling in ("quantile", "robust") else self.scaling
+        scaling = "standard" if self.scaling in ("quantile", "robust", "mixed") else self.scaling
         problem = linear_problem(data, scaling, self.by_level)
         return replace(
             problem,
@@ -352,7 +352,7 @@ class _Resolving:
     def scaling(self) -> Choice:
         columns = len(self.data.encoding.names)
         if self.defaults and self.defaults.scaling:
-            return Choice(*self.defaults.scaling)
+            return Choice(*self.defaults.scaling(len(self.data.parts.train)))
         if self.is_additive:
             why = Text("of the best line; terms need no scaling", "用于最优直线；各项无需缩放")
             return Choice("standard", why)
