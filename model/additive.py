@@ -20,7 +20,8 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
-from model.network import Columns, Network
+from model.columns import Columns
+from model.network import Network
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]

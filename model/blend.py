@@ -8,8 +8,9 @@ import numpy as np
 import paddle
 
 from model.additive import Additive, Solution
+from model.columns import Columns
 from model.members import Masks
-from model.network import Columns, Group, Network, Rows
+from model.network import Group, Network, Rows
 from model.realmlp import RealMLP
 
 

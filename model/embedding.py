@@ -13,6 +13,9 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
+from model.columns import Columns, split_columns
+from model.members import LevelEmbeddings, for_all
+
 Kind = Literal["pbld", "ple", "none"]
 Rows = NDArray[np.float32]
 FREQUENCIES, WIDTH, SIGMA = 16, 3, 0.3
@@ -143,3 +146,34 @@ def embedding_of(kind: Kind, count: int, members: int) -> Embedding | None:
     """The layer that a recipe names, None for none or where there are no numbers."""
     kinds = {"pbld": Periodic, "ple": PiecewiseLinear}
     return kinds[kind](count, members) if kind in kinds and count else None
+
+
+class ColumnEmbeddings(nn.Layer):
+    """float32 [n, len(columns)] -> [n, `width`], or [k, n, `width`] of several members: numbers
+    embedded as `numbers` says, flags as they are, and of each code `levels` learned numbers."""
+
+    def __init__(self, columns: Columns, levels: int, numbers: Kind, members: int = 1) -> None:
+        super().__init__()
+        self.members = members
+        self.plain = sum(column.kind == "number" for column in columns)
+        self.count, codes = split_columns(columns)
+        self.numbers = embedding_of(numbers, self.plain, members)
+        self.levels = LevelEmbeddings(codes, levels, members) if codes else None
+        embedded = self.plain * self.numbers.width if self.numbers else self.plain
+        self.width = embedded + self.count - self.plain + levels * len(codes)
+
+    def start(self, rows: Rows) -> None:
+        """Take from training rows [n, len(columns)] what first values depend on."""
+        if self.numbers:
+            self.numbers.start(rows[:, : self.plain])
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        if not (self.numbers or self.levels):
+            return x
+        start = self.plain if self.numbers else 0
+        parts = [self.numbers(x[:, : self.plain])] if self.numbers else []
+        if start < self.count:
+            parts.append(for_all(x[:, start : self.count], self.members))
+        if self.levels:
+            parts.append(self.levels(x[:, self.count :]))
+        return paddle.concat(parts, axis=-1) if len(parts) > 1 else parts[0]

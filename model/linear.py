@@ -15,8 +15,9 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
+from model.columns import Columns, split_columns
 from model.intervals import Ends, Margins
-from model.network import Columns, Group, Network, split_columns
+from model.network import Group, Network
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]

@@ -14,7 +14,7 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
-from model.network import Columns
+from model.columns import Columns
 
 POOL = 1 << 20  # random numbers of a member, at least
 Rows = NDArray[np.float32]

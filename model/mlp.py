@@ -9,8 +9,9 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from model.columns import Columns
 from model.members import Dense, Masks
-from model.network import Columns, Embedded
+from model.network import Embedded
 
 ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
     "sigmoid": F.sigmoid,

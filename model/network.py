@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -12,27 +12,9 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from paddle import nn
 
-if TYPE_CHECKING:
-    from model.embedding import Kind
-    from model.members import Masks
-
-
-class InputColumn(Protocol):
-    """One column of a network's input: a number, a 0/1 flag, or a code below `levels`; codes come
-    last."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def levels(self) -> int: ...
-
-
-Columns = Sequence[InputColumn]
-
+from model.columns import Columns, split_columns
+from model.embedding import ColumnEmbeddings, Kind
+from model.members import Dense, LevelEmbeddings, Masks
 
 Rows = NDArray[np.float32]
 
@@ -72,8 +54,6 @@ class Network(nn.Layer):
     def groups(self) -> list[Group]:
         """All parameters. The weights of linear layers and embeddings decay, no bias or
         normalisation does."""
-        from model.members import Dense, LevelEmbeddings
-
         kinds = (nn.Linear, Dense, LevelEmbeddings)
         decaying = [layer.weight for layer in self.sublayers() if isinstance(layer, kinds)]
         return [Group(decaying), Group(self.others(decaying), decay=0.0)]
@@ -97,20 +77,12 @@ def flat_cosine(done: float) -> float:
     return 1.0 if done < 0.5 else 0.5 * (1 + math.cos(math.pi * (2 * done - 1)))
 
 
-def split_columns(columns: Columns) -> tuple[int, Columns]:
-    """How many columns are numbers or flags, and those behind them that are codes."""
-    codes = [column for column in columns if column.kind == "code"]
-    return len(columns) - len(codes), codes
-
-
 class Embedded(Network):
-    """A network of numbers, between which and the codes stand embeddings of `embedding` numbers;
-    each number may be embedded, too.
+    """A network whose layers take embedded columns.
 
-    `body` makes the layers [N, numbers] -> [N, outputs] for so many numbers. Parameters draw their
-    first values in the order body, embeddings. A line on the numbers, which training does not
-    change, is added to what the layers give, whose last weights are 0 at first: the network starts
-    as this line, and learns what it leaves.
+    `body` makes the layers [N, numbers] -> [N, outputs] for so many numbers. A line on the numbers
+    and flags, which training does not change, is added to what they give, and their last weights
+    are 0 at first: the network starts as this line, and learns what it leaves.
     """
 
     def __init__(
@@ -122,22 +94,16 @@ class Embedded(Network):
         embedding: int = 8,
         numeric_embedding: Kind = "none",
     ) -> None:
-        from model.embedding import embedding_of
-        from model.members import LevelEmbeddings
-
         super().__init__()
         self.masks, self.members = masks, len(masks.seeds)
-        self.numbers, codes = split_columns(columns)
-        self.plain = sum(column.kind == "number" for column in columns)
-        self.embedding = embedding_of(numeric_embedding, self.plain, self.members)
-        embedded = self.plain * self.embedding.width if self.embedding else self.plain
-        self.layers = body(self.numbers - self.plain + embedded + embedding * len(codes))
+        self.numbers, _ = split_columns(columns)
+        self.columns = ColumnEmbeddings(columns, embedding, numeric_embedding, self.members)
+        self.layers = body(self.columns.width)
         if self.numbers:
             self.register_buffer("line_weight", paddle.zeros([self.numbers, outputs]))
             self.register_buffer("line_bias", paddle.zeros([outputs]))
         last = self.layers[-1]
         last.weight.set_value(paddle.zeros_like(last.weight))
-        self.embeddings = LevelEmbeddings(codes, embedding, self.members) if codes else None
 
     def set_line(self, weights: NDArray[np.float64], bias: float) -> None:
         """The line, weights [numbers] on scaled inputs, for each output."""
@@ -147,28 +113,11 @@ class Embedded(Network):
         self.line_bias.set_value(np.full(outputs, bias, dtype=np.float32))
 
     def start(self, rows: Rows, seed: int) -> None:
-        if self.embedding:
-            self.embedding.start(rows[:, : self.plain])
+        self.columns.start(rows)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        numbers = x[:, : self.numbers] if self.embeddings else x
-        output = self.layers(self.embed(x))
+        output = self.layers(self.columns(x))
         if self.numbers:
+            numbers = x[:, : self.numbers] if x.shape[1] > self.numbers else x
             output = output + F.linear(numbers, self.line_weight, self.line_bias)
         return output if self.members == 1 else output.transpose([1, 0, 2])
-
-    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
-        """[N, len(columns)] -> what the layers take, [N, numbers] or [members, N, numbers]."""
-        from model.members import for_all
-
-        if not (self.embedding or self.embeddings):
-            return x
-        parts = []
-        if self.embedding:
-            parts.append(self.embedding(x[:, : self.plain]))
-        start = self.plain if self.embedding else 0
-        if start < self.numbers:
-            parts.append(for_all(x[:, start : self.numbers], self.members))
-        if self.embeddings:
-            parts.append(self.embeddings(x[:, self.numbers :]))
-        return paddle.concat(parts, axis=-1) if len(parts) > 1 else parts[0]

@@ -10,10 +10,11 @@ import paddle
 
 from model.additive import Additive
 from model.blend import Blend
+from model.columns import Columns
 from model.linear import Linear
 from model.members import Masks
 from model.mlp import MLP
-from model.network import Columns, Network, Rows
+from model.network import Network, Rows
 from model.realmlp import RealMLP
 from model.resnet import ResNet
 from model.tabm import TabM

@@ -14,10 +14,11 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from model.embedding import Kind, embedding_of
-from model.members import Dense, LevelEmbeddings, Masks, for_all
+from model.columns import Columns
+from model.embedding import ColumnEmbeddings, Kind
+from model.members import Dense, Masks
 from model.mlp import ACTIVATIONS
-from model.network import Columns, Group, Network, Rows, split_columns
+from model.network import Group, Network, Rows
 
 LEVEL_WIDTH = 8
 FEW, LEAST = 5, 1e-6  # rows that a bias is drawn from; a deviation
@@ -49,12 +50,8 @@ class RealMLP(Network):
         super().__init__()
         self.masks, self.members = masks, len(masks.seeds)
         members = self.members
-        self.numbers, codes = split_columns(columns)
-        self.plain = sum(column.kind == "number" for column in columns)
-        self.embedding = embedding_of(numeric_embedding, self.plain, members)
-        self.levels = LevelEmbeddings(codes, LEVEL_WIDTH, members) if codes else None
-        start = self.embedding.width * self.plain if self.embedding else self.plain
-        width = start + self.numbers - self.plain + LEVEL_WIDTH * len(codes)
+        self.columns = ColumnEmbeddings(columns, LEVEL_WIDTH, numeric_embedding, members)
+        width = self.columns.width
         self.scale = self.create_parameter(
             [members, width, 1] if members > 1 else [width, 1],
             default_initializer=nn.initializer.Constant(1.0),
@@ -68,30 +65,19 @@ class RealMLP(Network):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         first, *others = self.layers
-        x = first.product(self.embed(x), first.weight * self.scale)
+        x = first.product(self.columns(x), first.weight * self.scale)
         for layer in others:
             x = self.activation(x)
             x = layer(self.masks(x) if self.training and self.masks else x)
         return x if self.members == 1 else x.transpose([1, 0, 2])
 
-    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
-        """[N, len(columns)] -> [N, width], or [members, N, width]."""
-        start = self.plain if self.embedding else 0
-        parts = [self.embedding(x[:, : self.plain])] if self.embedding else []
-        if start < self.numbers:
-            parts.append(for_all(x[:, start : self.numbers], self.members))
-        if self.levels:
-            parts.append(self.levels(x[:, self.numbers :]))
-        return paddle.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
-
     def start(self, rows: Rows, seed: int) -> None:
         assert self.members == 1, "members start alone"
-        if self.embedding:
-            self.embedding.start(rows[:, : self.plain])
+        self.columns.start(rows)
         random = np.random.default_rng(seed)
         self.eval()
         with paddle.no_grad():
-            x = self.embed(paddle.to_tensor(rows))
+            x = self.columns(paddle.to_tensor(rows))
             for layer in self.layers:
                 self._start_layer(cast(Dense, layer), x.numpy(), random)
                 x = self.activation(layer(x))
@@ -109,13 +95,14 @@ class RealMLP(Network):
         layer.bias.set_value((-mean / deviation).astype(np.float32))
 
     def groups(self) -> list[Group]:
-        embedding = self.embedding.parameters() if self.embedding else []
+        numbers, levels = self.columns.numbers, self.columns.levels
+        embedding = numbers.parameters() if numbers else []
         weights = [layer.weight for layer in self.layers]
-        weights += [self.levels.weight] if self.levels else []
+        weights += [levels.weight] if levels else []
         biases = self.others([*embedding, *weights, self.scale])
         return [
             Group(weights),
             Group(biases, BIAS_RATE, 0.0),
             Group([self.scale], SCALE_RATE, SCALE_RATE**2),
-            *([Group(embedding, EMBEDDING_RATE, EMBEDDING_RATE**2)] if embedding else []),
+            Group(embedding, EMBEDDING_RATE, EMBEDDING_RATE**2),
         ]

@@ -12,8 +12,9 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from model.columns import Columns
 from model.members import Dense, Masks
-from model.network import Columns, Embedded
+from model.network import Embedded
 
 FEWEST_ROWS, EMBEDDING = 8, 8
 Normalization = Literal["batch", "layer"]

@@ -12,9 +12,10 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from model.embedding import Kind, embedding_of
-from model.members import LevelEmbeddings, Masks
-from model.network import Columns, Group, Network, Rows, split_columns
+from model.columns import Columns
+from model.embedding import ColumnEmbeddings, Kind
+from model.members import Masks
+from model.network import Group, Network, Rows
 
 LEVEL_WIDTH = 8
 
@@ -60,12 +61,8 @@ class TabM(Network):
         super().__init__()
         self.masks, self.members = masks, len(masks.seeds)
         members = self.members
-        self.numbers, codes = split_columns(columns)
-        self.plain = sum(column.kind == "number" for column in columns)
-        self.embedding = embedding_of(numeric_embedding, self.plain, 1)
-        self.levels = LevelEmbeddings(codes, LEVEL_WIDTH) if codes else None
-        start = self.embedding.width * self.plain if self.embedding else self.plain
-        width = start + self.numbers - self.plain + LEVEL_WIDTH * len(codes)
+        self.columns = ColumnEmbeddings(columns, LEVEL_WIDTH, numeric_embedding)
+        width = self.columns.width
         widths = [width, *hidden]
         self.layers = nn.LayerList(
             [
@@ -81,11 +78,10 @@ class TabM(Network):
         self.widest = max(hidden)
 
     def start(self, rows: Rows, seed: int) -> None:
-        if self.embedding:
-            self.embedding.start(rows[:, : self.plain])
+        self.columns.start(rows)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        x = self.embed(x).unsqueeze(0)
+        x = self.columns(x).unsqueeze(0)
         x = paddle.concat([x] * self.members)
         for layer in self.layers:
             x = F.relu(layer(x))
@@ -96,17 +92,7 @@ class TabM(Network):
             x = paddle.matmul(x, self.weight) + self.bias
         return x.transpose([1, 0, 2])
 
-    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
-        """[N, len(columns)] -> [N, width]."""
-        start = self.plain if self.embedding else 0
-        parts = [self.embedding(x[:, : self.plain])] if self.embedding else []
-        if start < self.numbers:
-            parts.append(x[:, start : self.numbers])
-        if self.levels:
-            parts.append(self.levels(x[:, self.numbers :]))
-        return paddle.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
-
     def groups(self) -> list[Group]:
         decaying = [self.weight, *(layer.weight for layer in self.layers)]
-        decaying += [self.levels.weight] if self.levels else []
+        decaying += [self.columns.levels.weight] if self.columns.levels else []
         return [Group(decaying), Group(self.others(decaying), decay=0.0)]

@@ -259,7 +259,7 @@ def test_of_a_resnet_only_weights_of_layers_decay() -> None:
     decaying = decaying_of(network)
     names = {name for name, p in network.named_parameters() if id(p) in decaying}
     layers = ("layers.0", "layers.1.first", "layers.1.second", "layers.4")
-    assert names == {f"{layer}.weight" for layer in (*layers, "embeddings")}
+    assert names == {f"{layer}.weight" for layer in (*layers, "columns.levels")}
 
 
 def decaying_of(network: Network) -> set[int]:
@@ -283,7 +283,7 @@ def test_levels_of_a_network_are_learned_numbers() -> None:
     network = build_network("mlp", columns, seed=0, hidden=[7], embedding=3)
     assert network(paddle.zeros([4, 3])).shape == [4, 1]
     shapes = {name: values.shape for name, values in get_state(network).items()}
-    assert shapes["embeddings.weight"] == (5, 3)
+    assert shapes["columns.levels.weight"] == (5, 3)
     assert shapes["layers.0.dense.weight"] == (5, 7)
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from errors import DivergedError, UserError
 from model.input_layers import TargetScale
 from model.linear import Linear
-from model.network import Columns, Network
+from model.columns import Columns
+from model.network import Network
 from model.networks import build_network
 from model.objective import SquaredError
 from model.optimizer import build_optimizer
