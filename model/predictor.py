@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 65_536  # more do not fit the caches, and take longer a row
 NUMBERS_AT_ONCE, NUMBERS_A_TERM = 1 << 23, 16  # that a graph makes of rows, and of one
+BYTES_A_NUMBER = 256  # of the weights of a network
 PADDLE_ERRORS = (
     *(RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError, TypeError, SystemError),
 )
@@ -66,7 +67,7 @@ class Predictor:
         expect: str | None = None,
     ) -> None:
         export = folder if isinstance(folder, Export) else read_export(folder, expect)
-        self.contract = export.contract
+        self.contract, self._size = export.contract, len(export.weights)
         self.features: tuple[str, ...] = tuple(self.contract["features"])
         self.target: str = self.contract["target"]
         self.outputs: tuple[str, ...] = tuple(self.contract["outputs"])
@@ -114,14 +115,18 @@ class Predictor:
 
     @cached_property
     def _rows_at_once(self) -> int:
-        """Fewer where a graph looks up many terms."""
-        terms = self.contract["additive"]["terms"] if "additive" in self.contract else []
-        return max(1_024, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // (NUMBERS_A_TERM * len(terms) or 1)))
+        """Fewer where a graph looks up many terms, or has large layers, whose width their weights
+        tell roughly."""
+        additive = self.contract.get("additive")
+        numbers = self._size // BYTES_A_NUMBER
+        if additive and not additive.get("network"):
+            numbers = NUMBERS_A_TERM * len(additive["terms"])
+        return max(1_024, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // (numbers or 1)))
 
     def _predict_piece(self, values: NDArray[Any]) -> NDArray[np.float32]:
         rows = np.ascontiguousarray(values, dtype=np.float32)
         graph = self._some if len(rows) > FEW_ROWS else self._few
-        if len(rows) >= ROWS_FOR_ALL_CORES:
+        if len(rows) >= min(ROWS_FOR_ALL_CORES, self._rows_at_once):
             graph = self._many
         try:  # without paddle_errors, whose generator costs each call time
             with self._lock:

@@ -43,7 +43,7 @@ def parts_of(fit: Fit, rows: NDArray[np.integer]) -> Parts:
 
     network.eval()
     some = rows[evenly(len(rows), MOST_ROWS)]
-    found = np.concatenate([*fit.data.packed.map(of_block, some, len(fit.inputs.columns))])
+    found = np.concatenate([*fit.data.packed.map(of_block, some, fit.width)])
     return Parts(found[:, :1], found[:, 1:2], found[:, 2:])
 
 

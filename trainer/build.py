@@ -62,6 +62,12 @@ class Fit:
         return self.regressor.network
 
     @property
+    def width(self) -> int:
+        """The most numbers that the network makes of a row at once."""
+        network = self.regressor.network
+        return max(len(self.inputs.columns), network.members * network.widest)
+
+    @property
     def additive(self) -> Additive:
         """The network, or the part of a blend, that is a sum of terms."""
         return cast(Additive, getattr(self.network, "additive", self.network))

@@ -49,7 +49,7 @@ def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
 
     sums, pairs, start = Sums(), [], 0
     kept, step = evenly(len(rows), most), max(1, -(-len(rows) // most))
-    for block_sums, block in fit.data.packed.map(predict, rows, len(fit.inputs.columns)):
+    for block_sums, block in fit.data.packed.map(predict, rows, fit.width):
         sums.merge(block_sums)
         pairs.append(block[-start % step :: step].copy())
         start += len(block)
