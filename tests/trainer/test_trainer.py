@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from errors import DivergedError, UserError
+from model.columns import Columns
 from model.input_layers import TargetScale
 from model.linear import Linear
-from model.columns import Columns
 from model.network import Network
 from model.networks import build_network
 from model.objective import SquaredError
