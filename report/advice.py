@@ -18,6 +18,7 @@ OVERFIT, EXACT = 1.5, 100.0  # times the RMSE of the training rows, at least
 STILL_FALLING = 0.03  # of the watched metric, over the last fifth of the epochs
 ROWS_A_COLUMN = 10  # of training, with fewer of which a network learns noise
 BETTER = 0.99  # times the line's error, at most
+TUNED = ("realmlp", "tabm", "blend")
 GOOD = 0.95  # R2, above which another kind of model has little to add
 
 
@@ -85,7 +86,15 @@ def _of_a_network(report: Report) -> Iterator[Text]:
         epochs = 2 * report.training.planned
         yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
     yield from _overfit(report, "damped", _damped(report))
-    larger = _larger(report)
+    name = report.config.get("model", {}).get("name")
+    if name in TUNED and not report.refit and "validation" in report.metrics:
+        yield text.refit.fill(options=_options(report, "refit", **{"train.refit": True}))
+    r2 = report.metrics[report.last_part].r2
+    if name == "additive" and _has_rows_for_a_network(report) and r2 is not None and r2 < GOOD:
+        keys = ("schedule.name", "train.batch_size", "train.epochs", "optimizer.learning_rate")
+        blend = {"model.name": "blend"} | _auto(report, *keys)
+        yield text.blend.fill(options=_options(report, "blend", **blend))
+    larger = {} if name in TUNED else _larger(report)
     if report.residuals.patterns and larger and _has_rows_for_a_network(report):
         worst = report.residuals.patterns[0]
         yield text.underfit.fill(
@@ -143,8 +152,8 @@ def _still_falls(report: Report) -> bool:
 
 def _damped(report: Report) -> dict[str, Any]:
     """Weight decay, or where there is some, fewer hidden numbers; nothing for an additive model,
-    which is as smooth as its rows ask for."""
-    if report.effects:
+    which is as smooth as its rows ask for, and networks that are tuned to fit their rows."""
+    if report.effects or report.config.get("model", {}).get("name") in TUNED:
         return {}
     if report.training and not report.training.weight_decay:
         return {"optimizer.weight_decay": 0.01}
