@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -102,22 +101,8 @@ def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
     paddle.jit.not_to_static(type(form).forward)
     specification = paddle.static.InputSpec([None, columns], "float32", "features")
     graph = paddle.jit.to_static(form, input_spec=[specification], full_graph=True)
-    with paddle.utils.unique_name.guard(), without_dropout(form):
+    with paddle.utils.unique_name.guard():
         paddle.jit.save(graph, str(folder / Path(GRAPH).stem))
-
-
-@contextmanager
-def without_dropout(form: nn.Layer) -> Iterator[None]:
-    """Paddle would write an operator that copies its operand."""
-    layers = [layer for layer in form.sublayers() if isinstance(layer, nn.Dropout)]
-    rates = [layer.p for layer in layers]
-    try:
-        for layer in layers:
-            layer.p = 0
-        yield
-    finally:
-        for layer, rate in zip(layers, rates, strict=True):
-            layer.p = rate
 
 
 def golden(
