@@ -82,11 +82,12 @@ def _of_a_network(report: Report) -> Iterator[Text]:
     elif ratio > 1.01 and _is_log(report):
         options = _options(report, "plain", **{"data.scale.target": "standard"})
         yield text.logarithm.fill(part=part, options=options)
-    if report.training and _still_falls(report):
+    name = report.config.get("model", {}).get("name")
+    # Their schedule ends where it is best; longer training is another schedule.
+    if report.training and name not in TUNED and _still_falls(report):
         epochs = 2 * report.training.planned
         yield text.longer.fill(options=_options(report, "longer", **{"train.epochs": epochs}))
     yield from _overfit(report, "damped", _damped(report))
-    name = report.config.get("model", {}).get("name")
     if name in TUNED and not report.refit and "validation" in report.metrics:
         yield text.refit.fill(options=_options(report, "refit", **{"train.refit": True}))
     r2 = report.metrics[report.last_part].r2
