@@ -35,13 +35,11 @@ ANY = 10_000
 
 class Operator(NamedTuple):
     """How many operands and results there are; of each attribute the type, and the values that it
-    may have, where these are few; and the position of an operand that may be absent, which 0 stands
-    for."""
+    may have, where these are few."""
 
     operands: int
     results: int
     attributes: Mapping[str, tuple[Any, ...]] = {}
-    absent: int = -1
 
 
 NO, YES = ("0.a_bool", False), ("0.a_bool", True)
@@ -230,8 +228,7 @@ def _check_operator(operator: dict[str, Any], known: Operator, types: dict[int, 
         _expect(given is None or len(given[1]) == math.prod(shape), "a value for each element")
     operands = [_operand(operand) for operand in operator["I"]]
     _expect(_count(operands, known.operands), f"{known.operands} operands")
-    present = {operand for at, operand in enumerate(operands) if operand or at != known.absent}
-    _expect(present <= types.keys(), "known operands")
+    _expect(set(operands) <= types.keys(), "known operands")
     results = operator["O"]
     _expect(_count(results, known.results), f"{known.results} results")
     for result in results:

@@ -39,7 +39,7 @@ class Adam:
     Kingma and Ba, "Adam: a method for stochastic optimization" (2015). `decoupled`: decay shrinks
     the weights themselves (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019),
     else it is added to the gradient. `clip`: gradients whose norm, over all parameters, is larger
-    are scaled down to it; 0: none. Groups without gradients are left out.
+    are scaled down to it; 0: none. Empty groups are left out.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Adapted(nn.Layer):
     """[k, n, width_in] -> [k, n, width_out]: (x * r) W * s + b, where W is one for all members, and
     r, s and b are their own.
 
-    r and s are 1 at first, r of the first layer a random sign, or for an embedded number a normal
-    one: that is what tells the members apart. (x * r) W * s is x (r W s), so that a product of the
+    r and s are 1 at first, but r of the first layer is normal: that is what tells the members
+    apart. (x * r) W * s is x (r W s), so that a product of the
     weights, and not of the rows, takes r and s.
     """
 

@@ -77,8 +77,8 @@ def members(rows: int, columns: int) -> Chosen:
     at_once = MOST_TUNED_VISITS / (1 + columns / COLUMNS_THAT_DOUBLE) / (rows * FEW_EPOCHS)
     count = next((count for count in (8, 4, 2) if count <= at_once), 1)
     return count, Text(
-        f"of {rows:,} rows in about two minutes of one core",
-        f"{rows:,} 个训练样本，单核约两分钟",
+        f"of {rows:,} rows within about two minutes of one core",
+        f"{rows:,} 个训练样本，单核两分钟左右以内",
     )
 
 
@@ -89,8 +89,8 @@ def tuned_epochs(rows: int, columns: int, members: int) -> Chosen:
     enough = min(256, max(64, 1_200 * 256 // rows))
     most = max(4, min(enough, int(visits / (rows * members))))
     return most, Text(
-        f"{members} members see {rows:,} rows in about two minutes of one core",
-        f"{members} 个成员各看 {rows:,} 个样本，单核约两分钟",
+        f"{members} members see {rows:,} rows within about two minutes of one core",
+        f"{members} 个成员各看 {rows:,} 个样本，单核两分钟左右以内",
     )
 
 

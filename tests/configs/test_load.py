@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from configs.command_line import parse
 from configs.keys import describe, keys
 from configs.load import check_tables, load
 from configs.yaml_text import dump
@@ -26,7 +28,10 @@ def test_there_are_recipes() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_recipe_loads_and_says_how_to_run_it(path: Path) -> None:
     load(path)
-    assert f"python train.py -c configs/{path.name}" in path.read_text().splitlines()[0]
+    first = path.read_text().splitlines()[0]
+    assert f"python train.py -c configs/{path.name}" in first
+    given = parse(shlex.split(first.partition("train.py ")[2]), "")
+    load(given.config, given.overrides)
 
 
 def test_least_recipe_gets_defaults(tmp_path: Path) -> None:
