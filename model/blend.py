@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import paddle
 
 from model.additive import Additive, Solution
@@ -19,7 +18,9 @@ class Blend(Network):
     `places` numbers, and the rest of 1 times the mean of the members of a RealMLP of the others.
 
     The additive model is solved; training, in which the output is [N, members, outputs], is of the
-    network alone. Averaging helps because their errors differ.
+    network alone, and until it ends `share` is 0, so that the epoch is the network's best: on few
+    validation rows, a half of it may be at its best before the network has learned anything.
+    Averaging helps because their errors differ.
     """
 
     fades = True
@@ -41,7 +42,7 @@ class Blend(Network):
         self.network = RealMLP(columns[places:], outputs, masks, **options)
         self.members, self.masks = self.network.members, masks
         self.widest = self.network.widest
-        self.register_buffer("share", paddle.to_tensor(np.array([0.5], dtype=np.float32)))
+        self.register_buffer("share", paddle.zeros([1]))
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         if self.training:

@@ -54,8 +54,11 @@ def parts_of(fit: Fit, rows: NDArray[np.integer]) -> Parts:
 
 
 def choose_share(fit: Fit) -> None:
-    """Set the share that the validation rows ask for."""
-    share = best_share(fit.regressor.objective, parts_of(fit, fit.data.parts.validation))
+    """Set the share that the validation rows ask for; a half, where there are none or where
+    train.export=last, of which validation rows decide nothing."""
+    rows, share = fit.data.parts.validation, EVEN
+    if len(rows) and fit.settings.export == "best":
+        share = best_share(fit.regressor.objective, parts_of(fit, rows))
     cast(Blend, fit.network).share.set_value(np.array([share], dtype=np.float32))
 
 

@@ -89,7 +89,7 @@ def train(
         last.clear()
     if len(watched.train) < len(seen.train):
         last.pop("train", None)
-    if isinstance(fit.network, Blend) and settings.export == "best" and len(parts.validation):
+    if isinstance(fit.network, Blend) and not settings.stop_after:  # a refit has its share
         choose_share(fit)
         last.clear()
     progress.phase("evaluating")
