@@ -242,6 +242,12 @@ def coslog4(share: float) -> float:
     return 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * share)))
 
 
+def is_settled(schedule: str, share: float) -> bool:
+    """Whether weights are at rest at this share of a run: with coslog4 where its rate has fallen
+    to a tenth, after the first cycle, for what larger steps leave is mostly noise."""
+    return schedule != "coslog4" or (share > FIRST_CYCLE and coslog4(share) <= AT_REST)
+
+
 def one_cycle(share: float, warm_up: float = 0.25) -> float:
     if share < warm_up:
         return LOWEST + (1 - LOWEST) * 0.5 * (1 - math.cos(math.pi * share / warm_up))
@@ -253,4 +259,5 @@ SHAPES: dict[str, Callable[..., float]] = {
     "coslog4": coslog4,
     "one_cycle": one_cycle,
 }
+FIRST_CYCLE, AT_REST = 0.1, 0.1  # a share of the run; of the learning rate
 LOWEST = 0.04  # of the learning rate, where one cycle begins

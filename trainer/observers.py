@@ -21,10 +21,11 @@ from trainer.trainer import Observer, State, Trainer, watched_part
 
 
 class BestWeights(Observer):
-    """Keeps the network's state of the best epoch by the watched metric."""
+    """Keeps the network's state of the best epoch by the watched metric, of those that
+    `is_settled`, once there is one."""
 
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+    def __init__(self, trainer: Trainer, is_settled: Callable[[int], bool]) -> None:
+        self.trainer, self.is_settled = trainer, is_settled
         self.state: dict[str, NDArray[np.float32]] = {}
 
     def epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
@@ -32,7 +33,10 @@ class BestWeights(Observer):
 
         objective = self.trainer.objective
         value = float(getattr(metrics[watched_part(metrics)], objective.watched))
-        if objective.is_better(value, state.best_value):
+        settled, was_settled = self.is_settled(state.epoch), self.is_settled(state.best_epoch)
+        if settled > was_settled or (
+            settled == was_settled and objective.is_better(value, state.best_value)
+        ):
             state.best_epoch, state.best_value = state.epoch, value
             self.state = get_state(self.trainer.network)
 

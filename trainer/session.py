@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.blend import Blend
+from model.optimizer import is_settled
 from reader.metrics import Metrics
 from reader.split import Split, evenly
 from run.checkpoint import Checkpoints
@@ -31,7 +32,7 @@ from trainer.observers import (
 )
 from trainer.optimum import least_loss
 from trainer.progress import Progress
-from trainer.settings import CheckpointOptions
+from trainer.settings import CheckpointOptions, Settings
 from trainer.trainer import Observer, State
 
 FEWEST_WATCHED = 1_000  # training rows
@@ -58,7 +59,7 @@ def train(
         return metrics_of(last)
 
     with Curves(folder / "curves") as curves:
-        best = BestWeights(trainer)
+        best = BestWeights(trainer, partial(settled, settings))
         observers: list[Observer] = [best]
         observers.append(CurvesObserver(curves, trainer, settings.epochs, least))
         observers += stopping(fit, least)
@@ -97,6 +98,10 @@ def train(
     for each in last.values():
         trainer.finite(each.metrics.mse, state)
     return state, last
+
+
+def settled(settings: Settings, epoch: int) -> bool:
+    return is_settled(settings.schedule.name, epoch / settings.epochs)
 
 
 def stopping(fit: Fit, least: float | None) -> Iterator[Observer]:

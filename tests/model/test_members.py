@@ -19,7 +19,7 @@ from model.mlp import MLP
 from model.network import Group, Network, flat_cosine
 from model.networks import build_members, build_network
 from model.objective import SquaredError
-from model.optimizer import Adam, build_optimizer, build_schedule
+from model.optimizer import Adam, build_optimizer, build_schedule, is_settled
 from model.realmlp import RealMLP
 from model.tabm import TabM
 from reader.inputs import InputColumn
@@ -275,6 +275,12 @@ def test_schedules_have_their_published_shapes() -> None:
     warm = build_schedule("cosine", 2.0, steps_per_epoch=100, epochs=1, warm_up=0.1)
     assert (warm(0), warm(5), warm(10), warm(55)) == pytest.approx((0, 1, 2, 1))
     assert [flat_cosine(done) for done in (0, 0.4, 0.75, 1)] == pytest.approx([1, 1, 0.5, 0])
+
+
+def test_steps_are_at_rest_where_cycles_of_coslog4_end() -> None:
+    resting = [epoch for epoch in range(65) if is_settled("coslog4", epoch / 64)]
+    assert resting == [12, 13, 14, *range(28, 33), *range(60, 65)]
+    assert all(is_settled("cosine", share) for share in (0.0, 0.5, 1.0))
 
 
 def test_what_is_dropped_falls_to_nothing_at_the_end() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.predictor import Predictor
 from tests.conftest import command, train_recipe
-from trainer.blending import Parts, best_share
+from trainer.blending import PRIOR_ROWS, Parts, best_share
 
 SMALL = ["model.hidden=[16]", "model.members=2", "train.epochs=4", "train.batch_size=64"]
 
@@ -71,13 +71,14 @@ class Squares:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
 def test_the_share_is_that_of_least_loss(share: float) -> None:
-    """Known where the target is a blend itself; of few rows, as if 20 more had asked for a half."""
+    """Known where the target is a blend itself; of few rows, as if PRIOR_ROWS more had asked for a
+    half."""
     random = np.random.default_rng(0)
     one, other = random.normal(size=(2, 20_000, 1))
     parts = Parts(one, other, share * one + (1 - share) * other)
     assert best_share(Squares(), parts) == pytest.approx(share, abs=0.001)
     few = Parts(*(each[:30] for each in parts))
-    expected = (30 * share + 20 * 0.5) / 50
+    expected = (30 * share + PRIOR_ROWS * 0.5) / (30 + PRIOR_ROWS)
     assert best_share(Squares(), few) == pytest.approx(expected, abs=0.006)
 
 

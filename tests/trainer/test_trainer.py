@@ -24,6 +24,7 @@ from reader.inputs import InputColumn
 from reader.metrics import Metrics, Sums
 from reader.pack import PackedTable
 from tests.conftest import numeric, train_recipe
+from trainer.observers import BestWeights
 from trainer.trainer import Observer, State, Trainer, watched_part
 
 COLUMNS = [InputColumn(name, "number") for name in "ab"]
@@ -53,6 +54,20 @@ def metrics_of(rows: Rows, line: Linear) -> Metrics:
     weights, bias = line.line()
     sums.add(rows[:, -1], rows[:, :-1] @ weights + bias)
     return sums.metrics()
+
+
+def test_the_best_epoch_is_one_that_settled() -> None:
+    """Where there is none yet, any; the first that did takes its place, and none of the others."""
+    best, state = (
+        BestWeights(trainer(build_network("linear", COLUMNS, 0)), {3, 5}.__contains__),
+        State(),
+    )
+    chosen = []
+    for state.epoch, mse in enumerate((5, 1, 4, 2, 3), start=1):
+        values = Metrics(mse=float(mse), rmse=0.0, mae=0.0, r2=None, rows=1)
+        best.epoch(state, {"validation": values})
+        chosen.append((state.best_epoch, state.best_value))
+    assert chosen == [(1, 5), (2, 1), (3, 4), (3, 4), (5, 3)]
 
 
 def test_it_ends_at_least_squares() -> None:
