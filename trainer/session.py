@@ -32,10 +32,11 @@ from trainer.observers import (
 )
 from trainer.optimum import least_loss
 from trainer.progress import Progress
-from trainer.settings import CheckpointOptions, Settings
+from trainer.settings import CheckpointOptions
 from trainer.trainer import Observer, State
 
 FEWEST_WATCHED = 1_000  # training rows
+MANY_ROWS = 1_000  # of validation: these tell epochs apart
 
 
 def train(
@@ -59,7 +60,7 @@ def train(
         return metrics_of(last)
 
     with Curves(folder / "curves") as curves:
-        best = BestWeights(trainer, partial(settled, settings))
+        best = BestWeights(trainer, partial(settled, fit))
         observers: list[Observer] = [best]
         observers.append(CurvesObserver(curves, trainer, settings.epochs, least))
         observers += stopping(fit, least)
@@ -100,8 +101,11 @@ def train(
     return state, last
 
 
-def settled(settings: Settings, epoch: int) -> bool:
-    return is_settled(settings.schedule.name, epoch / settings.epochs)
+def settled(fit: Fit, epoch: int) -> bool:
+    """Whether an epoch may be the best one: few validation rows cannot tell what is good from what
+    a large step left by chance."""
+    settings, rows = fit.settings, len(fit.data.parts.validation)
+    return rows >= MANY_ROWS or is_settled(settings.schedule.name, epoch / settings.epochs)
 
 
 def stopping(fit: Fit, least: float | None) -> Iterator[Observer]:
