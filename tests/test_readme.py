@@ -40,8 +40,9 @@ def clone(tmp_path: Path, boston_run: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if "zh-CN" not in name])
 def test_shell_commands(document: str, clone: Path) -> None:
+    """In English; the commands in Chinese are the same, as another test sees."""
     lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
     commands = [line for line in lines if not line.startswith("make ")]
     assert len(commands) == COMMANDS[document.split(".")[0]]

@@ -401,7 +401,7 @@ def test_no_operator_knows_files() -> None:
 OF_A_GRAPH: list[Any] = [None, -2, 0.5, "/x", [{}]]
 
 
-@pytest.mark.parametrize("most", [50, pytest.param(1_500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [50, pytest.param(500, marks=pytest.mark.slow)])
 def test_each_place_of_a_graph(export: Path, most: int) -> None:
     """Whatever stands at a place of some operator of each name: refused, or Paddle runs it. Of
     several thousand such graphs, so many."""
