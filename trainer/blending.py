@@ -13,7 +13,7 @@ from reader.split import evenly
 from trainer.build import Fit
 
 SHARES = np.linspace(0, 1, 101)
-EVEN, PRIOR_ROWS = 0.5, 50
+EVEN, PRIOR_ROWS = 0.5, 20
 MOST_ROWS = 200_000
 Rows = NDArray[np.float32]
 Matrix = NDArray[np.float64]
