@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.graph import Parameter, tensors
-from model.onnx_graph import INPUT, IR_VERSION, OPSET, OUTPUT
+from errors import ConfigError
+from model.folder import Export
+from model.graph import Parameter, check_graph, tensors
+from model.onnx_graph import INPUT, INSTALL, IR_VERSION, OPSET, OUTPUT
 
 BLOCK = 16
 FLOAT, INT64 = 1, 7  # as ONNX counts types
@@ -94,16 +97,26 @@ class Conversion:
         return self.names[number]
 
 
+def check_installed() -> None:
+    """Raises ConfigError where a package is missing that writes or runs ONNX models."""
+    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"export.onnx=true needs {' and '.join(missing)}: {INSTALL}")
+
+
 Convert = Callable[[Conversion, Operation], "str | list[str]"]
 
 
-def onnx_model(graph: bytes, weights: bytes, parameters: dict[str, Parameter]) -> bytes:
-    """The ONNX model of what `check_graph` and `check_weights` let pass: float32 [rows, columns]
-    named `features` -> float32 [rows, outputs] named `predictions`. Needs onnx."""
+def onnx_model(export: Export) -> bytes:
+    """The ONNX model of a checked export: float32 [rows, columns] named `features` -> float32
+    [rows, outputs] named `predictions`. Needs onnx."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
-    operators = json.loads(graph)["program"]["regions"][0]["blocks"][0]["ops"]
-    arrays = {name: _array(parameters[name], data) for name, data in tensors(weights, parameters)}
+    operators = json.loads(export.graph)["program"]["regions"][0]["blocks"][0]["ops"]
+    sizes = len(export.contract["features"]), len(export.contract["outputs"])
+    _, parameters = check_graph(export.graph, *sizes)
+    numbers = tensors(export.weights, parameters)
+    arrays = {name: _array(parameters[name], data) for name, data in numbers}
     types: dict[int, str] = {}
     conversion, ends = Conversion(), {}
     for operator in operators:
@@ -129,8 +142,8 @@ def onnx_model(graph: bytes, weights: bytes, parameters: dict[str, Parameter]) -
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", width])
         for name, width in ends.items()
     ]
-    numbers = [numpy_helper.from_array(v, n) for n, v in conversion.initializers.values()]
-    body = helper.make_graph(conversion.nodes, "regressor", sides[:1], sides[1:], numbers)
+    constants = [numpy_helper.from_array(v, n) for n, v in conversion.initializers.values()]
+    body = helper.make_graph(conversion.nodes, "regressor", sides[:1], sides[1:], constants)
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(body, opset_imports=[opset], ir_version=IR_VERSION)
     checker.check_model(model, full_check=True)

@@ -14,6 +14,7 @@ from model.conform import UnsoundError, shown
 
 INPUT, OUTPUT = "features", "predictions"
 OPSET, IR_VERSION = 17, 8
+INSTALL = "pip install -r requirements-onnx.txt"
 OPERATORS = {
     *("Add", "Cast", "Concat", "Cos", "Div", "Exp", "Floor", "Gather", "Identity", "IsNaN"),
     *("LayerNormalization", "Less", "MatMul", "Max", "Min", "Mul", "ReduceSum", "Relu"),
