@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from display import short
-from errors import ExportError
+from errors import ExportError, TableError
+from model.contract import CALENDAR, Contract, features_of
 from model.folder import Export
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class BasePredictor:
         self.features: tuple[str, ...] = tuple(self.contract["features"])
         self.target: str = self.contract["target"]
         self.outputs: tuple[str, ...] = tuple(self.contract["outputs"])
+        # Where a look-up has a negative index, Paddle reads what is not of its table, and ONNX
+        # Runtime counts from the end.
+        codes = coded(self.contract)
+        self._has_codes, self._lowest = bool(codes), np.full(len(self.features), -np.inf, "float32")
+        self._lowest[codes] = 0
 
     def _run(self, rows: Rows) -> Rows:
         """float32 [n, D], 1 to `_rows_at_once` rows -> [n, outputs]. Raises ExportError."""
@@ -86,10 +92,18 @@ class BasePredictor:
 
     def _predict_piece(self, values: NDArray[Any]) -> Rows:
         rows = np.ascontiguousarray(values, dtype=np.float32)
+        if self._has_codes and (rows < self._lowest).any():
+            raise TableError(self._wrong_code(rows))
         found = self._run(rows)
         if found.shape != (expected := (len(rows), len(self.outputs))):
             raise ExportError(f"the graph predicts {found.shape}, expected {expected}")
         return found
+
+    def _wrong_code(self, rows: Rows) -> str:
+        """What is wrong with the first code below 0."""
+        row, column = np.argwhere(rows < self._lowest)[0]
+        name, code = short(self.features[column]), rows[row, column]
+        return f"{name}: found the code {code:g}, expected a whole number from 0"
 
     def verify(self) -> tuple[int, float]:
         """Predict the contract's golden rows again: how many, and the largest difference.
@@ -142,6 +156,15 @@ class BasePredictor:
 
         features = Schema.read(self.contract["schema"]).features
         return [(column, Levels(column.levels, closed=True)) for column in features]
+
+
+def coded(contract: Contract) -> list[int]:
+    """The features whose numbers are indices into a table of the graph."""
+    additive = contract.get("additive")
+    if additive and not additive.get("network"):
+        return []
+    kinds = [k for c in features_of(contract) for k in c.get("parts", [c["kind"]])]
+    return [i for i, kind in enumerate(kinds) if kind in ("categorical", *CALENDAR)]
 
 
 def available_cores() -> int:

@@ -164,7 +164,8 @@ def check_contract(values: Any) -> Contract:
     if isinstance(values, dict) and values.get("format", FORMAT) not in (FORMAT, WITH_ONNX):
         raise UnsoundError(
             f"exported in format {shown(values['format'])}, but this version reads format "
-            f"{FORMAT} and {WITH_ONNX}; train the model again, or predict with the version that exported it"
+            f"{FORMAT} and {WITH_ONNX}; train the model again, or predict with the version that "
+            "exported it"
         )
     conform(values, Contract)
     contract = cast(Contract, values)
@@ -172,7 +173,11 @@ def check_contract(values: Any) -> Contract:
     _check_statistics(contract)
     _check_golden(contract)
     has_onnx = contract["format"] == WITH_ONNX
-    for key, names in (("onnx", contract), ("files", contract["files"]), ("sizes", contract["sizes"])):
+    for key, names in (
+        ("onnx", contract),
+        ("files", contract["files"]),
+        ("sizes", contract["sizes"]),
+    ):
         found = ("onnx" if key == "onnx" else "model.onnx") in names
         agree(key, found == has_onnx, f"model.onnx in format {WITH_ONNX} alone")
     if "additive" in contract:

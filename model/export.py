@@ -197,14 +197,14 @@ def add_onnx(
     try:
         predictor = OnnxPredictor(exported)
         worst = float(np.abs(_predictions(predictor.predict_outputs, rows) - expected).max())
+        if not worst <= tolerance:
+            raise ExportError(
+                f"differs from the trained network by {worst:g} in the target's unit, more than "
+                f"the tolerance of {tolerance:g}"
+            )
         predictor.verify()
     except ExportError as error:
         raise ExportError(f"{ONNX}: {error}; {WITHOUT_ONNX}") from None
-    if not worst <= tolerance:
-        raise ExportError(
-            f"{ONNX}: differs from the trained network by {worst:g} in the target's unit, more "
-            f"than the tolerance of {tolerance:g}; {WITHOUT_ONNX}"
-        )
     write_atomically(folder / ONNX, exported.onnx or b"")
     parity = {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}
     write_contract(folder, {**contract, "format": WITH_ONNX, "onnx": parity})

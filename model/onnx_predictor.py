@@ -17,12 +17,11 @@ import numpy as np
 from display import short
 from errors import DeviceError, ExportError
 from model.base_predictor import BasePredictor, Rows, available_cores
-from model.contract import CALENDAR, Contract, features_of
 from model.folder import ONNX, Export, read_export
 from model.onnx_graph import INPUT, INSTALL, OUTPUT
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from onnxruntime import InferenceSession
 
 ROWS_AT_ONCE, CELLS_AT_ONCE = 1_024, 1 << 17  # of a piece, whose numbers then fit the caches
 SILENT = 4  # but for what ends the process: errors are raised
@@ -55,7 +54,6 @@ class OnnxPredictor(BasePredictor):
                 "--engine paddle"
             )
         self._session, self._errors = load_session(export.onnx)
-        self._codes = np.array(coded(self.contract), dtype=np.intp)
         self._predict_piece(np.zeros((2, len(self.features))))  # whether it predicts at all
 
     @cached_property
@@ -63,31 +61,15 @@ class OnnxPredictor(BasePredictor):
         return max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // len(self.features)))
 
     def _run(self, rows: Rows) -> Rows:
-        if self._codes.size and rows.take(self._codes, 1).min() <= -1:
-            self._refuse_code(rows)  # ONNX counts it from the end
         try:
             (found,) = self._session.run([OUTPUT], {INPUT: rows})
         except self._errors as error:
             raise session_error(error) from None
         return np.asarray(found)
 
-    def _refuse_code(self, rows: Rows) -> None:
-        _, at = np.argwhere(rows[:, self._codes] <= -1)[0]
-        column = self.features[self._codes[at]]
-        raise ExportError(f"{short(column)}: found a code below 0, expected 0 to its levels")
-
     def _run_all(self, pieces: Iterable[Rows]) -> Iterable[Rows]:
         with ThreadPoolExecutor(available_cores()) as threads:
             yield from threads.map(self._predict_piece, pieces)
-
-
-def coded(contract: Contract) -> list[int]:
-    """The features whose numbers are indices into a table of the graph."""
-    additive = contract.get("additive")
-    if additive and not additive.get("network"):
-        return []
-    kinds = [k for c in features_of(contract) for k in c.get("parts", [c["kind"]])]
-    return [i for i, kind in enumerate(kinds) if kind in ("categorical", *CALENDAR)]
 
 
 def check_device(device: str) -> None:
@@ -102,26 +84,24 @@ def check_device(device: str) -> None:
         )
 
 
-def load_session(model: bytes) -> tuple[onnxruntime.InferenceSession, tuple[type[Exception], ...]]:
+def load_session(model: bytes) -> tuple[InferenceSession, tuple[type[Exception], ...]]:
     """A checked model in ONNX Runtime, and what that raises. Raises ExportError."""
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as state
     except ImportError as error:
         raise ExportError(f"ONNX Runtime is missing ({error}): {INSTALL}") from None
-    errors = tuple(
-        kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)
-    )
+    kinds = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    its_own = [kind for kind in kinds if issubclass(kind, Exception)]
+    errors: tuple[type[Exception], ...] = (*its_own, RuntimeError, ValueError)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = SILENT
     try:
-        session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
-    except (*errors, RuntimeError, ValueError) as error:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except errors as error:
         raise session_error(error) from None
-    return session, (*errors, RuntimeError, ValueError)
+    return session, errors
 
 
 def session_error(error: Exception) -> ExportError:
