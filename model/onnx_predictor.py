@@ -98,7 +98,9 @@ def load_session(model: bytes) -> tuple[InferenceSession, tuple[type[Exception],
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = SILENT
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )  # which would print what is wrong on standard output, and try the same again
     except errors as error:
         raise session_error(error) from None
     return session, errors

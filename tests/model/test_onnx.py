@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -355,6 +356,12 @@ def test_a_model_without_onnx(tmp_path: Path, sound: Path) -> None:
         OnnxPredictor(folder)
 
 
+def test_onnx_runtime_is_missing(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ExportError, match=r"missing.*pip install -r requirements-onnx\.txt"):
+        OnnxPredictor(sound)
+
+
 @pytest.mark.parametrize("device", ["gpu", "gpu:1", "cuda"])
 def test_devices(sound: Path, device: str) -> None:
     with pytest.raises(DeviceError, match=f"device {device}: .*cpu"):
@@ -445,8 +452,8 @@ def test_models_that_are_none(copy: Path, content: bytes) -> None:
         OnnxPredictor(copy)
 
 
-def test_any_byte_may_be_another(copy: Path) -> None:
-    """Refused, or ONNX Runtime runs it: the process goes on."""
+def test_any_byte_may_be_another(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Refused, or ONNX Runtime runs it: the process goes on, and nothing is printed."""
     content = (copy / ONNX).read_bytes()
     random, taken = np.random.default_rng(0), 0
     for at in random.integers(len(content), size=150):
@@ -458,6 +465,7 @@ def test_any_byte_may_be_another(copy: Path) -> None:
         except ExportError:
             continue
     assert 0 < taken < 150
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_contract_and_its_files_agree(copy: Path) -> None:
