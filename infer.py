@@ -30,10 +30,12 @@ from numpy.typing import NDArray
 from display import say, short, visible
 from errors import ExportError, TableError, UserError, tell
 from files import naming, open_streams, temporary
+from model.base_predictor import BasePredictor
 from model.contract import Contract
 from model.contributions import Contributions
 from model.folder import Export, find_export, read_export
 from model.monitor import Monitor
+from model.onnx_predictor import OnnxPredictor
 from model.predictor import Predictor
 from output import SEPARATORS, Output, output_of, table_suffix
 from reader.folder import is_glob, is_read
@@ -61,7 +63,8 @@ def main(arguments: Sequence[str]) -> int:
     with Signals() as signals:
         try:
             export = read_export(options.model, options.expect)
-            load = partial(load_predictor, export, options.device, signals)
+            engine = {"paddle": Predictor, "onnx": OnnxPredictor}[options.engine]
+            load = partial(load_predictor, partial(engine, export, options.device), signals)
             if options.verify:
                 verify(load())
             if options.input is None:
@@ -125,6 +128,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="write what each feature, or pair of them, adds to a prediction (model additive)",
     )
     add("--device", metavar="NAME", default="auto", help="auto (default), cpu, gpu or gpu:N")
+    add(
+        "--engine",
+        choices=("paddle", "onnx"),
+        default="paddle",
+        help="what computes: paddle (default), or onnx, ONNX Runtime, without Paddle; for a model "
+        "trained with -o export.onnx=true",
+    )
     add("--verify", action="store_true", help="check the model's files and its golden rows")
     add(
         "--expect",
@@ -143,17 +153,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def load_predictor(export: Export, device: str, signals: Signals) -> Predictor:
+def load_predictor(load: Callable[[], BasePredictor], signals: Signals) -> BasePredictor:
     """In a thread of its own: Ctrl-C would else become an ImportError of Paddle."""
     with ThreadPoolExecutor(1) as loader:
-        loading = loader.submit(Predictor, export, device)
+        loading = loader.submit(load)
         while wait([loading], 0.05).not_done:
             signals.install()  # Paddle has a handler of its own, which ends the process at once
     signals.install()
     return loading.result()
 
 
-def verify(predictor: Predictor) -> None:
+def verify(predictor: BasePredictor) -> None:
     """Raises ExportError where golden rows are not predicted as they were."""
     rows, worst = predictor.verify()
     say(
@@ -236,7 +246,7 @@ def predict(
     contract: Contract,
     source: Path,
     output: Output,
-    load: Callable[[], Predictor],
+    load: Callable[[], BasePredictor],
     explained: Contributions | None = None,
 ) -> None:
     """Write ids, prediction, effects where they are `explained` and, with --on-error flag, error: a

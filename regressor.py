@@ -16,6 +16,7 @@ from configs.starter import starter
 from display import for_shell
 from errors import ConfigError, DivergedError, RunError, UserError
 from files import drafted_folder, to_json, write_atomically
+from model.onnx import check_installed
 from model.predictor import resolve_device
 from reader.data_checks import find
 from reader.findings import Finding
@@ -110,6 +111,8 @@ def prepare(
     Raises TableError, DeviceError, and RunError where a part is too small for what it is to do.
     """
     progress = progress or Progress()
+    if experiment.onnx:
+        check_installed()
     share_machine()
     if signals and experiment.device.startswith("gpu"):
         start_paddle(experiment.device, signals)
@@ -231,7 +234,7 @@ def train_into(
     # The model that stands there predicts until all that belongs to the new one is written.
     with drafted_folder(folder.path / "export", to_disk=True) as draft:
         progress.phase("exporting")
-        export = publish(exported, experiment.table, versions(), draft)
+        export = publish(exported, experiment.table, versions(), draft, experiment.onnx)
         run = Finished(
             experiment=experiment,
             source=prepared.source,

@@ -539,6 +539,11 @@ class IntervalsConfig(Section):
     part of the export; null: no intervals"""
 
 
+class ExportConfig(Section):
+    onnx: bool = False
+    """also export `model.onnx`, for ONNX Runtime; needs `pip install -r requirements-onnx.txt`"""
+
+
 class CardConfig(Section):
     intended_use: str = ""
     """what the model is for, and what not; shown in report.html"""
@@ -611,6 +616,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     intervals: IntervalsConfig = IntervalsConfig()
+    export: ExportConfig = ExportConfig()
     card: CardConfig = CardConfig()
     run: RunConfig
 

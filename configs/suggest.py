@@ -83,6 +83,7 @@ KEY_NAMES = {
     "checkpoint.keep": "save_total_limit max_to_keep save_top_k",
     "intervals.coverage": "quantile quantiles confidence confidence_level prediction_interval "
     "interval level",
+    "export.onnx": "onnx to_onnx export_onnx save_onnx",
     "card.intended_use": "description purpose",
     "run.dir": "output output_dir out out_dir outdir save_dir logdir log_dir run_dir "
     "checkpoint_dir workdir work_dir results experiment exp_name run_name",

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 from model.conform import Rule, UnsoundError, agree, conform, shown
 
 FORMAT = 6
+WITH_ONNX = 7
+"""The format of an export that has model.onnx too."""
 MOST_ROWS = 2**53
 MOST_TERMS = 2**16
 LARGEST = 3.4028234663852886e38  # of float32
@@ -94,8 +96,12 @@ class Golden(TypedDict):
     tolerance: Distance
 
 
-Files = TypedDict("Files", {"model.json": Sum, "model.pdiparams": Sum})
-Sizes = TypedDict("Sizes", {"model.json": Size, "model.pdiparams": Size})
+Files = TypedDict(
+    "Files", {"model.json": Sum, "model.pdiparams": Sum, "model.onnx": NotRequired[Sum]}
+)
+Sizes = TypedDict(
+    "Sizes", {"model.json": Size, "model.pdiparams": Size, "model.onnx": NotRequired[Size]}
+)
 
 
 class AdditiveAxis(TypedDict):
@@ -131,9 +137,9 @@ class Additive(TypedDict):
 
 class Contract(TypedDict):
     """All of contract.json: no key is beside these, and none is missing but `additive`, which only
-    an additive model has."""
+    an additive model has, and `onnx`, the parity of model.onnx where there is one."""
 
-    format: Literal[6]
+    format: Literal[6, 7]
     features: list[str]
     target: str
     schema: Schema
@@ -143,6 +149,7 @@ class Contract(TypedDict):
     shares: dict[str, Shares]
     versions: Annotated[dict[str, str], Rule(0, 20)]
     parity: Parity
+    onnx: NotRequired[Parity]
     inference: Inference
     outputs: Annotated[list[Literal["prediction", "lower", "upper"]], Rule(1, 3)]
     golden: Golden
@@ -154,16 +161,25 @@ class Contract(TypedDict):
 
 def check_contract(values: Any) -> Contract:
     """JSON values as a contract. Raises UnsoundError."""
-    if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+    if isinstance(values, dict) and values.get("format", FORMAT) not in (FORMAT, WITH_ONNX):
         raise UnsoundError(
             f"exported in format {shown(values['format'])}, but this version reads format "
-            f"{FORMAT}; train the model again, or predict with the version that exported it"
+            f"{FORMAT} and {WITH_ONNX}; train the model again, or predict with the version that "
+            "exported it"
         )
     conform(values, Contract)
     contract = cast(Contract, values)
     _check_columns(contract)
     _check_statistics(contract)
     _check_golden(contract)
+    has_onnx = contract["format"] == WITH_ONNX
+    for key, names in (
+        ("onnx", contract),
+        ("files", contract["files"]),
+        ("sizes", contract["sizes"]),
+    ):
+        found = ("onnx" if key == "onnx" else "model.onnx") in names
+        agree(key, found == has_onnx, f"model.onnx in format {WITH_ONNX} alone")
     if "additive" in contract:
         _check_additive(contract["additive"], _levels(contract))
     if name := contract["reading"]["encoding"]:

@@ -16,10 +16,13 @@ from paddle import nn
 
 from errors import ExportError
 from files import drafted_folder, seal, write_atomically
-from model.contract import FORMAT
-from model.folder import CONTRACT, GRAPH, WEIGHTS, Export, read_export
+from model.contract import FORMAT, WITH_ONNX
+from model.folder import CONTRACT, GRAPH, ONNX, WEIGHTS, Export, read_export
+from model.onnx_predictor import OnnxPredictor
 from model.predictor import load_graph, run_graph
 from model.regressor import Regressor
+
+WITHOUT_ONNX = "nothing is exported; set export.onnx=false, and continue with --resume"
 
 Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
 
@@ -54,12 +57,14 @@ def export(
     contract: Mapping[str, Any],
     proof: Proof,
     fused: nn.Layer | None = None,
+    onnx: bool = False,
 ) -> Export:
     """Write the static graph, its weights and contract.json to `folder`; what was written.
 
     `fused`: a shorter form of the regressor, to be exported in its place if it predicts the same.
+    `onnx`: whether to write model.onnx too.
     Everything is written beside `folder` and renamed. Raises ExportError, and leaves nothing, where
-    the exported graph differs from what was trained by more than the tolerance.
+    the exported graph, or its ONNX form, differs from what was trained by more than the tolerance.
     """
     rows, target_range = proof.rows, proof.target_range
     with drafted_folder(folder) as draft:
@@ -87,7 +92,8 @@ def export(
             "golden": golden(predictor, {"real": real, **proof.unusual}, target_range),
         }
         write_contract(draft, parts)
-        return read_export(draft)  # what no one could read again is not published
+        exported = read_export(draft)  # what no one could read again is not published
+        return add_onnx(draft, parts, rows, expected) if onnx else exported
 
 
 def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
@@ -173,6 +179,38 @@ def prove(
     return {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}, onednn
 
 
+def add_onnx(
+    folder: Path,
+    contract: Mapping[str, Any],
+    rows: NDArray[np.float32],
+    expected: NDArray[np.float64],
+) -> Export:
+    """Write model.onnx to an export folder, and note it in its contract; what was written.
+
+    Raises ExportError where ONNX Runtime differs from what the trained network predicts of `rows`,
+    or from the golden rows, by more than the tolerance.
+    """
+    from model.onnx import onnx_model
+
+    exported, tolerance = read_export(folder), contract["parity"]["tolerance"]
+    exported = exported._replace(onnx=onnx_model(exported))
+    try:
+        predictor = OnnxPredictor(exported)
+        worst = float(np.abs(_predictions(predictor.predict_outputs, rows) - expected).max())
+        if not worst <= tolerance:
+            raise ExportError(
+                f"differs from the trained network by {worst:g} in the target's unit, more than "
+                f"the tolerance of {tolerance:g}"
+            )
+        predictor.verify()
+    except ExportError as error:
+        raise ExportError(f"{ONNX}: {error}; {WITHOUT_ONNX}") from None
+    write_atomically(folder / ONNX, exported.onnx or b"")
+    parity = {"max_abs_difference": worst, "rows": len(rows), "tolerance": tolerance}
+    write_contract(folder, {**contract, "format": WITH_ONNX, "onnx": parity})
+    return read_export(folder)
+
+
 def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Predictions in batches, the last one ragged, and of the first row alone: [N + 1, outputs]."""
     size = max(1, len(rows) // 3 - 1)
@@ -182,6 +220,7 @@ def _predictions(predict: Predict, rows: NDArray[np.float32]) -> NDArray[np.floa
 
 def write_contract(folder: Path, contract: Mapping[str, Any]) -> None:
     """Write contract.json with size and SHA-256 of each other file, and its own SHA-256."""
-    contents = {name: (folder / name).read_bytes() for name in (GRAPH, WEIGHTS)}
+    names = (GRAPH, WEIGHTS, *([ONNX] if "onnx" in contract else []))
+    contents = {name: (folder / name).read_bytes() for name in names}
     sizes = {name: len(content) for name, content in contents.items()}
     write_atomically(folder / CONTRACT, seal({**contract, "sizes": sizes}, contents))

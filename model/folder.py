@@ -13,10 +13,12 @@ from files import AlteredError, compare, digest, read_plain, unseal
 from model.conform import UnsoundError
 from model.contract import Contract, check_contract
 from model.graph import check_graph, check_weights, size_of_weights
+from model.onnx_graph import check_onnx
 
 CONTRACT = "contract.json"
 GRAPH: Final = "model.json"
 WEIGHTS: Final = "model.pdiparams"
+ONNX: Final = "model.onnx"
 MOST_JSON = 2**26  # bytes of contract.json or model.json
 MOST_WEIGHTS = 2**29
 TRIES = 5
@@ -24,13 +26,14 @@ PAUSE = 0.01  # seconds, in which a folder that is being replaced takes its plac
 
 
 class Export(NamedTuple):
-    """What one export folder held: the contract, what Paddle may read, and the SHA-256 of
-    contract.json, which stands for all of it."""
+    """What one export folder held: the contract, what Paddle may read, the SHA-256 of
+    contract.json, which stands for all of it, and what ONNX Runtime may read, if it is there."""
 
     contract: Contract
     graph: bytes
     weights: bytes
     sha256: str
+    onnx: bytes | None = None
 
 
 def read_export(folder: str | Path, expect: str | None = None) -> Export:
@@ -96,7 +99,12 @@ def _read(folder: Path, expect: str | None) -> Export:
     weights = _read_noted(folder / WEIGHTS, MOST_WEIGHTS, size, sums[WEIGHTS])
     with _explained(folder / WEIGHTS):
         check_weights(weights, parameters)
-    return Export(contract, graph, weights, digest(text))
+    onnx = None
+    if ONNX in sums:
+        onnx = _read_noted(folder / ONNX, MOST_WEIGHTS, sizes[ONNX], sums[ONNX])
+        with _explained(folder / ONNX):
+            check_onnx(onnx)
+    return Export(contract, graph, weights, digest(text), onnx)
 
 
 def _read_noted(path: Path, most: int, size: int, noted: str) -> bytes:

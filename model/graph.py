@@ -361,14 +361,22 @@ def size_of_weights(parameters: Mapping[str, Parameter]) -> int:
 def check_weights(content: bytes, parameters: Mapping[str, Parameter]) -> None:
     """Raises UnsoundError where the tensors of a model.pdiparams, which stand in the order of
     their names, are not these parameters."""
+    size = sum(len(data) + len(_head(parameters[n])) for n, data in tensors(content, parameters))
+    if size != len(content):
+        raise UnsoundError(f"found {len(content):,} bytes, expected {size:,} by the graph")
+
+
+def tensors(
+    content: bytes, parameters: Mapping[str, Parameter]
+) -> Iterator[tuple[str, memoryview]]:
+    """Name and numbers of each tensor of a model.pdiparams. Raises UnsoundError."""
     at = 0
     for name in sorted(parameters):
-        head = _head(parameters[name])
+        head, size = _head(parameters[name]), _bytes(parameters[name])
         if content[at : at + len(head)] != head:
             raise UnsoundError(f"{shown(name)} is not of the type and shape that the graph has")
-        at += len(head) + _bytes(parameters[name])
-    if at != len(content):
-        raise UnsoundError(f"found {len(content):,} bytes, expected {at:,} by the graph")
+        at += len(head) + size
+        yield name, memoryview(content)[at - size : at]
 
 
 def _bytes(parameter: Parameter) -> int:

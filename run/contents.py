@@ -25,7 +25,7 @@ _TRAINING: Names = {
 }
 RUN: Names = {
     rf"{re.escape(CONFIG)}|{DONE}|{DIVERGED}|schema\.json|report\.(json|html)": None,
-    rf"export|{DRAFT.pattern}": {r"contract\.json|model\.(json|pdiparams)": None},
+    rf"export|{DRAFT.pattern}": {r"contract\.json|model\.(json|pdiparams|onnx)": None},
     "folds": {r"\d+": _TRAINING},
     "refit": _TRAINING,
     **_TRAINING,

@@ -46,14 +46,20 @@ MAY_IMPORT = {
     "lesson/typeset.py": {
         *("lesson", "markupsafe", "markdown_it", "mdit_py_plugins", "latex2mathml", "pygments"),
     },
-    "model/predictor.py": {
-        *("numpy", "paddle", "model.folder"),
+    "model/base_predictor.py": {
+        *("numpy", "model.contract", "model.folder"),
         *("reader.formats", "reader.frame", "reader.kinds", "reader.schema"),
     },
+    "model/predictor.py": {"numpy", "paddle", "model.base_predictor", "model.folder"},
+    "model/onnx_predictor.py": {
+        *("numpy", "onnxruntime", "model.base_predictor", "model.folder", "model.onnx_graph"),
+    },
+    "model/onnx.py": {"numpy", "onnx", "model.folder", "model.graph", "model.onnx_graph"},
+    "model/onnx_graph.py": {"model.conform"},
     "model/conform.py": {"display"},
     "model/contract.py": {"model.conform"},
     "model/contributions.py": {"numpy", "model.contract"},
-    "model/folder.py": {"model.conform", "model.contract", "model.graph"},
+    "model/folder.py": {"model.conform", "model.contract", "model.graph", "model.onnx_graph"},
     "model/graph.py": {"model.conform"},
     "model/monitor.py": {"numpy"},
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
@@ -61,7 +67,7 @@ MAY_IMPORT = {
     "infer.py": {
         *("output", "reader", "run.signals", "numpy", "polars"),
         *("model.contract", "model.contributions", "model.folder", "model.monitor"),
-        "model.predictor",
+        *("model.base_predictor", "model.onnx_predictor", "model.predictor"),
     },
     "bilingual.py": set(),
     "display.py": set(),
@@ -77,7 +83,7 @@ SCRIPTS = (
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 PRODUCT = [*FILES, *(ROOT / name for name in SCRIPTS)]
-LATE = {"paddle", "visualdl", "jinja2", "PIL", "matplotlib"}
+LATE = {"paddle", "visualdl", "jinja2", "PIL", "matplotlib", "onnx", "onnxruntime"}
 """Packages that take long to import: no file that an error message needs does it at once."""
 
 
@@ -146,18 +152,27 @@ def test_reader_and_model_meet_above_them() -> None:
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    parts = ("conform", "contract", "folder", "graph", "predictor")
+    parts = ["base_predictor", "conform", "contract", "folder", "graph", "onnx_graph"]
+    parts += ["predictor", "onnx_predictor"]
     ground = ("display.py", "errors.py", "files.py")
     for name in (*ground, *(f"model/{part}.py" for part in parts)):
         shutil.copy(ROOT / name, tmp_path / name)
-    done = command("-c", "import sys, model.predictor; print(*sys.modules)", cwd=tmp_path)
+    done = command(
+        "-c", "import sys, model.predictor, model.onnx_predictor; print(*sys.modules)", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     rooms = {name.split(".")[0] for name in done.stdout.split()}
     assert rooms & {"errors", "files", "model", "numpy"} == {"errors", "files", "model", "numpy"}
     assert not rooms & {"reader", "polars", "pandas", "paddle"}  # Paddle is for predictions alone
 
 
-@pytest.mark.parametrize("name", ["regressor.py", "train.py", "model/predictor.py", "errors.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("regressor.py", "train.py", "model/predictor.py", "errors.py"),
+        *("model/onnx.py", "model/onnx_predictor.py"),
+    ],
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(name: str) -> None:
     assert not {module.split(".")[0] for module in imports(ROOT / name, False)} & LATE
 

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 READMES = ["README.md", "README.zh-CN.md"]
-COMMANDS = {"README": 4, "docs/runs": 1, "docs/predicting": 2, "docs/tables": 0, "docs/safety": 0}
+COMMANDS = {"README": 4, "docs/runs": 1, "docs/predicting": 4, "docs/tables": 0, "docs/safety": 0}
 DOCUMENTS = [f"{name}{language}.md" for name in COMMANDS for language in ("", ".zh-CN")]
 
 

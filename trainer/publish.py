@@ -21,8 +21,11 @@ from trainer.effects import EffectTables
 PROVEN_ROWS = 10_000
 
 
-def publish(fit: Fit, table: TableOptions, versions: dict[str, str], folder: Path) -> Export:
-    """Export, and prove the export on training rows. Raises ExportError."""
+def publish(
+    fit: Fit, table: TableOptions, versions: dict[str, str], folder: Path, onnx: bool = False
+) -> Export:
+    """Export, and prove the export on training rows; with `onnx` model.onnx too. Raises
+    ExportError."""
     data, rows = fit.data, fit.data.parts.train
     statistics = data.statistics
     some = rows[evenly(len(rows), PROVEN_ROWS)]
@@ -36,7 +39,7 @@ def publish(fit: Fit, table: TableOptions, versions: dict[str, str], folder: Pat
     if fit.effects:
         share = fit.network.share.item() if isinstance(fit.network, Blend) else None
         contract["additive"] = additive_section(fit, fit.effects, share)
-    return export(fit.regressor, folder, contract, proof, fit.fused())
+    return export(fit.regressor, folder, contract, proof, fit.fused(), onnx)
 
 
 def additive_section(fit: Fit, effects: EffectTables, share: float | None = None) -> dict[str, Any]:

@@ -35,6 +35,7 @@ MAY_CHANGE = (
     "data.memory_limit",
     "data.unpack_limit",
     "checkpoint",
+    "export",
     "card",
     "run.dir",
 )
@@ -149,6 +150,7 @@ class Experiment:
     skew_counts: bool
     device: str
     folder: Path
+    onnx: bool
     checkpoint: CheckpointOptions
     card: dict[str, str]
     text: str
@@ -168,6 +170,7 @@ def experiment(config: Config) -> Experiment:
         skew_counts=config.loss.name == "mse" and config.data.scale.target != "log1p",
         device=config.train.device,
         folder=Path(config.run.dir),
+        onnx=config.export.onnx,
         checkpoint=CheckpointOptions(**config.checkpoint.model_dump()),
         card=config.card.model_dump(),
         text=dump(config.model_dump()),

@@ -24,7 +24,7 @@ import infer
 from errors import ExportError
 from files import MOST_VALUES, digest, parse_json
 from model import contract as schema
-from model.folder import CONTRACT, GRAPH, WEIGHTS, read_export
+from model.folder import CONTRACT, GRAPH, ONNX, WEIGHTS, read_export
 from model.graph import OPERATORS
 from model.monitor import Monitor
 from model.predictor import Predictor
@@ -541,7 +541,7 @@ def test_the_contract_says_what_the_reader_knows() -> None:
     assert get_args(schema.Part) == PARTS
     kinds = get_args(get_type_hints(schema.Column)["kind"])
     assert set(kinds) == {*KINDS, "target"}
-    assert set(get_type_hints(schema.Files)) == {GRAPH, WEIGHTS}
+    assert set(get_type_hints(schema.Files)) == {GRAPH, WEIGHTS, ONNX}
 
 
 RECIPES = (

@@ -108,6 +108,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "checkpoint.epochs": (["checkpoint.seconds=0"], "0", "1"),
     "checkpoint.keep": (["checkpoint.epochs=1"], "1", "2"),
     "intervals.coverage": ([], "null", "0.5"),
+    "export.onnx": ([], "false", "true"),
     "card.intended_use": ([], "''", "'to learn'"),
     "card.data": ([], "''", "'made up'"),
     "card.known_bias": ([], "''", "'none'"),
@@ -136,6 +137,7 @@ def outcome(recipe: Path, run: Path, overrides: list[str]) -> Any:
         sorted(path.name for path in (folders[-1] / "checkpoints").iterdir()),
         len(curves.get_data("scalar", "step/loss")),
         Path(folders[-1] / "export" / "model.pdiparams").read_bytes(),
+        sorted(path.name for path in (folders[-1] / "export").iterdir()),
     )
 
 

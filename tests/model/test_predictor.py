@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model import predictor as module
+from model.base_predictor import ROWS_AT_ONCE, available_cores
 from model.export import Proof, export
 from model.input_layers import Scale, TargetScale
 from model.networks import build_network
@@ -73,9 +74,9 @@ def test_many_rows_are_predicted_in_pieces(
         return run(graph, rows)
 
     monkeypatch.setattr(module, "run_graph", noted)
-    rows = some_rows(2 * module.ROWS_AT_ONCE + 1)
+    rows = some_rows(2 * ROWS_AT_ONCE + 1)
     found = predictor.predict(rows)
-    assert sizes == [module.ROWS_AT_ONCE, module.ROWS_AT_ONCE, 1]
+    assert sizes == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
     at = np.linspace(0, len(rows) - 1, num=50, dtype=int)
     np.testing.assert_allclose(found[at], predictor.predict(rows[at]), atol=1e-4)
 
@@ -108,7 +109,7 @@ def test_threads_of_the_graph_are_those_of_the_work(
     for size in (1, few, few + 1, many - 1, many):
         predictor.predict(some_rows(size))
     assert used[0] is used[1] is not used[2] is used[3]
-    assert (used[4] is used[3]) == (module.available_cores() == 1)
+    assert (used[4] is used[3]) == (available_cores() == 1)
 
 
 def test_few_rows_are_predicted_as_more_are(predictor: Predictor) -> None:
