@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
+from run.signals import handlers_kept
+
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt(3)
 
 
@@ -22,8 +24,17 @@ def all_cores() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def as_a_guest() -> Iterator[None]:
+    """Train in a process that is not this run's own: matrix products of NumPy take one core, as
+    blocks are shared out among the cores; threads and handlers of signals are then as before,
+    where Paddle, when it is imported, puts handlers of its own in their place."""
+    with threadpool_limits(1, user_api="blas"), handlers_kept():
+        yield
+
+
 def share_machine() -> None:
-    """Once, at the start of training.
+    """Once, at the start of training, in a process that is its own.
 
     Let glibc keep up to 256 MB that was freed, for any thread to use again: what is made and let go
     of for each block would go back to the kernel and be faulted in anew, page by page, which takes

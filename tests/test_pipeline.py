@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from configs.load import check, load
 from model.predictor import Predictor
+from pipeline import Prepared, prepare, train
 from reader.frame import table_of
-from regressor import Prepared, prepare, train
 from report.report import Report
 from run.folder import Begin
 from run.signals import Signals
