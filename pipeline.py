@@ -241,7 +241,7 @@ def train_into(
     from trainer.session import Keeping
 
     if not (folder.path / CONFIG).exists():
-        folder.write(CONFIG, experiment.text)
+        folder.write(CONFIG, experiment.text())
     if not (folder.path / SCHEMA).exists():  # a resume that will be refused changes nothing
         folder.write(SCHEMA, to_json(fit.data.schema.describe()))
     keeping = Keeping(folder.path, experiment.checkpoint, signals)

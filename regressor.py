@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.load import check_tables
 from configs.load import load as load_recipe
-from configs.parameters import SECTIONS, check_sections, nested, plain, recipe, with_key
-from errors import ConfigError, ExportError, NotFittedError, RunError
+from configs.parameters import (
+    SECTIONS,
+    check_sections,
+    in_memory,
+    nested,
+    plain,
+    recipe,
+    with_key,
+)
+from errors import ExportError, NotFittedError, RunError
 from files import drafted_folder, read_plain, to_json, write_atomically
 from model.folder import (
     CONTRACT,
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
 FILES: Final = {CONTRACT: MOST_JSON, GRAPH: MOST_JSON, WEIGHTS: MOST_WEIGHTS}
 ROWS_AT_ONCE = 65_536
 Predictions = NDArray[np.float32]
+Section = Mapping[str, Any]
 
 
 class Regressor:
@@ -66,16 +76,28 @@ class Regressor:
     with data={"split": {"train": 1}} all rows train. Nothing is written to disk before `save`.
     """
 
-    data: Any = None
-    loss: Any = None
-    optimizer: Any = None
-    schedule: Any = None
-    train: Any = None
-    intervals: Any = None
-    card: Any = None
-
-    def __init__(self, model: Any = "linear", *, progress: bool = False, **keys: Any) -> None:
+    def __init__(
+        self,
+        model: str | Section = "linear",
+        *,
+        data: Section | None = None,
+        loss: str | Section | None = None,
+        optimizer: str | Section | None = None,
+        schedule: str | Section | None = None,
+        train: Section | None = None,
+        intervals: Section | None = None,
+        card: Section | None = None,
+        progress: bool = False,
+        **keys: Any,
+    ) -> None:
         self.model = model
+        self.data = data
+        self.loss = loss
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.train = train
+        self.intervals = intervals
+        self.card = card
         self.progress = progress
         self.set_params(**keys)
 
@@ -110,10 +132,9 @@ class Regressor:
         if y is None and isinstance(self.data, Mapping):
             y = self.data.get("target")
         given = samples(X, y)
-        plan = experiment(recipe(self._sections(), given.path, given.target))
+        keys = recipe(self._sections(), given.path, given.target)
+        plan = experiment(check_tables(keys, None) if given.columns is None else in_memory(keys))
         options = plan.table
-        if given.columns is not None and options.split.method == "files":
-            raise ConfigError("data.split.method: files needs X to be the path of a table")
         if not self._may_cache():
             plan = replace(plan, table=replace(options, memory_limit=sys.maxsize))
         progress = TqdmProgress() if self.progress else Progress(quiet=True)
@@ -210,7 +231,7 @@ class Regressor:
         loaded = cls()
         if (folder / CONFIG).exists():
             values = load_recipe(folder / CONFIG).model_dump()
-            for name in ("path", "target"):
+            for name in ("path", "target", "cache", "memory_limit"):
                 del values["data"][name]
             loaded = cls(**{name: values[name] for name in SECTIONS})
         loaded._take(model, not model.is_of_array)

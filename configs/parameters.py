@@ -9,6 +9,7 @@ from typing import Any
 
 from configs.keys import by_path
 from configs.load import check
+from configs.schema import Config
 from errors import ConfigError
 
 SECTIONS = ("model", "data", "loss", "optimizer", "schedule", "train", "intervals", "card")
@@ -18,6 +19,7 @@ ELSEWHERE = {
     "run": "nothing is written while a Regressor is fitted; save(folder) writes the export",
     "checkpoint": "nothing is written while a Regressor is fitted; train.py keeps checkpoints",
 }
+OF_FILES = ("format", "separator", "encoding", "sheet", "comment", "columns")
 BETWEEN = "__"  # sections and keys, as in scikit-learn
 
 
@@ -49,7 +51,7 @@ def with_key(section: Any, keys: str, value: Any, before: str) -> dict[str, Any]
     return copy
 
 
-def recipe(sections: Mapping[str, Any], path: str, target: str) -> Any:
+def recipe(sections: Mapping[str, Any], path: str, target: str) -> Config:
     """The checked recipe of sections, on a table. Raises ConfigError."""
     values = {name: plain(section) for name, section in sections.items() if section is not None}
     for name in NAMED:
@@ -65,6 +67,16 @@ def recipe(sections: Mapping[str, Any], path: str, target: str) -> Any:
             )
         values["data"] = {"path": path, "target": target, **data}
     return check({**values, "run": {"dir": "runs/regressor"}}, "")
+
+
+def in_memory(config: Config) -> Config:
+    """The same recipe. Raises ConfigError where it says what only a table in a file has."""
+    for name in OF_FILES:
+        if getattr(config.data, name) is not None:
+            raise ConfigError(f"data.{name}: is for tables in files, and X is in memory")
+    if config.data.split.method == "files":
+        raise ConfigError("data.split.method: files needs X to be the path of a table")
+    return config
 
 
 def check_sections(names: Mapping[str, Any]) -> None:

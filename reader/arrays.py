@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +31,7 @@ lists of rows, or the path of a table."""
 Target = Any
 """An array [N], a series or a list, or the name of a column of the features."""
 ADVICE = "fix the cell"
+COLUMN_VECTOR = "A column-vector y was passed when a 1d array was expected; y.ravel() gives that"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def samples(x: Features, y: Target) -> Samples:
             raise TableError(f"{found}; expected y to be the name of a column of that table")
         return Samples(os.fspath(x), None, y)
     columns, is_named = named_columns(x)
+    if _length(columns) == 1:
+        raise TableError("found 1 sample, a single row: nothing can be learned from it")
     if isinstance(y, str):
         check_named(y, columns)
         return Samples(NAME, columns, y, is_named)
@@ -73,7 +78,8 @@ def samples(x: Features, y: Target) -> Samples:
             f"Drop it from X, or give y={quoted(name)}"
         )
     target = name if isinstance(name, str) and name else free_name("y", columns)
-    return Samples(NAME, columns | {target: one_column(y, _length(columns))}, target, is_named)
+    columns = columns | {target: one_column(y, _length(columns))}
+    return Samples(NAME, columns, target, is_named)
 
 
 def check_named(y: str, columns: dict[str, Any]) -> None:
@@ -121,6 +127,8 @@ def one_column(y: Target, rows: int) -> Any:
         y = y if isinstance(y, list) else np.asarray(y)
     shape: tuple[int, ...] = getattr(y, "shape", (len(y),))
     if len(shape) == 2 and shape[1] == 1:
+        kind = getattr(sys.modules.get("sklearn.exceptions"), "DataConversionWarning", UserWarning)
+        warnings.warn(COLUMN_VECTOR, kind, stacklevel=4)
         y, shape = np.asarray(y)[:, 0], shape[:1]
     if len(shape) != 1:
         raise TableError(
