@@ -279,10 +279,12 @@ class _Trained:
     has_report = True
 
     def __init__(self, run: Finished, progress: Progress) -> None:
+        from trainer.publish import shorter
+
         seconds = progress.elapsed()
         self._run, self._progress = replace(run, elapsed=lambda: seconds), progress
-        self._fused = run.exported.fused()
         options, data = run.experiment.table, run.exported.data
+        self._shorter = shorter(run.exported, options)
         self.encoding = Encoding(data.schema, options.may_be_empty, options.reading)
         self.outputs: tuple[str, ...] = tuple(run.exported.regressor.objective.outputs)
 
@@ -295,11 +297,10 @@ class _Trained:
         """By the form that is exported, where this is a shorter one."""
         import paddle
 
-        if self._fused is None:
+        if self._shorter is None:
             return self._run.exported.predict(rows).astype(np.float32)
-        self._fused.eval()
         with paddle.no_grad():
-            return np.asarray(self._fused(paddle.to_tensor(rows)).numpy())
+            return np.asarray(self._shorter(paddle.to_tensor(rows)).numpy())
 
     @cached_property
     def _export(self) -> tuple[Export, dict[str, bytes]]:
