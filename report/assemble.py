@@ -102,8 +102,7 @@ def table_of(run: Finished) -> Data:
 
 
 def assemble(run: Finished, export: Export) -> Report:
-    """All figures, of predictions that were made once; only shuffled rows are predicted here.
-    `export`: of the run's model."""
+    """All figures of a run and its export; only shuffled rows are predicted anew."""
     first, fit, state, settings = run.fit, run.exported, run.state, run.fit.settings
     data, metrics = first.data, metrics_of(run.evaluations)
     part = next(part for part in reversed(PARTS) if part in metrics)
