@@ -69,8 +69,8 @@ class Regressor:
 
     `model` and the other keys are those of a recipe (docs/recipe.md): each section (data, loss,
     optimizer, schedule, train, intervals, card) is a dictionary, or for model, loss, optimizer and
-    schedule a name. One key of a section may also be given as train__epochs=20. Wrong keys are
-    told of by `fit`. `progress`: show a bar of tqdm.
+    schedule a name. One key of a section may also be given as train__epochs=20. A wrong key in a
+    section is told of by `fit`. `progress`: show a bar of tqdm.
 
     As in train.py, a tenth of the rows picks the best epoch, and a tenth is the report's test part:
     with data={"split": {"train": 1}} all rows train. Nothing is written to disk before `save`.
@@ -248,8 +248,8 @@ class Regressor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Raises ExportError where the files are not those of a sound export."""
-        for name, value in state["parameters"].items():
-            setattr(self, name, value)
+        for name in (*SECTIONS, "progress"):
+            setattr(self, name, state["parameters"][name])
         if "files" in state:
             told = state["report"]
             report = None if told is None else Report.parse(told.encode())

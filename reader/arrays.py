@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from display import quoted
 from errors import TableError
 from reader.formats import Reading
-from reader.frame import NAME, columns_of, encode, table_of
+from reader.frame import NAME, columns_of, encode, length_of, table_of
 from reader.kinds import Encoder, Levels
 from reader.rows import Layout
 from reader.schema import Column, Schema, abridged, free_name
@@ -104,7 +104,7 @@ def named_columns(x: Features) -> tuple[dict[str, Any], bool]:
         columns = columns_of(x)
         shape: tuple[int, ...] = (_length(columns), len(columns))
     else:
-        array = x if isinstance(x, np.ndarray) else np.asarray(x)
+        array = as_array(x)
         shape = array.shape
         if len(shape) != 2:
             raise TableError(
@@ -119,6 +119,14 @@ def named_columns(x: Features) -> tuple[dict[str, Any], bool]:
             found = f"Found array with 0 {what}(s) (shape={shape})"
             raise TableError(f"{found} while a minimum of 1 is required.")
     return columns, is_frame
+
+
+def as_array(x: Features) -> NDArray[Any]:
+    """Raises TableError for lists of several lengths."""
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise TableError("X is a list of rows of several lengths; expected as many cells") from None
 
 
 def one_column(y: Target, rows: int) -> Any:
@@ -141,7 +149,7 @@ def one_column(y: Target, rows: int) -> Any:
 
 
 def _length(columns: dict[str, Any]) -> int:
-    return len(next(iter(columns.values()), ()))
+    return next((length_of(name, cells) for name, cells in columns.items()), 0)
 
 
 @dataclass(frozen=True)

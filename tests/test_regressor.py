@@ -283,6 +283,8 @@ X, Y = line(20)
         (X[:5], Y[:5], "data.split.validation=0"),
         (np.ones((20, 0)), Y, "0 feature(s)"),
         (X + 1j, Y, "Complex data not supported"),
+        ([[1, 2], [3]], [1, 2], "rows of several lengths"),
+        ({"a": 3}, Y, "column a: found 3 (int), expected a list of cells"),
         (pl.DataFrame({"y": Y}), pl.Series("y", Y), "the answer itself?"),
     ],
 )
