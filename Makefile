@@ -65,7 +65,7 @@ $(VENV)/.installed-lesson: $(VENV)/.installed requirements-lesson.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-lesson.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-lesson.txt requirements-onnx.txt requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-lesson.txt requirements-notebook.txt requirements-onnx.txt requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

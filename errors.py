@@ -40,6 +40,10 @@ class ExportError(UserError):
     """An exported model is missing, incomplete, altered, or differs from the trained one."""
 
 
+class NotFittedError(UserError, AttributeError):
+    """A regressor that was not trained is asked for what only a trained one has."""
+
+
 class DeviceError(UserError):
     """The device that was asked for is not there."""
 

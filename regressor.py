@@ -1,312 +1,385 @@
-"""From a recipe to a regressor: read, fit, train, evaluate, export, report."""
+"""A regressor for tables in Python, which follows scikit-learn's protocol without needing it."""
 
 from __future__ import annotations
 
-import gc
-import math
-from collections.abc import Iterator, Sequence
-from functools import partial
-from importlib import import_module
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from configs.load import check_tables, load
-from configs.paths import run_name
-from configs.starter import starter
-from display import for_shell
-from errors import ConfigError, DivergedError, RunError, UserError
-from files import drafted_folder, to_json, write_atomically
-from model.onnx import check_installed
-from model.predictor import resolve_device
-from reader.data_checks import find
-from reader.findings import Finding
-from reader.schema import abridged
-from reader.source import SplitTable, infer_schema, read
-from reader.split import Split
-from reader.table import Table, open_table
-from reader.training_data import TrainingData, check_target
-from reader.training_data import fit as fit_rows
-from report.console import choices, noted, python, versions
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.load import check_tables
+from configs.load import load as load_recipe
+from configs.parameters import (
+    SECTIONS,
+    check_sections,
+    in_memory,
+    nested,
+    plain,
+    recipe,
+    with_key,
+)
+from errors import ExportError, NotFittedError, RunError
+from files import drafted_folder, read_plain, to_json, write_atomically
+from model.folder import (
+    CONTRACT,
+    GRAPH,
+    MOST_JSON,
+    MOST_WEIGHTS,
+    ONNX,
+    WEIGHTS,
+    Export,
+    find_export,
+    read_export,
+)
+from model.predictor import Predictor
+from pipeline import exported, reported, train_in_memory
+from reader.arrays import Encoding, Features, Target, samples
+from reader.formats import Reading
+from reader.metrics import Sums
+from reader.schema import Schema
 from report.report import FILE, Report
 from run.contents import CONFIG
-from run.folder import Begin, RunFolder, standing
-from run.signals import Signals, Stopped
-from trainer.machine import share_machine
-from trainer.progress import Progress
-from trainer.settings import Experiment, Settings, experiment
+from trainer.machine import as_a_guest
+from trainer.progress import Progress, TqdmProgress
+from trainer.settings import experiment
 
 if TYPE_CHECKING:
-    from trainer.build import Fit
-    from trainer.evaluation import Evaluation
-    from trainer.trainer import State
+    from report.assemble import Finished
 
-SCHEMA = "schema.json"
-MOST_COLUMNS = 30  # that a message lists
-TRIAL = 1.0  # times as long as a run took, an additive model may be tried for
-
-
-class Prepared(NamedTuple):
-    """A table that is packed and divided, what its training rows teach, what was found that a
-    person should know, and what is said of the run."""
-
-    source: SplitTable
-    data: TrainingData
-    findings: tuple[Finding, ...]
-    progress: Progress
+FILES: Final = {CONTRACT: MOST_JSON, GRAPH: MOST_JSON, WEIGHTS: MOST_WEIGHTS, ONNX: MOST_WEIGHTS}
+ROWS_AT_ONCE = 65_536
+Predictions = NDArray[np.float32]
+Section = Mapping[str, Any]
 
 
-def plan(recipe: str | None, overrides: Sequence[str]) -> Experiment:
-    """The run that a recipe, if any, and `key=value` overrides describe.
+class Regressor:
+    """A regressor of one target on the columns of a table, trained as train.py trains it.
 
-    Raises ConfigError, with a line for each problem, and where a table is not there.
+        regressor = Regressor(model="additive", train={"epochs": 20})
+        regressor.fit(X, y)
+        regressor.predict(X)              # float32 [N], in the target's own unit
+        regressor.report                  # as report.html; in a notebook it draws itself
+        regressor.save("houses")          # an export, for infer.py and Predictor
+
+    `model` and the other keys are those of a recipe (docs/recipe.md): each section (data, loss,
+    optimizer, schedule, train, intervals, export, card) is a dictionary, or for model, loss,
+    optimizer and schedule a name. One key of a section may also be given as train__epochs=20. A
+    wrong key in a section is told of by `fit`. `progress`: show a bar of tqdm.
+
+    As in train.py, a tenth of the rows picks the best epoch, and a tenth is the report's test part:
+    with data={"split": {"train": 1}} all rows train. Nothing is written to disk before `save`.
     """
-    try:
-        config = load(recipe, overrides)
-    except ConfigError as error:
-        *lines, last = error.args
-        raise ConfigError(*lines, f"{last}{_columns(recipe, overrides)}") from None
-    return experiment(check_tables(config, recipe))
 
+    def __init__(
+        self,
+        model: str | Section = "linear",
+        *,
+        data: Section | None = None,
+        loss: str | Section | None = None,
+        optimizer: str | Section | None = None,
+        schedule: str | Section | None = None,
+        train: Section | None = None,
+        intervals: Section | None = None,
+        export: Section | None = None,
+        card: Section | None = None,
+        progress: bool = False,
+        **keys: Any,
+    ) -> None:
+        self.model = model
+        self.data = data
+        self.loss = loss
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.train = train
+        self.intervals = intervals
+        self.export = export
+        self.card = card
+        self.progress = progress
+        self.set_params(**keys)
 
-def _columns(recipe: str | None, overrides: Sequence[str]) -> str:
-    """The columns of the table, where all that a recipe lacks is the target."""
-    try:
-        table = plan_table(recipe, [*overrides, "data.target=?"])
-    except UserError:
-        return ""
-    return f"; the table has {abridged(table.columns, MOST_COLUMNS)}"
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The sections of the recipe by name; with `deep`, also each key in them that was given, as
+        in train__epochs."""
+        sections = self._sections()
+        inside = dict(nested(sections)) if deep else {}
+        return {**sections, **inside, "progress": self.progress}
 
+    def set_params(self, **parameters: Any) -> Regressor:
+        """Set sections, and keys inside them, as in train__epochs=20. Raises ConfigError for a
+        section that there is not."""
+        given = {name.partition("__")[0]: value for name, value in parameters.items()}
+        check_sections({name: value for name, value in given.items() if name != "progress"})
+        for name, value in sorted(parameters.items(), key=lambda each: each[0].count("__")):
+            section, between, keys = name.partition("__")
+            before = getattr(self, section)
+            setattr(self, section, with_key(before, keys, value, section) if between else value)
+        return self
 
-def plan_table(recipe: str | None, overrides: Sequence[str]) -> Table:
-    """The table that a recipe names, opened."""
-    options = experiment(check_tables(load(recipe, overrides), recipe)).table
-    return open_table(options.path, options.columns, options.reading)
+    def _sections(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SECTIONS}
 
+    def fit(self, X: Features, y: Target = None) -> Regressor:  # noqa: N803
+        """Train on features X: a data frame of pandas, Polars or Arrow, a dictionary of columns, an
+        array [N, D], or the path of a table; and the target y: an array [N], a series, or the name
+        of a column of X. Returns the regressor itself.
 
-def write_recipe(experiment: Experiment, overrides: Sequence[str]) -> str:
-    """Write a commented recipe, which sets what `overrides` do, into the working directory; what to
-    say of it. Raises TableError, and RunError where there is such a file."""
-    options = experiment.table
-    file = Path(f"{run_name(options.path)}.yaml")
-    if file.exists():
-        train = f"train with -c {for_shell(str(file))}, or move it"
-        raise RunError(f"{file}: exists, and is not overwritten; {train}")
-    table = open_table(options.path, options.columns, options.reading)
-    schema, _ = infer_schema(table, options)
-    kinds = {c.name: c.kind for c in schema.columns if c.name != options.target}
-    write_atomically(file, starter(str(file), overrides, kinds).encode())
-    return f"wrote {file}; edit it, then train with {python()} train.py -c {for_shell(str(file))}"
+        Raises a UserError, which is a ValueError, for what cannot be trained on.
+        """
+        if y is None and isinstance(self.data, Mapping):
+            y = self.data.get("target")
+        given = samples(X, y)
+        keys = recipe(self._sections(), given.path, given.target)
+        plan = experiment(check_tables(keys, None) if given.columns is None else in_memory(keys))
+        options = plan.table
+        if not self._may_cache():
+            plan = replace(plan, table=replace(options, memory_limit=sys.maxsize))
+        progress = TqdmProgress() if self.progress else Progress(quiet=True)
+        run = train_in_memory(plan, given.table(options.reading), progress)
+        self._take(_Trained(run, progress), given.is_named)
+        return self
 
+    def _may_cache(self) -> bool:
+        """Whether the recipe says where, or from what size on, packed rows go to the disk."""
+        data = self.data if isinstance(self.data, Mapping) else {}
+        return "cache" in data or "memory_limit" in data
 
-def prepare(
-    experiment: Experiment,
-    table: Table | None = None,
-    progress: Progress | None = None,
-    signals: Signals | None = None,
-) -> Prepared:
-    """Read the table, or one that is open already, every cell checked; Paddle is imported beside
-    the reading of a large one.
+    def _take(self, model: _Trained | _Exported, is_named: bool) -> None:
+        """Predict with this model from now on."""
+        self._model, self._is_named = model, is_named
+        self.n_features_in_ = len(model.encoding.names)
+        if is_named:
+            self.feature_names_in_ = np.array(model.encoding.names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
-    `signals`: of a run that trains on what was read; a GPU that is not there is then told before.
-    Raises TableError, DeviceError, and RunError where a part is too small for what it is to do.
-    """
-    progress = progress or Progress()
-    if experiment.onnx:
-        check_installed()
-    share_machine()
-    if signals and experiment.device.startswith("gpu"):
-        start_paddle(experiment.device, signals)
-    progress.phase("reading the table")
-    paddle = partial(import_module, "paddle")
-    source = read(experiment.table, paddle, table, progress.reading)
-    progress.phase("looking at the training rows")
-    data = fit_rows(source, source.parts, experiment.inputs)
-    check_parts(experiment, data.parts)
-    for number, parts in enumerate(source.folds(experiment.folds), start=1):
-        check_target(source.packed, parts, f"training rows of fold {number}")
-    findings = find(source, data, experiment.table, experiment.skew_counts)
-    progress.close()
-    return Prepared(source, data, findings, progress)
+    def _fitted(self) -> _Trained | _Exported:
+        """Raises NotFittedError, and where scikit-learn is loaded one that is its own, too."""
+        if "_model" in vars(self):
+            return self._model
+        told = "This Regressor is not fitted yet; call fit(X, y), or Regressor.load(folder)"
+        theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
+        kinds = (NotFittedError, theirs) if theirs else (NotFittedError,)
+        raise type("NotFittedError", kinds, {})(told)
 
+    def predict(self, X: Features) -> Predictions:  # noqa: N803
+        """The target of each row, float32 [N]. Columns go by name where they have names, else by
+        order; a data frame may have others beside them."""
+        model = self._fitted()
+        return model.predict_outputs(model.encoding.rows(X))[:, 0]
 
-def check_parts(experiment: Experiment, parts: Split) -> None:
-    """Raises RunError where the validation part is too small for what it is to do."""
-    rows, coverage = len(parts.validation), experiment.coverage
-    if experiment.patience and not rows:
-        raise RunError("train.patience needs validation rows, and data.split.column marks none")
-    if coverage and rows < (least := math.ceil(coverage / (1 - coverage) - 1e-9)):
-        raise RunError(
-            f"intervals.coverage={coverage:g} needs {least:,} validation rows, found {rows:,}; "
-            "enlarge data.split.validation, or lower the coverage"
+    def predict_interval(self, X: Features) -> Predictions:  # noqa: N803
+        """Of each row the lower and the upper end of its interval, float32 [N, 2].
+
+        Raises RunError where the regressor was trained without `intervals.coverage`.
+        """
+        model = self._fitted()
+        if "lower" not in model.outputs:
+            raise RunError(
+                "no intervals: intervals.coverage was not set when this model was trained; use "
+                "Regressor(intervals={'coverage': 0.9}), and fit again"
+            )
+        ends = [model.outputs.index(name) for name in ("lower", "upper")]
+        return model.predict_outputs(model.encoding.rows(X))[:, ends]
+
+    def score(self, X: Features, y: Target = None) -> float:  # noqa: N803
+        """R2 of the predictions; NaN where the target is constant. `y`: as for `fit`; None for the
+        column of X that is called as the target in training."""
+        model = self._fitted()
+        rows, target = model.encoding.rows_and_target(X, y)
+        sums = Sums()
+        sums.add(target, model.predict_outputs(rows)[:, 0])
+        r2 = sums.metrics().r2
+        return float("nan") if r2 is None else r2
+
+    @property
+    def report(self) -> Report:
+        """All figures of the training. Raises RunError for a model loaded from an export, which
+        holds none."""
+        return self._fitted().report
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write the model into a new folder, as train.py exports it: checked against what was
+        trained. `overwrite`: in place of an export that is there.
+
+        Raises RunError where the folder is there already, ExportError where the check fails.
+        """
+        model, folder = self._fitted(), Path(folder)
+        if folder.exists() or folder.is_symlink():
+            is_export = (folder / CONTRACT).is_file()
+            if not (overwrite and is_export):
+                advice = "" if overwrite else "; save(folder, overwrite=True) replaces an export"
+                what = "exists" if is_export else "exists and is not an export"
+                raise RunError(f"{folder}: {what}{advice if is_export else ''}")
+        with drafted_folder(folder) as draft:
+            _write(model.files, draft)
+
+    @classmethod
+    def load(cls, folder: str | Path, expect: str | None = None) -> Regressor:
+        """The regressor of a run folder, or of an export. From a run folder it has the recipe and
+        the report, too. `expect`: the SHA-256 that contract.json must have. Raises ExportError."""
+        folder = Path(folder)
+        export = read_export(folder, expect)
+        path = find_export(folder)
+        names = {CONTRACT, *export.contract["files"]}
+        files = {name: read_plain(path / name, FILES[name]) for name in sorted(names)}
+        model = _Exported(files, Report.read(folder) if (folder / FILE).exists() else None)
+        if model.export.sha256 != export.sha256:
+            raise ExportError(f"{path}: was replaced while it was read; load it again")
+        loaded = cls()
+        if (folder / CONFIG).exists():
+            values = load_recipe(folder / CONFIG).model_dump()
+            for name in ("path", "target", "cache", "memory_limit"):
+                del values["data"][name]
+            loaded = cls(**{name: values[name] for name in SECTIONS})
+        loaded._take(model, not model.is_of_array)
+        return loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain values: the parameters, and of a trained model the files of its export."""
+        state: dict[str, Any] = {"parameters": plain(self.get_params(deep=False))}
+        if "_model" in vars(self):
+            model = self._model
+            report = to_json(model.report.to_json()) if model.has_report else None
+            state |= {"files": model.files, "report": report, "is_named": self._is_named}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Raises ExportError where the files are not those of a sound export."""
+        for name in (*SECTIONS, "progress"):
+            setattr(self, name, state["parameters"][name])
+        if "files" in state:
+            told = state["report"]
+            report = None if told is None else Report.parse(told.encode())
+            self._take(_Exported(state["files"], report), bool(state["is_named"]))
+
+    def __repr__(self) -> str:
+        given = {name: value for name, value in self._sections().items() if value is not None}
+        if self.progress:
+            given["progress"] = True
+        return f"Regressor({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator; only it calls this."""
+        from sklearn.utils import InputTags, RegressorTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="regressor",
+            target_tags=TargetTags(required=True),
+            regressor_tags=RegressorTags(),
+            input_tags=InputTags(string=True, categorical=True, allow_nan=True),
         )
 
 
-def is_done(experiment: Experiment, begin: Begin) -> bool:
-    """Whether the run to go on with is done already.
+class _Trained:
+    """A model as it was trained in this process, with its rows."""
 
-    Raises RunError where the folder is taken, or where the run to go on with has another recipe.
-    """
-    RunFolder.check(experiment.folder, *begin)
-    if not begin.resume:
-        return False
-    folder = RunFolder(experiment.folder, *begin)
-    folder.close()
-    recipe = folder.path / CONFIG
-    if recipe.exists() and (other := experiment.differences(recipe)):
-        raise RunError(
-            f"{folder.path}: --resume needs the recipe that the run began with; set these keys "
-            "back, or start a new run with another run.dir:",
-            *other,
-        )
-    return folder.is_done
+    has_report = True
 
+    def __init__(self, run: Finished, progress: Progress) -> None:
+        from trainer.publish import shorter
 
-def train(
-    experiment: Experiment,
-    prepared: Prepared,
-    settings: Settings,
-    begin: Begin,
-    signals: Signals,
-) -> Report:
-    """Train, export and report into the experiment's folder; the report.
+        seconds = progress.elapsed()
+        self._run, self._progress = replace(run, elapsed=lambda: seconds), progress
+        options, data = run.experiment.table, run.exported.data
+        self._shorter = shorter(run.exported, options)
+        self.encoding = Encoding(data.schema, options.may_be_empty, options.reading)
+        self.outputs: tuple[str, ...] = tuple(run.exported.regressor.objective.outputs)
 
-    Raises DivergedError, ExportError, and Stopped, which says where the run can go on. A note of
-    the error says where the run is that this one was to replace.
-    """
-    progress = prepared.progress
-    progress.say(*choices(settings, progress.verbose))
-    progress.phase("loading Paddle")
-    start_paddle(experiment.device, signals)
-    from trainer.build import build
-    from trainer.effects import pooled_levels
+    def predict_outputs(self, rows: Predictions) -> Predictions:
+        """Of raw rows [N, P], all outputs [N, outputs]."""
+        starts = range(0, max(1, len(rows)), ROWS_AT_ONCE)
+        return np.concatenate([self._predict(rows[at : at + ROWS_AT_ONCE]) for at in starts])
 
-    fit = build(settings, prepared.data)
-    if fit.effects and (found := pooled_levels(fit.effects)):
-        progress.say(*noted(found, len(found)))
-        prepared = prepared._replace(findings=(*prepared.findings, *found))
-    folder = RunFolder(experiment.folder, *begin)
-    if begin.resume and not standing(folder.path):
-        progress.say(f"{folder.path}: nothing to resume; starting from the beginning")
-    try:
-        return train_into(folder, experiment, prepared, fit, signals)
-    except BaseException as error:
-        if isinstance(error, DivergedError):
-            folder.diverged(str(error))
-        if isinstance(error, Stopped):
-            error.saved = str(standing(folder.path) or "")
-        if told := folder.give_up():
-            error.add_note(told)
-        raise
-    finally:
-        progress.close()
-        folder.close()
-
-
-def train_into(
-    folder: RunFolder, experiment: Experiment, prepared: Prepared, fit: Fit, signals: Signals
-) -> Report:
-    """The run in a folder that is ours; it is marked as done when all of it is written."""
-    from report.assemble import Finished, assemble
-    from report.page import page
-    from report.pictures import draw
-    from trainer.optimum import least_loss, optimum
-    from trainer.publish import publish
-    from trainer.session import cross_validate
-    from trainer.trial import additive_trial
-
-    if not (folder.path / CONFIG).exists():
-        folder.write(CONFIG, experiment.text)
-    if not (folder.path / SCHEMA).exists():  # a resume that will be refused changes nothing
-        folder.write(SCHEMA, to_json(fit.data.schema.describe()))
-    progress, checkpoint = prepared.progress, experiment.checkpoint
-    progress.phase("solving least squares")
-    best_line = optimum(fit)
-    fits, path = folds_of(experiment, prepared.source), folder.path / "folds"
-    folds = []
-    for metrics in cross_validate(fits, path, checkpoint, signals, progress):
-        folds.append(metrics)
-        progress.say(f"fold {len(folds)}/{experiment.folds}  {metrics}")
-    least = least_loss(fit, best_line)
-    state, evaluations, exported = trained(folder, experiment, prepared, fit, signals, least)
-    progress.phase("trying an additive model")
-    seconds = 0.0 if progress.quiet else TRIAL * progress.elapsed()
-    trial = additive_trial(fit.settings, fit.data, seconds)
-    # The model that stands there predicts until all that belongs to the new one is written.
-    with drafted_folder(folder.path / "export", to_disk=True) as draft:
-        progress.phase("exporting")
-        export = publish(exported, experiment.table, versions(), draft, experiment.onnx)
-        run = Finished(
-            experiment=experiment,
-            source=prepared.source,
-            fit=fit,
-            exported=exported,
-            best_line=best_line,
-            least=least,
-            state=state,
-            evaluations=evaluations,
-            folds=folds,
-            findings=prepared.findings,
-            parity=export.contract["parity"],
-            export_sha256=export.sha256,
-            versions=versions(),
-            elapsed=progress.elapsed,
-            trial=trial,
-        )
-        progress.phase("writing the report")
-        report = assemble(run)
-        draw(folder.path / "curves", report)
-        folder.write(FILE, to_json(report.to_json()))
-        folder.write("report.html", page(report))
-    folder.done()
-    return report
-
-
-def trained(
-    folder: RunFolder,
-    experiment: Experiment,
-    prepared: Prepared,
-    fit: Fit,
-    signals: Signals,
-    least: float | None,
-) -> tuple[State, dict[str, Evaluation], Fit]:
-    """The training of `fit`, what it predicts of each part, and what is to be exported: itself, or
-    with train.refit another one, whose test rows are then told. `least`: see trainer.session."""
-    from report.intervals import calibrate
-    from trainer.refitting import refit, second_fit
-    from trainer.session import train as train_session
-
-    beside = experiment.checkpoint, signals, prepared.progress
-    state, evaluations = train_session(fit, folder.path, *beside, least)
-    exported = fit
-    if fit.settings.refit and len(fit.data.parts.validation):
-        given = prepared.source, experiment.inputs, experiment.resolve
-        exported = second_fit(*given, fit, state.best_epoch)
-        again = refit(exported, folder.path / "refit", *beside)
-        evaluations |= {part: each for part, each in again.items() if part == "test"}
-    if coverage := experiment.coverage:
-        training, validation = evaluations["train"], evaluations["validation"]
-        margins = calibrate(training, validation, coverage, fit.target.log)
-        exported.regressor.calibrate(margins)
-    return state, evaluations, exported
-
-
-def folds_of(experiment: Experiment, source: SplitTable) -> Iterator[Fit]:
-    """A regressor with first weights for each fold of a cross-validation, made when its turn
-    comes."""
-    from trainer.build import build
-
-    for parts in source.folds(experiment.folds):
-        data = fit_rows(source, parts, experiment.inputs)
-        yield build(experiment.resolve(data), data)
-
-
-def start_paddle(device: str, signals: Signals) -> None:
-    """Import Paddle and choose the device. Raises DeviceError where there is no such one."""
-    with signals.held():  # an exception in the midst of Paddle's import would become another one
+    def _predict(self, rows: Predictions) -> Predictions:
+        """By the form that is exported, where this is a shorter one."""
         import paddle
 
-    gc.freeze()  # what packages hold stays to the end: no collection need look at it again
-    paddle.disable_static()  # in this thread, if another one has imported it
-    paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
-    signals.install()
-    paddle.set_device(resolve_device(device))
+        if self._shorter is None:
+            return self._run.exported.predict(rows).astype(np.float32)
+        with paddle.no_grad():
+            return np.asarray(self._shorter(paddle.to_tensor(rows)).numpy())
+
+    @cached_property
+    def _export(self) -> tuple[Export, dict[str, bytes]]:
+        with as_a_guest(), tempfile.TemporaryDirectory(prefix="model-") as private:
+            export = exported(self._run, Path(private, "export"), self._progress)
+            files = [
+                Path(private, "export", name) for name in (CONTRACT, *export.contract["files"])
+            ]
+            return export, {file.name: file.read_bytes() for file in files}
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files of the export. Raises ExportError where it differs from what was trained."""
+        return self._export[1]
+
+    @cached_property
+    def report(self) -> Report:
+        with as_a_guest():
+            return reported(self._run, self._export[0], self._progress)
+
+
+class _Exported:
+    """A model as the files of an export, which are checked. Raises ExportError."""
+
+    def __init__(self, files: Mapping[str, bytes], report: Report | None) -> None:
+        self.files = {name: bytes(files[name]) for name in FILES if name in files}
+        with _standing_in(self.files) as folder:
+            self.export = read_export(folder)
+        contract, self._report = self.export.contract, report
+        schema = Schema.read(contract["schema"])
+        reading = Reading(**contract["reading"])
+        self.encoding = Encoding(schema, contract["may_be_empty"], reading)
+        self.outputs = tuple(contract["outputs"])
+
+    @property
+    def is_of_array(self) -> bool:
+        """Whether the columns have no names but those that an array's are given."""
+        names = self.encoding.names
+        return names == tuple(f"x{index}" for index in range(len(names)))
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        with as_a_guest():
+            return Predictor(self.export)
+
+    def predict_outputs(self, rows: Predictions) -> Predictions:
+        """Of raw rows [N, P], all outputs [N, outputs]."""
+        return self._predictor.predict_outputs(rows)
+
+    @property
+    def has_report(self) -> bool:
+        return self._report is not None
+
+    @property
+    def report(self) -> Report:
+        if self._report is None:
+            raise RunError(
+                "this model was loaded from an export, which holds no report; load the "
+                "run folder, or fit again"
+            )
+        return self._report
+
+
+@contextmanager
+def _standing_in(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder that holds the files for a moment; messages name it as the model."""
+    with tempfile.TemporaryDirectory(prefix="model-") as private:
+        _write(files, Path(private))
+        try:
+            yield Path(private)
+        except ExportError as error:
+            lines = [str(line).replace(f"{private}/", "the model, ") for line in error.args]
+            raise ExportError(*lines) from None
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in files.items():
+        write_atomically(folder / name, content)

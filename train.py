@@ -20,8 +20,8 @@ from pathlib import Path
 from configs.command_line import parse
 from display import say
 from errors import UserError, tell
-from regressor import is_done, plan, prepare, write_recipe
-from regressor import train as train_regressor
+from pipeline import is_done, plan, prepare, write_recipe
+from pipeline import train as train_regressor
 from report.console import announce, closing, stopped_lines
 from run.folder import Begin
 from run.signals import Signals, Stopped

@@ -21,7 +21,6 @@ import json
 import math
 import shlex
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -41,12 +40,11 @@ from errors import ConfigError, RunError, UserError, tell
 from files import digest, to_json, write_atomically
 from reader.source import SplitTable, read
 from reader.training_data import fit
-from run.signals import Signals
 from trainer.build import build
 from trainer.machine import share_machine
 from trainer.progress import Progress
 from trainer.session import train
-from trainer.settings import CheckpointOptions, Experiment, experiment
+from trainer.settings import Experiment, experiment
 
 PAGE = Path(__file__).parent / "accuracy.md"
 KEPT = Path(".cache/benchmarks/accuracy.json")
@@ -272,9 +270,7 @@ def ours(overrides: Sequence[str], source: SplitTable, table: Table, seed: int) 
     planned = plan(table, overrides, seed)
     data = fit(source, source.parts, planned.inputs)
     fitted = build(planned.resolve(data), data)
-    never = CheckpointOptions(seconds=0)
-    with tempfile.TemporaryDirectory() as folder:
-        _, found = train(fitted, Path(folder), never, Signals(), Progress(quiet=True), least=None)
+    _, found = train(fitted, None, Progress(quiet=True), least=None)
     return found["test"].metrics.rmse
 
 

@@ -96,6 +96,16 @@ def export(
         return add_onnx(draft, parts, rows, expected) if onnx else exported
 
 
+def predicts_alike(form: nn.Layer, proof: Proof) -> bool:
+    """Whether a layer on raw rows predicts, in dynamic graph, within the tolerance of an export."""
+    form.eval()
+    with paddle.no_grad():
+        found = _predictions(lambda rows: form(paddle.to_tensor(rows)).numpy(), proof.rows)
+    expected = _predictions(proof.expected, proof.rows)
+    worst = float(np.abs(found - expected).max())
+    return worst <= parity_tolerance(proof.target_range, expected)
+
+
 def _save_graph(form: nn.Layer, folder: Path, columns: int) -> None:
     """Write a layer that takes float32 [N, columns] as a static graph, without dropout."""
     form.eval()

@@ -76,7 +76,7 @@ def table_of(frame: Frame, reading: Reading | None = None) -> Table:
     Raises TableError for what is no such table; cells are looked at when they are read.
     """
     columns = columns_of(frame)
-    lengths = {name: _length(name, cells) for name, cells in columns.items()}
+    lengths = {name: length_of(name, cells) for name, cells in columns.items()}
     if len(set(lengths.values())) > 1:
         counts = abridged([f"{short(name)} {count:,}" for name, count in lengths.items()])
         raise TableError(f"{NAME} has columns of several lengths: {counts}")
@@ -181,7 +181,8 @@ def _named_columns(frame: Frame) -> Iterable[tuple[Any, Any]]:
     )
 
 
-def _length(name: str, cells: Any) -> int:
+def length_of(name: str, cells: Any) -> int:
+    """How many cells a column has. Raises TableError where it is none."""
     if not isinstance(cells, (str, bytes, set, Mapping)):
         with suppress(TypeError):
             return len(cells)

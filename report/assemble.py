@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from display import for_shell
 from model.blend import Blend as BlendNetwork
+from model.folder import Export
 from model.line import epochs_to_gap
 from reader.findings import Finding
 from reader.metrics import METRICS, Metrics
@@ -70,8 +71,8 @@ FEWEST, PREDICTED = 200, 200_000_000  # rows; their numbers in all, a second or 
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A run whose regressor is `exported`: that of `fit`, or of a second training on training and
-    validation rows; `elapsed`: the seconds that it has taken so far."""
+    """A run whose model is trained, and is that of `exported`: of `fit`, or of a second training on
+    training and validation rows; `elapsed`: the seconds that it has taken so far."""
 
     experiment: Experiment
     source: SplitTable
@@ -83,9 +84,6 @@ class Finished:
     evaluations: dict[str, Evaluation]
     folds: Sequence[Metrics]
     findings: Sequence[Finding]
-    parity: Mapping[str, Any]
-    export_sha256: str
-    versions: Mapping[str, str]
     elapsed: Callable[[], float]
     trial: AdditiveTrial | None = None
 
@@ -103,8 +101,8 @@ def table_of(run: Finished) -> Data:
     )
 
 
-def assemble(run: Finished) -> Report:
-    """All figures, of predictions that were made once; only shuffled rows are predicted here."""
+def assemble(run: Finished, export: Export) -> Report:
+    """All figures of a run and its export; only shuffled rows are predicted anew."""
     first, fit, state, settings = run.fit, run.exported, run.state, run.fit.settings
     data, metrics = first.data, metrics_of(run.evaluations)
     part = next(part for part in reversed(PARTS) if part in metrics)
@@ -147,9 +145,9 @@ def assemble(run: Finished) -> Report:
         worst=worst_rows(part, run.source, last),
         training=training(settings, state),
         model=Model(settings.model.name, int(parameters), layers(fit)),
-        parity=Parity(**run.parity),
-        export_sha256=run.export_sha256,
-        versions=dict(run.versions),
+        parity=Parity(**export.contract["parity"]),
+        export_sha256=export.sha256,
+        versions=dict(export.contract["versions"]),
         findings=list(run.findings),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
         optimum=None if run.least is None else distance(first, run.least, state, metrics),

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ MOST_ROWS = 40  # of a table
 FEW_ROWS = 10  # of each of many tables, and of these
 MOST_CELLS = 24  # of a row of the table
 FIRST_TERMS = 12  # of an additive model, before the fold
+HEIGHT = 720  # pixels, in a notebook
 LONGEST = 30  # columns of a name in a chart
 
 
@@ -49,6 +51,15 @@ def page(report: Report) -> str:
         )
     )
     return "\n".join(map(visible, text.split("\n")))
+
+
+def framed(report: Report) -> str:
+    """The page in a frame of its own, inside another document: it can run its script, and reach
+    nothing outside."""
+    return (
+        f'<iframe srcdoc="{escape(page(report))}" sandbox="allow-scripts" title="report" '
+        f'style="width: 100%; height: {HEIGHT}px; border: 0"></iframe>'
+    )
 
 
 @cache

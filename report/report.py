@@ -475,25 +475,39 @@ class Report:
     def read(cls, folder: Path) -> Report:
         """The report of the finished run in `folder`. Raises RunError where there is none, or one
         that this version does not write."""
-        from pydantic import ValidationError  # which the page and the console do not need
-
         path = folder / FILE
         try:
-            content = parse_json(read_plain(path, MOST_BYTES, link=True))
-            return _schema().validate_python(_unkeyed(content))
+            content = read_plain(path, MOST_BYTES, link=True)
         except OSError as error:
             raise RunError(
                 f"{path}: {error.strerror}; expected the folder of a finished run"
             ) from None
+        except ValueError as error:
+            raise RunError(f"{path}: is not a report ({error}); run that recipe again") from None
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, name: str = FILE) -> Report:
+        """The report that a text of `to_json` holds. Raises RunError, which begins with `name`."""
+        from pydantic import ValidationError  # which the page and the console do not need
+
+        try:
+            return _schema().validate_python(_unkeyed(parse_json(content)))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             problem = f"{where}: {first['msg']}" if where else first["msg"]
             raise RunError(
-                f"{path}: is not a report of this version ({problem}); run that recipe again"
+                f"{name}: is not a report of this version ({problem}); run that recipe again"
             ) from None
         except ValueError as error:
-            raise RunError(f"{path}: is not a report ({error}); run that recipe again") from None
+            raise RunError(f"{name}: is not a report ({error}); run that recipe again") from None
+
+    def _repr_html_(self) -> str:
+        """The page, as a notebook shows it."""
+        from report.page import framed
+
+        return framed(self)
 
 
 @cache

@@ -21,6 +21,20 @@ class Stopped(BaseException):  # which no `except Exception` of a package swallo
         self.number, self.saved = number, ""
 
 
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """At the end, each signal is handled as at the beginning, whatever a package has installed; in
+    another thread than the first, where no handler can be set, nothing is done."""
+    is_first = threading.current_thread() is threading.main_thread()
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if is_first and handler is not None:  # None: not of Python's making
+                signal.signal(number, handler)
+
+
 class Signals:
     """While it is entered, a signal raises Stopped; within `held` the first one only waits in
     `received`, and a second one raises. Those of the next two seconds count as the same: a closing

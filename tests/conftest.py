@@ -79,7 +79,7 @@ def without_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """Lines end without the trial of an additive model, except in the tests of it: it may double
     the time of each run."""
     if "trial" not in request.keywords:
-        monkeypatch.setattr("regressor.TRIAL", 0.0)
+        monkeypatch.setattr("pipeline.TRIAL", 0.0)
 
 
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import regressor
+import pipeline
 import train
 from tests.conftest import COLUMNS, command
 
@@ -143,7 +143,7 @@ def test_a_device_is_looked_for_before_the_table_is_read(
     def read(*_: object) -> None:
         raise AssertionError("read")
 
-    monkeypatch.setattr(regressor, "read", read)
+    monkeypatch.setattr(pipeline, "read", read)
     given = ["-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}"]
     assert train.main([*given, "--device", "gpu:99"]) == 2
     assert "device gpu:99: no such GPU" in capsys.readouterr().err

@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reader.metrics import Metrics, title
 from run.checkpoint import Checkpoint, Checkpoints
-from run.curves import Curves
 from run.restore import Expected, RunIdentity
 from run.signals import Signals, Stopped
 from trainer.progress import Progress, bar, duration
 from trainer.settings import GAP
 from trainer.trainer import Observer, State, Trainer, watched_part
+
+if TYPE_CHECKING:
+    from run.curves import Curves
 
 
 class BestWeights(Observer):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from display import anew, say
+from errors import RunError
 from reader.metrics import title
 from reader.split import Split
 
@@ -100,3 +102,30 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class TqdmProgress(Progress):
+    """The epochs as a bar of tqdm, in a notebook as its widget, and nothing else. Raises RunError
+    where tqdm is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            raise RunError("progress=True needs tqdm: pip install tqdm") from None
+        self._new = tqdm
+        self._bar: Any = None
+
+    def epoch(self, epoch: int, epochs: int, metric: str, values: Mapping[str, float]) -> None:
+        if self._bar is not None and epoch <= self._bar.n:  # of the next training of the run
+            self.close()
+        if self._bar is None:
+            self._bar = self._new(total=epochs, unit="epoch", desc=f"{self.prefix}training")
+        self._bar.set_postfix({f"{part} {title(metric)}": f"{v:.5g}" for part, v in values.items()})
+        self._bar.update(epoch - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from paddle import nn
 
 from model.blend import Blend
-from model.export import Proof, export
+from model.export import Proof, export, predicts_alike
 from model.folder import Export
 from reader.axes import Axis
 from reader.source import TableOptions
@@ -26,20 +27,32 @@ def publish(
 ) -> Export:
     """Export, and prove the export on training rows; with `onnx` model.onnx too. Raises
     ExportError."""
-    data, rows = fit.data, fit.data.parts.train
-    statistics = data.statistics
-    some = rows[evenly(len(rows), PROVEN_ROWS)]
-    proof = Proof(
-        rows=data.packed.take(some)[:, :-1],
-        expected=fit.predict,
-        target_range=float(statistics.maximum[-1] - statistics.minimum[-1]),
-        unusual=unusual_rows(data, table.may_be_empty),
-    )
+    data, proof = fit.data, proof_of(fit, table)
     contract = data.contract(table.reading, table.may_be_empty) | {"versions": versions}
     if fit.effects:
         share = fit.network.share.item() if isinstance(fit.network, Blend) else None
         contract["additive"] = additive_section(fit, fit.effects, share)
     return export(fit.regressor, folder, contract, proof, fit.fused(), onnx)
+
+
+def proof_of(fit: Fit, table: TableOptions) -> Proof:
+    """Training rows, and what the trained network predicts of them."""
+    data, rows = fit.data, fit.data.parts.train
+    statistics = data.statistics
+    some = rows[evenly(len(rows), PROVEN_ROWS)]
+    return Proof(
+        rows=data.packed.take(some)[:, :-1],
+        expected=fit.predict,
+        target_range=float(statistics.maximum[-1] - statistics.minimum[-1]),
+        unusual=unusual_rows(data, table.may_be_empty),
+    )
+
+
+def shorter(fit: Fit, table: TableOptions) -> nn.Layer | None:
+    """The shorter form that is exported in the place of the regressor: where there is one, and it
+    predicts the same."""
+    form = fit.fused()
+    return form if form and predicts_alike(form, proof_of(fit, table)) else None
 
 
 def additive_section(fit: Fit, effects: EffectTables, share: float | None = None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -13,12 +12,11 @@ from reader.fitting import InputOptions
 from reader.source import SplitTable
 from reader.training_data import TrainingData
 from reader.training_data import fit as fit_rows
-from run.signals import Signals
 from trainer.build import Fit, build
 from trainer.evaluation import Evaluation
 from trainer.progress import Progress
-from trainer.session import train
-from trainer.settings import CheckpointOptions, Settings
+from trainer.session import Keeping, train
+from trainer.settings import Settings
 
 Resolve = Callable[[TrainingData], Settings]
 
@@ -42,16 +40,10 @@ def second_fit(
     return fit
 
 
-def refit(
-    fit: Fit,
-    folder: Path,
-    checkpoint: CheckpointOptions,
-    signals: Signals,
-    progress: Progress,
-) -> dict[str, Evaluation]:
-    """Train what `second_fit` made, in `folder`; what it predicts of each part."""
+def refit(fit: Fit, keeping: Keeping | None, progress: Progress) -> dict[str, Evaluation]:
+    """Train what `second_fit` made; what it predicts of each part."""
     progress.prefix = "refit  "
     try:
-        return train(fit, folder, checkpoint, signals, progress, None)[1]
+        return train(fit, keeping, progress, None)[1]
     finally:
         progress.prefix = ""

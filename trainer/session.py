@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from model.optimizer import is_settled
 from reader.metrics import Metrics
 from reader.split import Split, evenly
 from run.checkpoint import Checkpoints
-from run.curves import Curves
 from run.folder import standing
 from run.restore import RunIdentity
 from run.signals import Signals
@@ -39,66 +39,107 @@ FEWEST_WATCHED = 1_000  # training rows
 MANY_ROWS = 1_000  # of validation: these tell epochs apart
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training keeps curves and checkpoints, how often, and the signals that end it between
+    two blocks."""
+
+    folder: Path
+    checkpoint: CheckpointOptions
+    signals: Signals
+
+    def within(self, *names: str) -> Keeping:
+        """The same in a folder inside."""
+        return replace(self, folder=self.folder.joinpath(*names))
+
+
 def train(
-    fit: Fit,
-    folder: Path,
-    checkpoint: CheckpointOptions,
-    signals: Signals,
-    progress: Progress,
-    least: float | None,
+    fit: Fit, keeping: Keeping | None, progress: Progress, least: float | None
 ) -> tuple[State, dict[str, Evaluation]]:
-    """Train epoch by epoch, with curves and checkpoints in `folder`; leaves the weights to be
-    exported in the network, and gives their evaluation on every part that has rows. `least`: the
-    loss of the optimum, where it is known, drawn beside the curves."""
-    settings, parts = fit.settings, fit.data.parts
-    trainer, seen = build_trainer(fit), parts._replace(test=parts.test[:0])
-    last: dict[str, Evaluation] = {}
-    watched = watched_rows(fit, seen)
+    """Train epoch by epoch; leaves the weights to be exported in the network, and gives their
+    evaluation on every part that has rows. With `keeping` it goes on from the last checkpoint, and
+    leaves curves and checkpoints; else nothing is written. `least`: the loss of the optimum, where
+    it is known, drawn beside the curves."""
+    training = _Training(fit, progress, least)
+    state = training.kept(keeping) if keeping else training.loop(State())
+    return state, training.evaluations(state)
 
-    def evaluate_epoch() -> dict[str, Metrics]:
-        last.update(evaluate(fit, watched))
-        return metrics_of(last)
 
-    with Curves(folder / "curves") as curves:
-        best = BestWeights(trainer, partial(settled, fit))
-        observers: list[Observer] = [best]
-        observers.append(CurvesObserver(curves, trainer, settings.epochs, least))
-        observers += stopping(fit, least)
-        checkpoints = Checkpoints(
-            folder / "checkpoints",
-            checkpoint.seconds,
-            checkpoint.steps,
-            checkpoint.epochs,
-            checkpoint.keep,
-        )
-        of = identity(fit, seen)
-        saving = Checkpointing(checkpoints, trainer, best, curves, signals, of)
-        state = saving.restore()
-        progress.add_earlier(state.total_seconds)
-        if state.step:
-            progress.say(f"{progress.prefix}{resuming(folder, state, settings.epochs)}")
-        else:
-            curves.recipe(settings.recipe)
+class _Training:
+    """The loop with what goes beside it, and what it leaves."""
+
+    def __init__(self, fit: Fit, progress: Progress, least: float | None) -> None:
+        self.fit, self.progress, self.least = fit, progress, least
+        self.trainer = build_trainer(fit)
+        self.best = BestWeights(self.trainer, partial(settled, fit))
+        parts = fit.data.parts
+        self.seen = parts._replace(test=parts.test[:0])
+        self.watched = watched_rows(fit, self.seen)
+        self.last: dict[str, Evaluation] = {}
+
+    def evaluate(self) -> dict[str, Metrics]:
+        self.last.update(evaluate(self.fit, self.watched))
+        return metrics_of(self.last)
+
+    def loop(
+        self, state: State, curves: Sequence[Observer] = (), saving: Sequence[Observer] = ()
+    ) -> State:
+        """Train from where `state` stands."""
+        settings = self.fit.settings
         early = settings.until_optimum or settings.patience > 0
-        with signals.held():
-            bar = ProgressBar(progress, trainer, state, settings.epochs, early)
-            observers += [bar, saving]
-            trainer.fit(state, settings.epochs, observers, evaluate_epoch, settings.log_every)
-            saving.save(state, end=True)
-    if settings.export == "best":
-        best.load()
-    if settings.export == "best" and state.best_epoch != state.epoch:
-        last.clear()
-    if len(watched.train) < len(seen.train):
-        last.pop("train", None)
-    if isinstance(fit.network, Blend) and not settings.stop_after:  # a refit has its share
-        choose_share(fit)
-        last.clear()
-    progress.phase("evaluating")
-    last |= evaluate(fit, parts._replace(**dict.fromkeys(last, parts.test[:0])))
-    for each in last.values():
-        trainer.finite(each.metrics.mse, state)
-    return state, last
+        bar = ProgressBar(self.progress, self.trainer, state, settings.epochs, early)
+        observers = [self.best, *curves, *stopping(self.fit, self.least), bar, *saving]
+        return self.trainer.fit(
+            state, settings.epochs, observers, self.evaluate, settings.log_every
+        )
+
+    def kept(self, keeping: Keeping) -> State:
+        """Train from where the last checkpoint stands, with curves and further checkpoints."""
+        from run.curves import Curves  # which imports VisualDL
+
+        settings, progress, options = self.fit.settings, self.progress, keeping.checkpoint
+        with Curves(keeping.folder / "curves") as curves:
+            drawing = CurvesObserver(curves, self.trainer, settings.epochs, self.least)
+            checkpoints = Checkpoints(
+                keeping.folder / "checkpoints",
+                options.seconds,
+                options.steps,
+                options.epochs,
+                options.keep,
+            )
+            of = identity(self.fit, self.seen)
+            saving = Checkpointing(
+                checkpoints, self.trainer, self.best, curves, keeping.signals, of
+            )
+            state = saving.restore()
+            progress.add_earlier(state.total_seconds)
+            if state.step:
+                progress.say(f"{progress.prefix}{resuming(keeping.folder, state, settings.epochs)}")
+            else:
+                curves.recipe(settings.recipe)
+            with keeping.signals.held():
+                self.loop(state, [drawing], [saving])
+                saving.save(state, end=True)
+        return state
+
+    def evaluations(self, state: State) -> dict[str, Evaluation]:
+        """Of the weights to be exported, which are put into the network, on every part."""
+        fit, last, parts = self.fit, self.last, self.fit.data.parts
+        is_best = fit.settings.export == "best"
+        if is_best:
+            self.best.load()
+        if is_best and state.best_epoch != state.epoch:
+            last.clear()
+        if len(self.watched.train) < len(self.seen.train):
+            last.pop("train", None)
+        if isinstance(fit.network, Blend) and not fit.settings.stop_after:  # a refit has its share
+            choose_share(fit)
+            last.clear()
+        self.progress.phase("evaluating")
+        last |= evaluate(fit, parts._replace(**dict.fromkeys(last, parts.test[:0])))
+        for each in last.values():
+            self.trainer.finite(each.metrics.mse, state)
+        return last
 
 
 def settled(fit: Fit, epoch: int) -> bool:
@@ -148,17 +189,13 @@ def resuming(folder: Path, state: State, epochs: int) -> str:
 
 
 def cross_validate(
-    fits: Iterable[Fit],
-    folder: Path,
-    checkpoint: CheckpointOptions,
-    signals: Signals,
-    progress: Progress,
+    fits: Iterable[Fit], keeping: Keeping | None, progress: Progress
 ) -> Iterator[Metrics]:
-    """Train each fold's regressor in a folder of its own; the metrics of the rows that it has not
-    seen."""
+    """Train each fold's regressor, in a folder of its own where one is kept; the metrics of the
+    rows that it has not seen."""
     for number, fit in enumerate(fits, start=1):
-        path = folder / str(number)
+        inside = keeping.within(str(number)) if keeping else None
         progress.prefix = f"fold {number}  "
-        _, evaluations = train(fit, path, checkpoint, signals, progress, least_loss(fit))
+        _, evaluations = train(fit, inside, progress, least_loss(fit))
         progress.prefix = ""
         yield evaluations["test"].metrics

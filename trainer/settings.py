@@ -136,9 +136,9 @@ class CheckpointOptions:
 class Experiment:
     """A recipe as plain values: what is known of a run before its rows are.
 
-    `text` is the recipe as YAML; `resolve` gives the rest, from training rows; `differences` gives
-    a line for each key in which another recipe, a file, is not this one, those left out that a
-    resumed run may change. `skew_counts`: whether the loss is the squared error of the target
+    `text` gives the recipe as YAML; `resolve` gives the rest, from training rows; `differences`
+    gives a line for each key in which another recipe, a file, is not this one, those left out that
+    a resumed run may change. `skew_counts`: whether the loss is the squared error of the target
     itself, most of which a few large targets can make up.
     """
 
@@ -153,7 +153,7 @@ class Experiment:
     onnx: bool
     checkpoint: CheckpointOptions
     card: dict[str, str]
-    text: str
+    text: Callable[[], str] = field(repr=False)
     resolve: Callable[[TrainingData], Settings] = field(repr=False)
     differences: Callable[[Path], list[str]] = field(repr=False)
 
@@ -173,7 +173,7 @@ def experiment(config: Config) -> Experiment:
         onnx=config.export.onnx,
         checkpoint=CheckpointOptions(**config.checkpoint.model_dump()),
         card=config.card.model_dump(),
-        text=dump(config.model_dump()),
+        text=lambda: dump(config.model_dump()),
         resolve=partial(resolve, config),
         differences=lambda path: differences(load(path), config, MAY_CHANGE),
     )

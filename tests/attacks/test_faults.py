@@ -24,10 +24,10 @@ import pytest
 
 import train
 from errors import ConfigError, TableError
+from pipeline import plan
 from reader import decode, lines
 from reader.formats import Reading
 from reader.table import open_table
-from regressor import plan
 
 ROWS = "".join(f"{i},{i * 7 % 11},{i * 2 + 1}\n" for i in range(60))
 CSV = f"a,b,y\n{ROWS}".encode()

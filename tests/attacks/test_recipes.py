@@ -143,10 +143,10 @@ def is_a_recipe_or_one_message(recipe: Path, overrides: list[str]) -> None:
         config = load(recipe, overrides)
     except ConfigError:
         return
-    text = experiment(config).text
+    text = experiment(config).text()
     assert text.encode()
     (saved := recipe.with_name("saved.yaml")).write_text(text)
-    assert experiment(load(saved)).text == text
+    assert experiment(load(saved)).text() == text
 
 
 @settings(max_examples=150, deadline=None)

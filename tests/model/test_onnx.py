@@ -228,7 +228,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "train: {epochs: 2}\nexport: {onnx: true}\n"
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("regressor.TRIAL", 0.0)
+        patched.setattr("pipeline.TRIAL", 0.0)
         for name, overrides in RECIPES.items():
             train_recipe(folder / name, str(folder / "recipe.yaml"), overrides)
     return {name: folder / name for name in RECIPES}

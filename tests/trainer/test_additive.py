@@ -212,12 +212,12 @@ def test_a_line_tells_what_an_additive_model_would_predict(
     run: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, report = run
-    monkeypatch.setattr("regressor.TRIAL", 1e6)  # a slow machine tries it to the end, too
+    monkeypatch.setattr("pipeline.TRIAL", 1e6)  # a slow machine tries it to the end, too
     line = train_recipe(folder / "line", str(folder / "r.yaml"), ["model.name=linear"])
     expected = report["metrics"]["validation"]["rmse"]
     assert line["trial"]["model"] == "additive"
     assert line["trial"]["rmse"] == pytest.approx(expected, rel=1e-3)
-    monkeypatch.setattr("regressor.TRIAL", 1e-9)  # for no longer than that
+    monkeypatch.setattr("pipeline.TRIAL", 1e-9)  # for no longer than that
     line = train_recipe(folder / "short", str(folder / "r.yaml"), ["model.name=linear"])
     assert "trial" not in line
 
