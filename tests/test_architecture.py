@@ -59,7 +59,11 @@ MAY_IMPORT = {
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
     "train.py": {"regressor", "report", *BELOW_REPORT},
     "infer.py": {
-        *("output", "reader", "run.signals", "numpy", "polars"),
+        *("output", "predictions", "reader.folder", "run.signals"),
+        *("model.folder", "model.predictor"),
+    },
+    "predictions.py": {
+        *("output", "reader", "numpy", "polars"),
         *("model.contract", "model.contributions", "model.folder", "model.monitor"),
         "model.predictor",
     },
@@ -72,7 +76,7 @@ MAY_IMPORT = {
     "spelling.py": set(),
 }
 SCRIPTS = (
-    *("train.py", "infer.py", "output.py", "regressor.py"),
+    *("train.py", "infer.py", "predictions.py", "output.py", "regressor.py"),
     *("bilingual.py", "display.py", "errors.py", "factor.py", "files.py", "spelling.py"),
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

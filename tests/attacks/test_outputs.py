@@ -30,7 +30,6 @@ HOUSES = "data/boston/housing.data"
 
 def write(name: str | Path) -> None:
     with output_of(str(name)).open() as writer:
-        writer.header(LINES.columns)
         writer.write(LINES)
 
 
