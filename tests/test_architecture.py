@@ -62,6 +62,7 @@ MAY_IMPORT = {
         *("output", "predictions", "reader.folder", "run.signals"),
         *("model.folder", "model.predictor"),
     },
+    "hubconf.py": {"paddle", "model.folder"},
     "predictions.py": {
         *("output", "reader", "numpy", "polars"),
         *("model.contract", "model.contributions", "model.folder", "model.monitor"),
@@ -76,7 +77,7 @@ MAY_IMPORT = {
     "spelling.py": set(),
 }
 SCRIPTS = (
-    *("train.py", "infer.py", "predictions.py", "output.py", "regressor.py"),
+    *("train.py", "infer.py", "predictions.py", "output.py", "regressor.py", "hubconf.py"),
     *("bilingual.py", "display.py", "errors.py", "factor.py", "files.py", "spelling.py"),
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

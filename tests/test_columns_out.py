@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def run(model: Path, source: Path, output: Path, *options: str) -> int:
     return infer.main([*given, *options])
 
 
-READ = {
+READ: dict[str, Callable[..., pl.DataFrame]] = {
     "parquet": pl.read_parquet,
     "arrow": pl.read_ipc,
     "feather": pl.read_ipc,
@@ -101,8 +101,7 @@ def test_cells_of_text_stay_as_they_were(model: Path, tmp_path: Path, kind: str)
     text = table().write_csv().replace("007,", "NA,").replace(",1.0,", ",1.00,")
     source.write_text(text)
     assert run(model, source, output, "--columns", "b", "note", "a") == 0
-    options = {"infer_schema": False, "separator": "\t" if "tsv" in kind else ","}
-    found = pl.read_csv(output, **options)
+    found = pl.read_csv(output, infer_schema=False, separator="\t" if "tsv" in kind else ",")
     given = pl.read_csv(io.StringIO(text), infer_schema=False)
     assert "NA" in found["home"]
     assert "1.00" in found["a"]
@@ -123,7 +122,7 @@ def test_wrong_rows_and_no_rows(model: Path, tmp_path: Path, kind: str) -> None:
     assert found["prediction"].is_null().to_list() == [False, True, False]
     assert "column a: found '?!'" in found["error"][1]
     assert found["b"].to_list() == [0.0, 1.0, 2.0]
-    table(0).write_parquet(tmp_path / "none.parquet")
+    table(3).clear().write_parquet(tmp_path / "none.parquet")
     assert run(model, tmp_path / "none.parquet", output, "--columns", "sold", "note") == 0
     if kind == "jsonl":
         assert output.read_text() == ""
