@@ -90,7 +90,9 @@ DIALECTS = {
         number=lambda t: (
             f"CASE WHEN {t} = CAST({t} AS NUMERIC) THEN {_rounded32(f'CAST({t} AS REAL)')} END"
         ),
-        moment=lambda t: f"CASE WHEN date(substr({t}, 1, 10)) = substr({t}, 1, 10) THEN {t} END",
+        moment=lambda t: (
+            f"CASE WHEN date(substr({t}, 1, 10), '+0 days') = substr({t}, 1, 10) THEN {t} END"
+        ),
         elapsed=lambda m, day: f"(julianday({m}) - julianday('{day}'))",
         part=_strftime,
         float32=_rounded32,

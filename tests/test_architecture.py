@@ -56,6 +56,11 @@ MAY_IMPORT = {
     "model/folder.py": {"model.conform", "model.contract", "model.graph"},
     "model/graph.py": {"model.conform"},
     "model/monitor.py": {"numpy"},
+    "model/raw_line.py": {"numpy", "model.contract", "model.folder", "model.graph"},
+    "model/sql.py": {
+        *("model.contract", "model.folder", "model.raw_line"),
+        *("reader.kinds", "reader.schema"),
+    },
     "regressor.py": {"report", *BELOW_REPORT, "paddle"},
     "train.py": {"regressor", "report", *BELOW_REPORT},
     "infer.py": {
