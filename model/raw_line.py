@@ -97,15 +97,12 @@ def raw_line(export: Export, name: str) -> RawLine:
             "-o model.name=linear, or load into the database what infer.py --output p.parquet "
             "writes"
         )
-    graph = _Graph.of(export)
-    base = np.zeros((1, len(contract["features"])))
-    bias = float(graph.sums(base)[0])
-    terms = {}
-    for at, (feature, codes, may_be_empty) in enumerate(_codes(contract)):
-        terms[feature] = _term(graph, base, at, codes, may_be_empty)
-    line = RawLine(bias, terms, graph.limits, graph.hinges, graph.log)
+    try:
+        line = _read(export)
+    except (LookupError, ValueError, TypeError, RecursionError):
+        raise ExportError(f"{name}: its graph is not that of a line on its columns") from None
     golden = contract["golden"]
-    rows = np.array(golden["rows"], dtype=np.float32).reshape(len(golden["rows"]), -1)
+    rows = np.array(golden["rows"], dtype=np.float32).reshape(-1, len(contract["features"]))
     expected = np.array(golden["predictions"])
     apart = float(np.abs(line.predict(rows)[:, 0] - expected).max(initial=0.0))
     if not apart <= golden["tolerance"]:
@@ -114,6 +111,15 @@ def raw_line(export: Export, name: str) -> RawLine:
             f"{apart:g} in the target's unit; the model is no line"
         )
     return line
+
+
+def _read(export: Export) -> RawLine:
+    graph = _Graph.of(export)
+    base = np.zeros((1, len(export.contract["features"])))
+    bias, terms = float(graph.sums(base)[0]), {}
+    for at, (feature, codes, may_be_empty) in enumerate(_codes(export.contract)):
+        terms[feature] = _term(graph, base, at, codes, may_be_empty)
+    return RawLine(bias, terms, graph.limits, graph.hinges, graph.log)
 
 
 def _codes(contract: Contract) -> Iterator[tuple[str, int, bool]]:

@@ -31,7 +31,8 @@ TERMS_A_GROUP = 50  # SQLite takes expressions of depth 1,000
 class Dialect(NamedTuple):
     """What differs between databases. `number`: a text as float32 in float64, NULL where it is
     none; `moment`: a text in ISO 8601 as what `elapsed`, microseconds or days since an ISO date,
-    and `part` take; `most`: columns of a SELECT; `bytes`: of a name, of which more are cut off."""
+    and `part` take; `most`: columns of a SELECT; `once`: what has a step computed once, and not
+    wherever the next one names it; `bytes`: of a name, of which more are cut off."""
 
     text: str
     number: Callable[[str], str]
@@ -41,6 +42,7 @@ class Dialect(NamedTuple):
     float32: Callable[[str], str]
     most: int
     character: str = "CHR"
+    once: str = ""
     bytes: int = 2**30
     folds_case: bool = True
 
@@ -98,6 +100,7 @@ DIALECTS = {
         float32=_rounded32,
         most=2_000,
         character="CHAR",
+        once="MATERIALIZED ",
     ),
     "postgres": Dialect(
         text="TEXT",
@@ -109,6 +112,7 @@ DIALECTS = {
         part=_extract,
         float32=_cast32,
         most=1_600,
+        once="MATERIALIZED ",
         bytes=63,
         folds_case=False,
     ),
@@ -147,13 +151,18 @@ def select(line: RawLine, contract: Contract, dialect: Dialect, table: str) -> s
     total = f"{_number(line.bias)}{_sum(terms)}"
     chosen = [f"{alias} AS {_quoted(headers[name])}" for alias, name in passed.items()]
     chosen += [f"{sql} AS {_quoted(name)}" for name, sql in outputs.items()]
-    sql = (
-        f"WITH texts AS (\n  SELECT\n    {_lines(cells)}\n  FROM {_quoted(table)} AS t\n),\n"
-        f"cells AS (\n  SELECT\n    {_lines([kept, *numbers, *moments])}\n  FROM texts\n),\n"
-        f"sums AS (\n  SELECT\n    {_lines([*passed, f'{total} AS total'])}\n  FROM cells\n),\n"
-        f"limited AS (\n  SELECT\n    {_lines([*passed, f'{_limited(line)} AS z'])}\n"
-        f"  FROM sums\n)\nSELECT\n  {_lines(chosen, '  ')}\nFROM limited;"
-    )
+    steps = {
+        "texts": (cells, f"{_quoted(table)} AS t"),
+        "cells": ([kept, *numbers, *moments], "texts"),
+        "sums": ([*passed, f"{total} AS total"], "cells"),
+        "limited": ([*passed, f"{_limited(line)} AS z"], "sums"),
+    }
+    named = [
+        f"{name} AS {dialect.once}(\n  SELECT\n    {_lines(columns)}\n  FROM {source}\n)"
+        for name, (columns, source) in steps.items()
+    ]
+    chosen_of = f"SELECT\n  {_lines(chosen, '  ')}\nFROM limited;"
+    sql = f"WITH {_lines(named, '')}\n{chosen_of}"
     return sql.replace(CHARACTER, dialect.character)
 
 
@@ -237,8 +246,10 @@ def _finite(marks: Sequence[str]) -> Iterator[float]:
     from array import array
 
     for mark in marks:
-        if re.fullmatch(NUMBER.strip("^$"), mark) and math.isfinite(float(mark)):
-            yield array("f", [float(mark)])[0]
+        if re.fullmatch(NUMBER.strip("^$"), mark):
+            number = array("f", [float(mark)])[0]
+            if math.isfinite(number):
+                yield number
 
 
 def _iso(cell: str, column: Column) -> str:

@@ -225,16 +225,16 @@ def test_numbers_keep_their_bits() -> None:
 
 @pytest.mark.parametrize("database", ["duckdb", "sqlite"])
 def test_many_levels_and_many_columns(database: str) -> None:
-    levels = [f"l{i}" for i in range(5_000)]
+    levels = [f"l{i}" for i in range(2_000)]
     columns: list[dict[str, Any]] = [{"name": f"x{i}", "kind": "numeric"} for i in range(600)]
     columns.append({"name": "code", "kind": "categorical", "levels": levels})
     terms = {f"x{i}": Term(float(i)) for i in range(600)}
-    terms["code"] = Term(values=tuple(np.arange(5_001.0)))
+    terms["code"] = Term(values=tuple(np.arange(2_001.0)))
     text = select(RawLine(0.5, terms), contract_of(columns), DIALECTS[database], "t")
     names = ", ".join(f"x{i}" for i in range(600))
     connection: Any = duckdb.connect() if database == "duckdb" else sqlite3.connect(":memory:")
-    connection.execute(f"CREATE TABLE t AS SELECT {names.replace('x', '1 AS x')}, 'l4998' AS code")
-    assert connection.execute(text).fetchall() == [(0.5 + 600 * 599 / 2 + 4999,)]
+    connection.execute(f"CREATE TABLE t AS SELECT {names.replace('x', '1 AS x')}, 'l1998' AS code")
+    assert connection.execute(text).fetchall() == [(0.5 + 600 * 599 / 2 + 1999,)]
 
 
 @pytest.mark.parametrize(
