@@ -172,8 +172,8 @@ def test_nothing_is_written_where_a_cell_is_wrong(
         ),
         (["--output", "o.jsonl", "--safe-csv"], "--safe-csv is for .csv and .tsv"),
         (
-            ["--columns", "CRIM,RMM"],
-            "--columns names 'RMM', which is not a column; did you mean 'RM'",
+            ["--columns", "CRIM,PTRATTIO"],
+            "--columns names 'PTRATTIO', which is not a column; did you mean 'PTRATIO'?",
         ),
         (["--output", "out.xlsx.gz"], ".xlsx files are not written; expected .csv, .tsv"),
         (["--output", "docs"], "--output docs: is a folder"),
