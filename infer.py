@@ -23,37 +23,19 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from display import say, short, visible
-from errors import ExportError, TableError, UserError, tell
+from display import say
+from errors import TableError, UserError, tell
 from files import naming, open_streams, temporary
 from model.base_predictor import BasePredictor
-from model.contract import Contract
-from model.contributions import Contributions
-from model.folder import Export, find_export, read_export
-from model.monitor import Monitor
+from model.folder import find_export, read_export
 from model.onnx_predictor import OnnxPredictor
 from model.predictor import Predictor
-from output import SEPARATORS, Output, output_of, table_suffix
+from output import EXPECTED, WRITTEN, Output, output_of, table_suffix
+from predictions import Wanted, contributions, predict
 from reader.folder import is_glob, is_read
-from reader.formats import Reading
-from reader.kinds import Encoder
-from reader.metrics import Sums
-from reader.parallel import read_ahead
-from reader.rows import ROWS_PER_BATCH, Batch, Layout
-from reader.schema import Schema, abridged, free_name, id_headers
-from reader.table import Table, open_like
 from run.signals import Signals, Stopped
 
-CELLS_AHEAD = 2**24  # 64 MB: about what is read of a table while Paddle is imported
 PIECE = 1 << 20
-EFFECTS_AT_ONCE = 2**21
-ROUNDED = 10  # times as far from the graph, which computes in float32, as it may be from itself
-FLAGGED = "fix the cell"
-ADVICE = f"{FLAGGED}, or leave the prediction of its row empty with --on-error flag"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,8 +54,9 @@ def main(arguments: Sequence[str]) -> int:
             explained = contributions(export, options.model) if options.explain else None
             output = output_of(options.output)
             check_output(output, options)
+            wanted = Wanted(options.columns, options.on_error == "flag", options.safe_csv)
             with input_file(options.input) as source:
-                predict(options, export.contract, source, output, load, explained)
+                predict(export.contract, source, output, load, wanted, explained)
         except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
             pass
         except (UserError, OSError) as error:
@@ -108,7 +91,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--output",
         metavar="FILE",
         default="-",
-        help="a .csv or .tsv file, or either with .gz; - for standard output (default)",
+        help=f"{EXPECTED}; - for standard output, as CSV (default)",
+    )
+    add(
+        "--columns",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="further columns of the table to write, after the ids; also a,b",
     )
     add(
         "--on-error",
@@ -150,6 +141,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("expected a table to predict (--input TABLE), --verify, or both")
     if options.explain and options.input is None:
         parser.error("expected a table whose predictions --explain is of (--input TABLE)")
+    if options.columns and options.input is None:
+        parser.error("expected the table that --columns names columns of (--input TABLE)")
     return options
 
 
@@ -171,27 +164,6 @@ def verify(predictor: BasePredictor) -> None:
         f"within {worst:.1e} (tolerance {predictor.contract['golden']['tolerance']:.1e})",
         to=sys.stderr,
     )
-
-
-def contributions(export: Export, name: str) -> Contributions:
-    """Raises UserError where the model, called `name`, has none, or others than its graph."""
-    contract = export.contract
-    if "additive" not in contract:
-        raise UserError(
-            f"--explain: {name} is no sum of effects; train one with -o model.name=additive, or "
-            "predict without --explain"
-        )
-    found, golden = Contributions(contract["additive"], contract["features"]), contract["golden"]
-    with np.errstate(all="ignore"):  # what is not finite is refused
-        rows = np.array(golden["rows"], dtype=np.float32).reshape(-1, len(contract["features"]))
-        told = np.array(golden["predictions"])
-        apart = np.abs(found.predict(found.of(rows, told)) - told)
-    if not apart.max(initial=0.0) <= ROUNDED * golden["tolerance"]:
-        raise ExportError(
-            f"--explain: the effects in {name} do not add up to its golden predictions, but differ "
-            f"by {apart.max():g} in the target's unit; train the model again"
-        )
-    return found
 
 
 @contextmanager
@@ -233,146 +205,15 @@ def check_output(output: Output, options: argparse.Namespace) -> None:
         raise TableError(f"--output {output.name}: {which}; choose another --output")
     export = find_export(options.model).resolve()
     run = export.parent if (export.parent / "config.yaml").exists() else export
-    of_a_table = SEPARATORS.keys() - {""}  # which no file of a run ends in
+    of_a_table = WRITTEN - {""}  # which no file of a run ends in
     if output.path.is_relative_to(run) and table_suffix(output.path) not in of_a_table:
         raise TableError(
-            f"--output {output.name}: may be a file of the model; in {run}, expected a name that "
-            "ends in .csv or .tsv"
+            f"--output {output.name}: may be a file of the model; in {run}, expected {EXPECTED}"
         )
-
-
-def predict(
-    options: argparse.Namespace,
-    contract: Contract,
-    source: Path,
-    output: Output,
-    load: Callable[[], BasePredictor],
-    explained: Contributions | None = None,
-) -> None:
-    """Write ids, prediction, effects where they are `explained` and, with --on-error flag, error: a
-    line a row, in order; then warn of what is unlike training, and print metrics, where the target
-    is known."""
-    schema = Schema.read(contract["schema"])
-    table = open_like(source, schema, Reading(**contract["reading"]))
-    known, flag = schema.target in table.columns, options.on_error == "flag"
-    encoders = [Encoder(column, contract["may_be_empty"]) for column in schema.features]
-    target = [Encoder(schema.target_column, True, may_be_wrong=True)] if known else []
-    ids = tuple(name for name in schema.ids if name in table.columns)
-    layout = Layout((*encoders, *target), ids, flag, FLAGGED if flag else ADVICE)
-    monitor, sums, wrong = Monitor(contract), Sums(), 0
-    most = max(1, CELLS_AHEAD // (ROWS_PER_BATCH * len(layout.names)))
-    with read_ahead(table.batches(layout), most) as batches:
-        predictor = load()
-        effects = effect_headers(explained) if explained else []
-        headers = id_headers(ids, [*predictor.outputs, *effects])
-        header = [*headers.values(), *predictor.outputs, *effects, *["error"] * flag]
-        with output.open(options.safe_csv) as writer:
-            writer.header(header)
-            for batch in batches:
-                rows, _, errors = batch
-                features = np.ascontiguousarray(rows[:, :-1]) if known else rows
-                features[list(errors)] = 0
-                predictions = predictor.predict_outputs(features)
-                named = dict(zip(predictor.outputs, predictions.T, strict=True))
-                renamed = batch._replace(ids=batch.ids.rename(headers))
-                lines = lines_of(named, renamed, flag)
-                told = (features, predictions[:, 0], list(errors))
-                for piece in with_effects(lines, *told, explained):
-                    writer.write(piece)
-                right = np.delete(features, list(errors), axis=0) if errors else features
-                monitor.add(right, wrong=len(errors))
-                wrong += len(errors)
-                if known:
-                    at = np.isfinite(rows[:, -1])
-                    sums.add(rows[at, -1], predictions[at, 0])
-    for encoder in encoders:
-        monitor.count(encoder.column.name, encoder.missing, encoder.unknown)
-    if explained:
-        what = "log(1 + prediction)" if explained.log else "the prediction"
-        say(f"note: {what} is {explained.center:.9g} and the effects", to=sys.stderr)
-    for name, written in headers.items():
-        if name != written:
-            note = f"note: the id column {short(name)} is written as {short(written)}"
-            say(note, to=sys.stderr)
-    report(schema, table, monitor, sums, wrong)
-    if target and (unread := target[0].unknown):
-        rows_of = "1 row" if unread == 1 else f"{unread:,} rows"
-        target_of = short(schema.target)
-        note = f"note: {target_of} is not a number in {rows_of}; metrics leave them out"
-        say(note, to=sys.stderr)
-
-
-def lines_of(predictions: dict[str, NDArray[np.float32]], batch: Batch, flag: bool) -> pl.DataFrame:
-    """The lines of a batch; with `flag`, a wrong row without prediction, but with the reason."""
-    lines = {name: batch.ids[name] for name in batch.ids.columns}
-    lines |= {name: pl.Series(values) for name, values in predictions.items()}
-    if flag:
-        wrong, reasons = list(batch.errors), list(map(visible, batch.errors.values()))
-        empty = pl.repeat(None, len(batch.rows), dtype=pl.String, eager=True)
-        lines["error"] = empty.scatter(wrong, reasons) if wrong else empty
-        lines |= {name: lines[name].scatter(wrong, None) for name in predictions if wrong}
-    return pl.DataFrame(lines)
-
-
-def effect_headers(explained: Contributions) -> list[str]:
-    """What the columns of effects are called, each otherwise."""
-    headers: dict[str, None] = {}
-    for name in explained.names:
-        what = f"effect on log of {name}" if explained.log else f"effect of {name}"
-        headers[free_name(what, headers)] = None
-    return [*headers]
-
-
-def with_effects(
-    lines: pl.DataFrame,
-    features: NDArray[np.float32],
-    predictions: NDArray[np.float32],
-    wrong: list[int],
-    explained: Contributions | None,
-) -> Iterator[pl.DataFrame]:
-    """The lines of rows [n, D] and their predictions [n] with effects, none of those that are
-    `wrong`, before a column `error`: so many at a time that memory does not grow with the number of
-    effects."""
-    if explained is None:
-        yield lines
-        return
-    is_wrong = np.zeros(len(lines), dtype=np.bool_)
-    is_wrong[wrong] = True
-    names = effect_headers(explained)
-    size = max(1, EFFECTS_AT_ONCE // len(names))
-    for start in range(0, len(lines), size):
-        part = slice(start, start + size)
-        effects = explained.of(features[part], predictions[part]).round(explained.decimals)
-        effects += 0.0  # no -0.0 is told
-        effects[is_wrong[start : start + size]] = np.nan
-        columns = pl.from_numpy(effects, names, orient="row").fill_nan(None)
-        piece = lines[start : start + size]
-        error = [name for name in piece.columns if name == "error"]
-        yield pl.concat([piece.drop(error), columns, piece.select(error)], how="horizontal")
-
-
-def report(schema: Schema, table: Table, monitor: Monitor, sums: Sums, wrong: int) -> None:
-    """Say on stderr what a reader of the predictions should know."""
-    if not monitor.rows:
-        say(f"note: {table.path} has no rows, so there are no predictions", to=sys.stderr)
-        return
-    notes = [f"note: {note}" for note in table.notes]
-    if ignored := [
-        name for name in table.columns if name not in (*schema.names, *table.header.row_names)
-    ]:
-        notes.append(f"note: columns not trained on are ignored: {abridged(ignored)}")
-    if wrong:
-        notes.append(
-            f"warning: {wrong:,} of {monitor.rows:,} rows have no prediction; "
-            "the column error says why"
+    if options.safe_csv and output.is_typed:
+        raise TableError(
+            f"--safe-csv is for .csv and .tsv; in {output.name}, no text is a formula: leave it out"
         )
-    notes += [f"warning: {warning}" for warning in monitor.warnings()]
-    if sums.rows:
-        target = short(schema.target)
-        notes.append(f"{target} is known in {sums.rows:,} of {monitor.rows:,} rows:")
-        notes.append(str(sums.metrics()))
-    if notes:
-        say(*notes, to=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -379,6 +379,15 @@ def tensors(
         yield name, memoryview(content)[at - size : at]
 
 
+def spans(parameters: Mapping[str, Parameter]) -> dict[str, slice]:
+    """Where the numbers of each stand in a model.pdiparams that has passed `check_weights`."""
+    found, at = {}, 0
+    for name in sorted(parameters):
+        at += len(_head(parameters[name]))
+        found[name] = slice(at, at := at + _bytes(parameters[name]))
+    return found
+
+
 def _bytes(parameter: Parameter) -> int:
     return TYPES[parameter.kind][1] * math.prod(parameter.shape)
 

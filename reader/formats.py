@@ -17,6 +17,7 @@ from errors import TableError
 from reader.decode import UNPACKED, Plain
 
 MOST_DIGITS = 38
+KEPT = (pl.Date, pl.Datetime, pl.Time, pl.Boolean)  # types that stand for more than their text
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 FORMATS_BY_SUFFIX = {
     ".csv": "csv",
@@ -122,8 +123,8 @@ class TableFile(Protocol):
         self, columns: Sequence[str], times: Collection[str] = (), ragged: bool = False
     ) -> pl.LazyFrame:
         """The columns as numbers or text, named by position, and `suspect`: whether a row may be of
-        the wrong length. Those of `times` stay moments where they are. It fails where a row is too
-        long, unless `ragged`."""
+        the wrong length. Those of `times` stay moments, or booleans, where they are. It fails where
+        a row is too long, unless `ragged`."""
 
     def survey(self) -> Survey:
         """Where each row of `cells` stands, and which are none, or of the wrong length."""
@@ -237,9 +238,9 @@ def typed_cells(
         if wide or kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
             raise TableError(
                 f"{path}, column {short(name)}: found {kind}, expected numbers, texts or times; "
-                "train without the column (data.exclude)"
+                "leave the column out (data.exclude, or of --columns)"
             )
-        as_it_is = kind.is_numeric() or (name in times and kind in (pl.Date, pl.Datetime))
+        as_it_is = kind.is_numeric() or (name in times and kind in KEPT)
         cells[str(index)] = every[name] if as_it_is else every[name].cast(pl.String)
     return frame.select(**cells, suspect=pl.lit(False))
 

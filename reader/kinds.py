@@ -240,6 +240,14 @@ def as_levels(cells: pl.Series) -> pl.Series:
     return plain.str.to_lowercase().zip_with(plain.str.contains(BOOLEAN), plain)
 
 
+def exact_numbers(cells: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    """Texts of a column of numbers as float64; null where one is missing, or is no number."""
+    cells = clean(cells, reading, numeric=True)
+    if column.format:
+        return read(cells, Form.parse(column.format))
+    return with_points(cells, reading).cast(pl.Float64, strict=False)
+
+
 def _finite(numbers: pl.Series) -> pl.Series:
     return numbers.is_finite().fill_null(False)
 

@@ -10,6 +10,7 @@ from itertools import product
 import polars as pl
 
 from errors import TableError
+from reader.formats import KEPT
 
 ORIGIN = "2000-01-01"  # the same for every table: a first date would tell of rows held out
 DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
@@ -110,8 +111,8 @@ def level_name(part: str, level: int) -> str:
 
 
 def as_text(cells: pl.Series) -> pl.Series:
-    """Moments as their text, of UTC; anything else as it is."""
-    return of_utc(cells).cast(pl.String) if cells.dtype in (pl.Date, pl.Datetime) else cells
+    """Moments and booleans as their text, moments that of UTC; anything else as it is."""
+    return of_utc(cells).cast(pl.String) if cells.dtype in KEPT else cells
 
 
 def of_utc(cells: pl.Series) -> pl.Series:

@@ -26,8 +26,9 @@ NO_IDS = pl.DataFrame()
 
 
 class Batch(NamedTuple):
-    """`rows`: float32 [n, packed columns], NaN where a cell may be empty and is; `ids`: texts, by
-    column; `errors`: what is wrong with a row, by its index here; all of such a row is NaN."""
+    """`rows`: float32 [n, packed columns], NaN where a cell may be empty and is; `ids`: what is
+    passed through, by column; `errors`: what is wrong with a row, by its index here; all of such a
+    row is NaN."""
 
     rows: NDArray[np.float32]
     ids: pl.DataFrame
@@ -36,7 +37,8 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What a row is made of: columns that become numbers, and columns passed through as text.
+    """What a row is made of: columns that become numbers, and columns passed through: as text, or
+    with `typed` as what the file has.
 
     With `flag` a wrong row does not raise, but goes into `Batch.errors`. `advice`: what helps with
     a wrong cell of a table to predict; "" where keys of the recipe do.
@@ -46,6 +48,7 @@ class Layout:
     ids: tuple[str, ...] = ()
     flag: bool = False
     advice: str = ""
+    typed: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,7 +60,11 @@ class Layout:
 
     @property
     def times(self) -> set[str]:
-        return {e.column.name for e in self.encoders if e.column.kind == "time"} - set(self.ids)
+        times, ids = (
+            {e.column.name for e in self.encoders if e.column.kind == "time"},
+            set(self.ids),
+        )
+        return times | ids if self.typed else times - ids
 
 
 def read_batches(file: TableFile, layout: Layout) -> Iterator[Batch]:
@@ -114,10 +121,11 @@ def _by_numbers(file: TableFile, layout: Layout) -> Generator[Batch, None, int |
     read, frame = 0, file.numbers(layout.names, layout.texts)
     if frame is None:
         return read
+    ids = [str(index) for index in range(len(layout.encoders), len(layout.names))]
     try:
         for cells in frame.collect_batches(chunk_size=ROWS_PER_BATCH):
-            if cells["suspect"].any():
-                return read
+            if cells["suspect"].any() or any(cells[name].has_nulls() for name in ids):
+                return read  # a null may have been NA, which in a column passed through is a text
             if not layout.texts and not finite_marks(file.reading):
                 rows = cells.drop("suspect").to_numpy(order="c")
                 if np.isfinite(rows).all():
@@ -211,7 +219,7 @@ class _Decoded(NamedTuple):
         ]
         parts = [part for parts in encoded for part in parts]
         passed = frame[:, len(cells) : len(cells) + len(layout.ids)]
-        ids = pl.DataFrame([as_plain_text(column).str.strip_chars() for column in passed])
+        ids = pl.DataFrame([_passed(column, layout.typed) for column in passed])
         ids.columns = list(layout.ids)
         rows = pl.DataFrame(parts).to_numpy(order="c") if parts else np.empty((len(frame), 0))
         return cls(layout, cells, encoded, ids, rows.astype(np.float32, copy=False))
@@ -252,6 +260,12 @@ class _Decoded(NamedTuple):
             rows = rows.copy()
             rows[list(errors)] = np.nan
         return Batch(rows, self.ids, errors or {})
+
+
+def _passed(cells: pl.Series, typed: bool) -> pl.Series:
+    if typed and cells.dtype != pl.String:
+        return cells
+    return as_plain_text(cells).str.strip_chars()
 
 
 def _plain(encoder: Encoder, cells: pl.Series, reading: Reading) -> pl.Series:

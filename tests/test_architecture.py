@@ -63,13 +63,24 @@ MAY_IMPORT = {
     "model/folder.py": {"model.conform", "model.contract", "model.graph", "model.onnx_graph"},
     "model/graph.py": {"model.conform"},
     "model/monitor.py": {"numpy"},
+    "model/raw_line.py": {"numpy", "model.contract", "model.folder", "model.graph"},
+    "model/sql.py": {
+        *("model.contract", "model.folder", "model.raw_line"),
+        *("reader.kinds", "reader.schema"),
+    },
     "pipeline.py": {"report", *BELOW_REPORT, "paddle"},
     "regressor.py": {"pipeline", "report", *BELOW_REPORT, "numpy", "paddle", "sklearn"},
     "train.py": {"pipeline", "report", *BELOW_REPORT},
     "infer.py": {
-        *("output", "reader", "run.signals", "numpy", "polars"),
+        *("output", "predictions", "reader.folder", "run.signals"),
+        *("model.base_predictor", "model.onnx_predictor"),
+        *("model.folder", "model.predictor"),
+    },
+    "hubconf.py": {"paddle", "model.folder"},
+    "predictions.py": {
+        *("output", "reader", "numpy", "polars"),
         *("model.contract", "model.contributions", "model.folder", "model.monitor"),
-        *("model.base_predictor", "model.onnx_predictor", "model.predictor"),
+        "model.base_predictor",
     },
     "bilingual.py": set(),
     "display.py": set(),
@@ -80,7 +91,15 @@ MAY_IMPORT = {
     "spelling.py": set(),
 }
 SCRIPTS = (
-    *("train.py", "infer.py", "output.py", "pipeline.py", "regressor.py"),
+    *(
+        "train.py",
+        "infer.py",
+        "predictions.py",
+        "output.py",
+        "hubconf.py",
+        "pipeline.py",
+        "regressor.py",
+    ),
     *("bilingual.py", "display.py", "errors.py", "factor.py", "files.py", "spelling.py"),
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

@@ -166,7 +166,16 @@ def test_nothing_is_written_where_a_cell_is_wrong(
         ),
         (["--output", "/proc/out.csv"], "/proc/out.csv"),
         (["--output", "data/boston/housing.data"], ".data files are not written; expected .csv"),
-        (["--output", "out.parquet"], "--output out.parquet: .parquet files are not written"),
+        (["--output", "out.ods"], "--output out.ods: .ods files are not written; expected .csv"),
+        (
+            ["--output", "out.parquet.gz"],
+            ".parquet files are packed inside; expected a name without",
+        ),
+        (["--output", "o.jsonl", "--safe-csv"], "--safe-csv is for .csv and .tsv"),
+        (
+            ["--columns", "CRIM,PTRATTIO"],
+            "--columns names 'PTRATTIO', which is not a column; did you mean 'PTRATIO'?",
+        ),
         (["--output", "out.xlsx.gz"], ".xlsx files are not written; expected .csv, .tsv"),
         (["--output", "docs"], "--output docs: is a folder"),
         (["--device", "cuda"], "a CUDA GPU is called gpu here"),

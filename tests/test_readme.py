@@ -16,7 +16,14 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 READMES = ["README.md", "README.zh-CN.md"]
-COMMANDS = {"README": 4, "docs/runs": 1, "docs/predicting": 4, "docs/tables": 0, "docs/safety": 0}
+COMMANDS = {
+    "README": 4,
+    "docs/runs": 1,
+    "docs/predicting": 4,
+    "docs/where": 2,
+    "docs/tables": 0,
+    "docs/safety": 0,
+}
 DOCUMENTS = [f"{name}{language}.md" for name in COMMANDS for language in ("", ".zh-CN")]
 
 
@@ -49,12 +56,15 @@ def test_shell_commands(document: str, clone: Path) -> None:
     for line in commands:
         done = subprocess.run(["bash", "-c", line], cwd=clone, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+        if "model.sql" in line:
+            assert "SELECT" in (clone / "houses.sql").read_text()
         if "--output predictions.csv" in line:
             assert len((clone / "predictions.csv").read_text().splitlines()) == 507
 
 
-def test_the_programs_about_predicting_run(clone: Path) -> None:
-    for program in blocks("docs/predicting.md", "python"):
+@pytest.mark.parametrize("document", ["docs/predicting.md", "docs/where.md"])
+def test_the_programs_about_predicting_run(document: str, clone: Path) -> None:
+    for program in blocks(document, "python"):
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=clone, capture_output=True, text=True
         )

@@ -30,7 +30,6 @@ HOUSES = "data/boston/housing.data"
 
 def write(name: str | Path) -> None:
     with output_of(str(name)).open() as writer:
-        writer.header(LINES.columns)
         writer.write(LINES)
 
 
@@ -167,7 +166,7 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write_many, range(8)))  # raises where one of them does
-    lines = file.read_text().split()
+    lines = file.read_text().split()[1:]  # below the header
     assert len(lines) == 50_000
     assert len({*lines}) == 1
     assert names(tmp_path) == ["out.csv"]

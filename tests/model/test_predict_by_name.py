@@ -71,4 +71,4 @@ def test_ids_named_like_a_prediction(
     assert header == ["prediction_", "error_", "prediction", *["error"] * flag]
     assert [line[:2] for line in lines] == [[f"p{row}", f"e{row}"] for row in range(ROWS)]
     np.testing.assert_allclose([float(line[2]) for line in lines], TABLE["y"], atol=1e-4)
-    assert "note: the id column prediction is written as prediction_" in capsys.readouterr().err
+    assert "note: the column prediction is written as prediction_" in capsys.readouterr().err
