@@ -457,20 +457,6 @@ def test_scikit_learn_takes_it() -> None:
         first.predict(x)
 
 
-@pytest.mark.slow
-def test_grid_search_in_processes_of_its_own() -> None:
-    pytest.importorskip("sklearn")
-    from sklearn.model_selection import cross_validate
-
-    x, y = line(60)
-    found = cross_validate(
-        Regressor(data=EVERY_ROW), x, y, cv=2, n_jobs=2, return_estimator=True, error_score="raise"
-    )
-    assert found["test_score"].min() > 0.8
-    for each in found["estimator"]:
-        assert each.report.metrics["train"].rows == 30
-
-
 def in_docs(language: str) -> Any:
     text = (ROOT / "docs" / f"notebook{language}.ipynb").read_text(encoding="utf-8")
     return nbformat.reads(text, as_version=4)
