@@ -23,6 +23,7 @@ import polars as pl
 import pytest
 from nbclient import NotebookClient
 from numpy.typing import NDArray
+from playwright.sync_api import Browser
 
 import train
 from errors import ConfigError, ExportError, NotFittedError, RunError, TableError, UserError
@@ -371,6 +372,16 @@ def test_nothing_is_written_and_nothing_else_imported(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_packed_rows_go_to_the_disk_where_the_recipe_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    x, y = line(40)
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "price": y}).write_csv(path)
+    cache = {"cache": str(tmp_path / "cache"), "memory_limit": 0, "target": "price"}
+    found = Regressor(data=cache).fit(path)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    np.testing.assert_array_equal(found.predict(path), Regressor().fit(path, "price").predict(path))
+
+
 def test_a_small_line_is_fast() -> None:
     x, y = line(500)
     seconds = []
@@ -420,6 +431,20 @@ def test_the_report_draws_itself_in_a_frame(fitted: Regressor) -> None:
     assert "allow-same-origin" not in after
     assert fitted.report.data.path == "the table"
     assert fitted.report.metrics["test"].rows > 0
+
+
+@pytest.mark.slow
+def test_the_frame_in_a_browser(fitted: Regressor, browser: Browser) -> None:
+    document, told = browser.new_page(), list[str]()
+    document.on("console", lambda message: told.append(message.text))
+    document.on("pageerror", lambda error: told.append(str(error)))
+    document.set_content(fitted.report._repr_html_())
+    inside = document.frame_locator("iframe")
+    assert inside.locator("h1").first.inner_text() == "y"
+    inside.locator("label[for=show-zh]").click()
+    assert inside.locator("html").get_attribute("lang") == "zh"
+    assert told == []
+    document.close()
 
 
 @pytest.mark.slow
