@@ -78,6 +78,23 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Ends the process with code 2 and a line where options are missing or wrong."""
+    parser = parser_of_options()
+    options = parser.parse_args(arguments)
+    if options.model is None:
+        parser.error("expected a model, as in --model runs/houses")
+    if options.expect is not None and not re.fullmatch("[0-9a-fA-F]{64}", options.expect):
+        parser.error("expected --expect to have 64 hexadecimal digits, as train.py prints them")
+    if options.input is None and not options.verify:
+        parser.error("expected a table to predict (--input TABLE), --verify, or both")
+    if options.explain and options.input is None:
+        parser.error("expected a table whose predictions --explain is of (--input TABLE)")
+    if options.columns and options.input is None:
+        parser.error("expected the table that --columns names columns of (--input TABLE)")
+    return options
+
+
+def parser_of_options() -> Parser:
     parser = Parser(
         description=__doc__,
         usage="infer.py --model FOLDER (--input TABLE [--output FILE] | --verify) [options]",
@@ -132,18 +149,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SHA256",
         help="refuse a model whose contract.json has another SHA-256; train.py prints it",
     )
-    options = parser.parse_args(arguments)
-    if options.model is None:
-        parser.error("expected a model, as in --model runs/houses")
-    if options.expect is not None and not re.fullmatch("[0-9a-fA-F]{64}", options.expect):
-        parser.error("expected --expect to have 64 hexadecimal digits, as train.py prints them")
-    if options.input is None and not options.verify:
-        parser.error("expected a table to predict (--input TABLE), --verify, or both")
-    if options.explain and options.input is None:
-        parser.error("expected a table whose predictions --explain is of (--input TABLE)")
-    if options.columns and options.input is None:
-        parser.error("expected the table that --columns names columns of (--input TABLE)")
-    return options
+    return parser
 
 
 def load_predictor(load: Callable[[], BasePredictor], signals: Signals) -> BasePredictor:
