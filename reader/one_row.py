@@ -69,9 +69,11 @@ class TableEncoder:
         missing, unknown = {}, {}
         for name, is_plain, cells in self._plan:
             given = row.get(name, _Cells)  # which no cell is
-            if is_plain and type(given) is float and -LARGEST <= given <= LARGEST:
-                numbers.append(given)
-                continue
+            kind = type(given)
+            if is_plain and (kind is float or (kind is int and abs(given) < MOST_EXACT)):
+                if -LARGEST <= given <= LARGEST:
+                    numbers.append(given)
+                    continue
             cell = cells.encode(given)
             if cell is None:  # it is wrong, and all of the row's columns are needed to say so
                 return self.table({name: [value] for name, value in row.items()})

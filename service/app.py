@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from service import open_inference, rows
 from service.exchange import Endpoint, Limits, unknown_model
@@ -25,10 +26,32 @@ CSP = (
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
 
 
-def application(models: Mapping[str, Model], limits: Limits) -> Starlette:
-    """The application that serves these models."""
-    infer = Endpoint("infer", open_inference.infer, models, limits)
-    predict = Endpoint("predict", rows.predict, models, limits)
+class Application:
+    """An ASGI application that serves these models. Predictions go by a look-up of their path: to
+    find a route takes Starlette as long as to predict a row."""
+
+    def __init__(self, models: Mapping[str, Model], limits: Limits) -> None:
+        infer = Endpoint("infer", open_inference.infer, models, limits)
+        predict = Endpoint("predict", rows.predict, models, limits)
+        self.others = others(models, limits, infer, predict)
+        first = next(iter(models.values()))
+        self.ways = {"/predict": (predict, first)}
+        for name, model in models.items():
+            self.ways[f"/models/{name}/predict"] = (predict, model)
+            self.ways[f"/v2/models/{name}/infer"] = (infer, model)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        way = self.ways.get(scope["path"]) if scope["method"] == "POST" else None
+        if way:
+            await way[0].answer(way[1], scope, receive, send)
+        else:
+            await self.others(scope, receive, send)
+
+
+def others(
+    models: Mapping[str, Model], limits: Limits, infer: Endpoint, predict: Endpoint
+) -> Starlette:
+    """All routes."""
     asked = Asked(models, limits)
     model = "/v2/models/{name}"
     routes: list[BaseRoute] = [

@@ -18,55 +18,63 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.server import Life
 
 HEAD_SECONDS = 20.0  # in which the head of a request must be there
+BODY_SECONDS = 120.0  # and its body
 HEAD_BYTES = 1 << 16  # of it
 IDLE_SECONDS = 75  # that a connection is kept without a request
 GRACE_SECONDS = 60  # in which requests end after a signal
 
 
 class Connection(HttpToolsProtocol):
-    """One connection: it ends where the head of a request is too long, or takes too long."""
+    """One connection: it ends where a request takes too long to come, or its head is too long."""
 
-    _head: asyncio.TimerHandle | None = None
-    _taken = 0  # bytes of the head
-    _is_head = True
+    _waiting: asyncio.TimerHandle | None = None
+    _is_open = _has_head = False  # whether a request has begun to come, and its head is there
+    _head = 0  # bytes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._wait(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._done_waiting()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_head and self._head is None:
-            self._await_head()
-        before = self._is_head
+        had_head = self._has_head
         super().data_received(data)
-        if before and self._is_head:
-            self._taken += len(data)
-            if self._taken > HEAD_BYTES and not self.transport.is_closing():
-                self.transport.close()
+        if not self._is_open:
+            self._stop_waiting()
+        elif self._has_head and not had_head:
+            self._wait(BODY_SECONDS)
+        elif not self._has_head:
+            if had_head or self._waiting is None:
+                self._wait(HEAD_SECONDS)
+            self._head += len(data)
+            if self._head > HEAD_BYTES:
+                self._end()
+
+    def on_message_begin(self) -> None:
+        self._is_open, self._has_head, self._head = True, False, 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._is_head, self._taken = False, 0
-        self._done_waiting()
+        self._has_head = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._is_head = True
+        self._is_open = False
         super().on_message_complete()
 
-    def _await_head(self) -> None:
-        self._head = self.loop.call_later(HEAD_SECONDS, self._give_up)
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._waiting = self.loop.call_later(seconds, self._end)
 
-    def _done_waiting(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
-    def _give_up(self) -> None:
-        self._head = None
+    def _end(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
 

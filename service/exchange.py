@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, NoReturn
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from errors import TableError, UserError
+from errors import TableError
 from service.metrics import Metrics
 from service.models import Answer, Model
 
-BODY_SECONDS = 30.0  # in which a body must be there
 LARGE = 1 << 14  # bytes of a body that takes too long for the event loop
 JSON = b"application/json"
 CSV = b"text/csv; charset=utf-8"
@@ -82,29 +81,25 @@ def _constant(name: str) -> None:
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
-    """The whole body. Raises RefusedError: 413 above `most` bytes, 408 where it takes longer than
-    BODY_SECONDS, 415 where it is packed; GoneError."""
+    """The whole body. Raises RefusedError: 413 above `most` bytes, 415 where it is packed; and
+    GoneError."""
     announced = headers.get(b"content-length")
     if announced is not None and int(announced) > most:
         raise too_large(most)
-    packing = headers.get(b"content-encoding", b"identity")
-    if packing != b"identity":
+    if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RefusedError(415, "found a packed body (Content-Encoding), expected a plain one")
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise GoneError
-                part = message.get("body", b"")
-                if (size := size + len(part)) > most:
-                    raise too_large(most)
-                if not message.get("more_body"):
-                    return b"".join([*parts, part]) if parts else bytes(part)
-                parts.append(part)
-    except TimeoutError:
-        raise RefusedError(408, f"the body was not there in {BODY_SECONDS:g} seconds") from None
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        part = message.get("body", b"")
+        if (size := size + len(part)) > most:
+            raise too_large(most)
+        if not message.get("more_body"):
+            return b"".join([*parts, part]) if parts else part
+        parts.append(part)
 
 
 def too_large(most: int) -> RefusedError:
@@ -124,31 +119,34 @@ class Endpoint:
         self.most_body, self.metrics, self.threads = limits.most_body, limits.metrics, limits.threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
-        name = scope["path_params"].get("name") or next(iter(self.models))
+        parameters = scope["path_params"]
+        name = parameters.get("name") or next(iter(self.models))
+        model, version = self.models.get(name), parameters.get("version")
         if scope["method"] != "POST":
             await send_error(send, 405, "expected POST", (b"allow", b"POST"))
-            return
-        model = self.models.get(name)
-        version = scope["path_params"].get("version")
-        if model is None or version not in (None, model.version):
+        elif model is None or version not in (None, model.version):
             await send_error(send, 404, unknown_model(name, version, self.models))
-            return
-        code, rows, reply = 500, 0, None
+        else:
+            await self.answer(model, scope, receive, send)
+
+    async def answer(self, model: Model, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever comes, and count it."""
+        started, code, reply = perf_counter(), 500, None
         try:
             headers = dict(scope["headers"])
             request = Request(headers, await read_body(headers, receive, self.most_body))
             reply = await self._answer(model, request)
-            code, rows = 200, len(reply.answer.outputs)
+            code = 200
         except GoneError:
             return
         except (RefusedError, TableError, RecursionError) as error:
             code, message = refusal(error)
             await send_error(send, code, message)
-        except UserError:
-            await send_error(send, 500, "the model cannot be run; the server's log says why")
+        except Exception:  # a bug, or an engine that fails: the log has it
+            await send_error(send, code, "internal error; the server's log says more")
             raise
         finally:
+            rows = len(reply.answer.outputs) if reply else 0
             self.metrics.request(model.name, self.api, perf_counter() - started, rows, code)
         if reply:
             for (column, what), count in reply.answer.counts.items():
@@ -206,8 +204,8 @@ def unknown_model(name: str, version: str | None, models: Mapping[str, Model]) -
 
 
 async def send_error(send: Send, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
-    """A JSON object with the message; where a body may still be coming, the connection ends."""
-    close = ((b"connection", b"close"),) if status in (408, 413) else ()
+    """A JSON object with the message; where more of the body may come, the connection ends."""
+    close = ((b"connection", b"close"),) if status == 413 else ()
     body = orjson.dumps({"error": message.encode(errors="replace").decode()})
     await send_body(send, status, body, JSON, *close, *headers)
 

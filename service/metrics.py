@@ -15,7 +15,7 @@ Labels = tuple[tuple[str, str], ...]
 APIS = ("predict", "infer")
 BOUNDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds that a request takes at most, of the buckets of its histogram."""
-CODES = (400, 408, 413, 415, 500)
+CODES = (400, 413, 415, 500)
 UNLIKE = ("missing", "unknown", "out_of_range")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HELP = {

@@ -97,21 +97,22 @@ class Model:
         rows = encoded.rows
         outputs = self.predictor.predict_outputs(rows)
         outside = (rows < self.low) | (rows > self.high)
+        if not (encoded.missing or encoded.unknown or np.count_nonzero(outside)):
+            return Answer(outputs, {}, ())
         counts = {(column, "missing"): count for column, count in encoded.missing.items()}
         counts |= {(column, "unknown"): count for column, count in encoded.unknown.items()}
-        warnings: list[Warned] = []
-        if outside.any():
-            for row, feature in np.argwhere(outside)[:MOST_TOLD].tolist():
-                warnings.append(Warned(row, self.column_of[feature], "out_of_range"))
-            for feature, count in enumerate(outside.sum(axis=0).tolist()):
-                if count:  # of a time, several parts may be outside
-                    key = (self.column_of[feature], "out_of_range")
-                    counts[key] = max(counts.get(key, 0), count)
+        for feature, count in enumerate(outside.sum(axis=0).tolist()):
+            if count:  # of a time, several parts may be outside
+                key = (self.column_of[feature], "out_of_range")
+                counts[key] = max(counts.get(key, 0), count)
+        warnings = {*self._warned(outside, "out_of_range")}
         if encoded.unknown:
-            unknown = (rows == 0) & self.is_code
-            for row, feature in np.argwhere(unknown)[:MOST_TOLD].tolist():
-                warnings.append(Warned(row, self.column_of[feature], "unknown"))
-        return Answer(outputs, counts, sorted(set(warnings))[:MOST_TOLD])
+            warnings |= {*self._warned((rows == 0) & self.is_code, "unknown")}
+        return Answer(outputs, counts, sorted(warnings)[:MOST_TOLD])
+
+    def _warned(self, where: NDArray[np.bool_], what: str) -> Iterator[Warned]:
+        for row, feature in np.argwhere(where)[: MOST_TOLD * 4].tolist():
+            yield Warned(row, self.column_of[feature], what)
 
     def wrong_number(self, rows: Rows) -> str | None:
         """What is wrong with rows of encoded features [N, D], if anything is."""

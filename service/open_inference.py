@@ -27,6 +27,13 @@ WHOLE = {
 }
 FLOATS = ("FP16", "FP32", "FP64")
 MATRIX = "features"
+ONE = ([1], [1, 1])  # the shapes of one value
+PLAIN: dict[str, tuple[type, ...]] = {
+    "FP64": (float, int),
+    "FP32": (float, int),
+    "BYTES": (str,),
+    "BOOL": (bool,),
+}
 CELLS: dict[str, set[type]] = {
     "BOOL": {bool},
     "BYTES": {str},
@@ -105,6 +112,8 @@ def wanted_outputs(asked: Any, model: Model) -> Sequence[str]:
 def rows_of(inputs: list[Any], model: Model) -> Encoded:
     """Tensors to rows: one a column of the table, or one of encoded features. Raises RefusedError
     and TableError."""
+    if row := row_of(inputs):
+        return model.encoder.row(row)
     columns: dict[str, list[Any]] = {}
     names = {column.name for column in model.columns}
     for tensor in inputs:
@@ -114,10 +123,24 @@ def rows_of(inputs: list[Any], model: Model) -> Encoded:
         if name in columns:
             raise RefusedError(400, f"inputs: {short(name)} is there twice")
         columns[name] = cells(name, tensor)
-    lengths = {len(cells) for cells in columns.values()}
-    if lengths == {1}:
-        return model.encoder.row({name: column[0] for name, column in columns.items()})
     return model.encoder.table(columns)
+
+
+def row_of(inputs: list[Any]) -> dict[str, Any] | None:
+    """The cells of plain tensors of one value each; None where any is another."""
+    row = {}
+    for tensor in inputs:
+        if type(tensor) is not dict or tensor.get("shape") not in ONE:
+            return None
+        name, data = tensor.get("name"), tensor.get("data")
+        if type(name) is not str or name in row or type(data) is not list or len(data) != 1:
+            return None
+        cell, datatype = data[0], tensor.get("datatype")
+        plain = type(datatype) is str and type(cell) in PLAIN.get(datatype, ())
+        if not plain and (cell is not None or str(datatype) not in PLAIN):
+            return None
+        row[name] = cell
+    return row
 
 
 def name_of(tensor: Any) -> str:
@@ -125,7 +148,7 @@ def name_of(tensor: Any) -> str:
     if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         raise RefusedError(400, "inputs: expected objects with name, shape, datatype and data")
     name: str = tensor["name"]
-    if tensor.get("datatype") not in CELLS:
+    if str(tensor.get("datatype")) not in CELLS:
         found, known = short(repr(tensor.get("datatype"))), ", ".join(CELLS)
         raise RefusedError(400, f"{short(name)}: found datatype {found}, expected one of {known}")
     shape, data = tensor.get("shape"), tensor.get("data")

@@ -41,37 +41,44 @@ def predict(model: Model, request: Request) -> Reply:
     table = csv_table(model, request.body) if is_csv(request) else json_table(model, request.body)
     answer = model.predict(table.encoded)
     accepted = request.headers.get(b"accept", b"")
-    wants_csv = b"text/csv" in accepted
-    if wants_csv or (table.form == "csv" and b"application/json" not in accepted):
+    if b"text/csv" in accepted or (table.form == "csv" and b"application/json" not in accepted):
         return Reply(as_csv(model, table, answer), answer, CSV)
     return Reply(as_json(model, table, answer), answer, JSON)
 
 
 def json_table(model: Model, body: bytes) -> Table:
     """The rows of a JSON body. Raises RefusedError and TableError."""
-    values = from_json(body)
-    form = "rows"
-    if isinstance(values, dict) and isinstance(rows := values.get("rows"), list):
-        values = rows if all(isinstance(row, dict) for row in rows) else values
-    if isinstance(values, dict) and values:
-        lists = [isinstance(cells, list) for cells in values.values()]
-        if any(lists) and not all(lists):
-            name = next(name for name, cells in values.items() if not isinstance(cells, list))
-            raise RefusedError(400, f"column {short(name)}: {SHAPE}")
-        form = "columns" if all(lists) else "row"
-        values = [values] if form == "row" else values
-    if not isinstance(values, (list, dict)):
-        raise RefusedError(400, SHAPE)
-    if isinstance(values, list) and not (values and all(isinstance(row, dict) for row in values)):
-        row = next((n for n, row in enumerate(values, 1) if not isinstance(row, dict)), None)
-        raise RefusedError(400, f"row {row}: {SHAPE}" if row else f"found no rows; {SHAPE}")
-    known = model.schema.ids
-    if isinstance(values, list) and len(values) == 1:
-        ids = {name: [values[0][name]] for name in known if name in values[0]}
-        return Table(model.encoder.row(values[0]), ids, form)
+    values, form = from_json(body), "rows"
+    if type(values) is dict and list not in map(type, values.values()):
+        values, form = [values], "row"
+    elif isinstance(values, dict):
+        rows = values.get("rows")
+        if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+            values = rows
+        else:
+            form = "columns"
+    check_shape(values)
+    if len(values) == 1 and form != "columns":
+        (row,) = values
+        ids = {name: [row[name]] for name in model.schema.ids if name in row}
+        return Table(model.encoder.row(row), ids, form)
     columns = columns_of(values, model)
-    ids = {name: columns.pop(name) for name in known if name in columns}
+    ids = {name: columns.pop(name) for name in model.schema.ids if name in columns}
     return Table(model.encoder.table(columns), ids, form)
+
+
+def check_shape(values: Any) -> None:
+    """Raises RefusedError where values are neither a list of objects nor an object of lists."""
+    if isinstance(values, dict):
+        for name, cells in values.items():
+            if not isinstance(cells, list):
+                raise RefusedError(400, f"column {short(name)}: {SHAPE}")
+    elif not isinstance(values, list) or not values:
+        raise RefusedError(400, f"found no rows; {SHAPE}" if values == [] else SHAPE)
+    else:
+        for number, row in enumerate(values, 1):
+            if not isinstance(row, dict):
+                raise RefusedError(400, f"row {number}: {SHAPE}")
 
 
 def columns_of(values: list[Any] | dict[str, Any], model: Model) -> dict[str, list[Any]]:
@@ -123,18 +130,19 @@ def _without(message: str, path: Path) -> str:
 
 def as_json(model: Model, table: Table, answer: Answer) -> bytes:
     """Predictions in the form of the rows: a list of objects, or an object of lists."""
-    names = {name: header for name, header in id_headers([*table.ids], model.outputs).items()}
-    columns: dict[str, Any] = {names[name]: cells for name, cells in table.ids.items()}
-    outputs = dict(zip(model.outputs, np.ascontiguousarray(answer.outputs.T), strict=True))
+    columns: dict[str, Any] = {}
+    if table.ids:
+        names = id_headers([*table.ids], model.outputs)
+        columns = {names[name]: cells for name, cells in table.ids.items()}
     if table.form == "columns":
-        predictions: Any = {**columns, **outputs}
-    elif len(answer.outputs) == 1:
-        row = dict(zip(model.outputs, answer.outputs[0], strict=True))
-        predictions = [{**{name: cells[0] for name, cells in columns.items()}, **row}]
+        transposed = np.ascontiguousarray(answer.outputs.T)
+        predictions: Any = {**columns, **dict(zip(model.outputs, transposed, strict=True))}
+    elif len(answer.outputs) == 1 and not columns:
+        predictions = [dict(zip(model.outputs, answer.outputs[0], strict=True))]
     else:
-        columns |= {name: list(cells) for name, cells in outputs.items()}
-        keys = tuple(columns)
-        predictions = [dict(zip(keys, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        keys = (*columns, *model.outputs)
+        lines = zip(*columns.values(), *answer.outputs.T, strict=True)
+        predictions = [dict(zip(keys, line, strict=True)) for line in lines]
     warnings = [
         {"row": row + 1, "column": column, "what": what} for row, column, what in answer.warnings
     ]

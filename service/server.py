@@ -106,7 +106,7 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     threads = max(1, cores // plan.workers)
     os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
-    from service.app import application
+    from service.app import Application
     from service.connection import server_of
     from service.exchange import Limits, Threads
     from service.models import load_models, share_of_cores
@@ -114,7 +114,7 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
     with share_of_cores(worker, plan.workers):
         models = load_models(plan.exports, plan.engine, plan.device)
     plan.metrics.worker = worker
-    app = application(models, Limits(plan.most_body, plan.metrics, Threads(max(2, threads))))
+    app = Application(models, Limits(plan.most_body, plan.metrics, Threads(max(2, threads))))
     server_of(app, life).run(sockets=[listener])
 
 
