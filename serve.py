@@ -78,7 +78,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="a run folder, or its export folder; give it again for more models",
     )
-    add("--host", default="127.0.0.1", help="the address to listen at; 127.0.0.1, this machine only")
+    add(
+        "--host", default="127.0.0.1", help="the address to listen at; 127.0.0.1, this machine only"
+    )
     add("--port", type=int, default=8080, help="8080; 0 for any free one")
     add("--workers", type=int, default=1, metavar="N", help="processes that share the port (1)")
     add("--device", metavar="NAME", default="cpu", help="cpu (default), auto, gpu or gpu:N")

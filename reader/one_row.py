@@ -1,4 +1,4 @@
-"""One row by name to numbers, without a data frame: the same bits as reader.frame.encode, sooner."""
+"""One row by name to numbers, without a data frame: the bits of reader.frame.encode, sooner."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ YEARS = range(1900, 2200)  # whose microseconds a float64 has exactly
 
 
 class Encoded(NamedTuple):
-    """`rows`: float32 [N, packed columns]; `missing` and `unknown`: how many cells, by column, where
-    there are any."""
+    """`rows`: float32 [N, packed columns]; `missing` and `unknown`: how many cells, by column that
+    has any."""
 
     rows: NDArray[np.float32]
     missing: Mapping[str, int]
@@ -50,7 +50,11 @@ class TableEncoder:
         self.may_be_empty, self.reading = may_be_empty, reading
         marks = [np.float32(mark).item() for mark in finite_marks(reading)]
         self._plan = [
-            (column.name, column.kind == "numeric" and not marks, _Cells(self, column, levels, marks))
+            (
+                column.name,
+                column.kind == "numeric" and not marks,
+                _Cells(self, column, levels, marks),
+            )
             for column, levels in self.columns
         ]
 
@@ -70,10 +74,10 @@ class TableEncoder:
         for name, is_plain, cells in self._plan:
             given = row.get(name, _Cells)  # which no cell is
             kind = type(given)
-            if is_plain and (kind is float or (kind is int and abs(given) < MOST_EXACT)):
-                if -LARGEST <= given <= LARGEST:
-                    numbers.append(given)
-                    continue
+            plain = is_plain and (kind is float or (kind is int and abs(given) < MOST_EXACT))
+            if plain and -LARGEST <= given <= LARGEST:
+                numbers.append(given)
+                continue
             cell = cells.encode(given)
             if cell is None:  # it is wrong, and all of the row's columns are needed to say so
                 return self.table({name: [value] for name, value in row.items()})

@@ -20,7 +20,7 @@ from service.models import Model
 
 HEADERS = {"x-content-type-options": "nosniff"}
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -130,7 +130,8 @@ class Asked:
         from service.page import language_of
 
         model, response = self._model(request)
-        return response or html(self.page_of(model.name, language_of(request)))
+        root = "../" if request.path_params else "./"
+        return response or html(self.page_of(model.name, language_of(request), root))
 
     async def asset(self, request: Request) -> Response:
         from service.page import asset
@@ -156,10 +157,10 @@ class Asked:
 
         return orjson.dumps(openapi(self.models, self.limits.most_body))
 
-    def _page(self, name: str, language: str) -> str:
+    def _page(self, name: str, language: str, root: str) -> str:
         from service.page import form_page
 
-        return form_page(self.models[name], [*self.models], language)
+        return form_page(self.models[name], [*self.models], language, root)
 
 
 def json_response(values: Any, status: int = 200) -> Response:

@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
         self.life.ready()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         before = {number: signal.signal(number, self._stop) for number in self.life.stops}
         try:
             yield

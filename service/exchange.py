@@ -116,7 +116,11 @@ class Endpoint:
 
     def __init__(self, api: str, work: Work, models: Mapping[str, Model], limits: Limits) -> None:
         self.api, self.work, self.models = api, work, models
-        self.most_body, self.metrics, self.threads = limits.most_body, limits.metrics, limits.threads
+        self.most_body, self.metrics, self.threads = (
+            limits.most_body,
+            limits.metrics,
+            limits.threads,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parameters = scope["path_params"]

@@ -58,7 +58,9 @@ def open_predictor(export: Export, engine: str, device: str) -> AnyPredictor:
 
         return Predictor(export, device)
     try:
-        from model.onnx_predictor import OnnxPredictor
+        from model.onnx_predictor import (  # type: ignore[import-not-found, unused-ignore]
+            OnnxPredictor,
+        )
     except ImportError as error:
         raise ExportError(
             f"--engine onnx: {error.name or 'ONNX Runtime'} is missing; install what "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 from display import short
 from errors import UserError
@@ -25,7 +26,7 @@ def named_exports(given: Sequence[str], expect: str | None = None) -> dict[str, 
     for each in given:
         name, equals, folder = each.partition("=")
         if not equals or not NAME.fullmatch(name):
-            if equals and not os.path.exists(each):  # noqa: PTH110, a path may be anything
+            if equals and not Path(each).exists():
                 raise UserError(
                     f"--model {short(each)}: found the name {short(repr(name))}, expected up to 64 "
                     "letters, digits, dots, underscores and hyphens"
@@ -43,7 +44,7 @@ def named_exports(given: Sequence[str], expect: str | None = None) -> dict[str, 
 
 def _name_of(folder: str) -> str:
     """That of the run folder, of the characters that may stand in a name."""
-    parts = os.path.abspath(folder).split(os.sep)  # noqa: PTH100, without following links
+    parts = [*Path(folder).absolute().parts]
     if parts[-1] == "export" and len(parts) > 2:
         parts.pop()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", parts[-1]).strip("-._")[:64]
@@ -52,4 +53,5 @@ def _name_of(folder: str) -> str:
 
 def described(name: str, export: Export, engine: str) -> Described:
     """What metrics tell of a model."""
-    return Described(name, export.sha256[:DIGITS], engine, export.contract["shares"])
+    shares = cast(Mapping[str, Mapping[str, float]], export.contract["shares"])
+    return Described(name, export.sha256[:DIGITS], engine, shares)

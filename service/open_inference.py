@@ -34,11 +34,11 @@ PLAIN: dict[str, tuple[type, ...]] = {
     "BYTES": (str,),
     "BOOL": (bool,),
 }
-CELLS: dict[str, set[type]] = {
-    "BOOL": {bool},
-    "BYTES": {str},
-    **dict.fromkeys(FLOATS, {int, float}),
-    **dict.fromkeys(WHOLE, {int}),
+CELLS: dict[str, frozenset[type]] = {
+    "BOOL": frozenset({bool}),
+    "BYTES": frozenset({str}),
+    **dict.fromkeys(FLOATS, frozenset({int, float})),
+    **dict.fromkeys(WHOLE, frozenset({int})),
 }
 
 

@@ -122,7 +122,9 @@ class Workers:
     """The process that watches over the workers: one that ends is replaced, and all end when this
     one is told to."""
 
-    def __init__(self, plan: Plan, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
+    def __init__(
+        self, plan: Plan, listeners: list[socket.socket], ready: Callable[[], None]
+    ) -> None:
         self.plan, self.listeners, self.ready = plan, listeners, ready
         self.workers: dict[int, int] = {}  # by process
         self.begun: dict[int, float] = {}
