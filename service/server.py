@@ -10,17 +10,22 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from time import monotonic, sleep
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from display import say
 from errors import UserError, tell
 from model.folder import Export
 from service.metrics import Metrics
 
+if TYPE_CHECKING:
+    from service.models import Model
+
+Loaded = TypeVar("Loaded")
 BACKLOG = 2_048  # connections that wait to be accepted
 PAUSE = 0.02  # seconds between looks at workers that begin
 SOON = 5.0  # seconds, in which a worker that fails will do so again
@@ -111,11 +116,33 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
     from service.exchange import Limits, Threads
     from service.models import load_models, share_of_cores
 
-    with share_of_cores(worker, plan.workers):
-        models = load_models(plan.exports, plan.engine, plan.device)
+    def load() -> dict[str, Model]:
+        with share_of_cores(worker, plan.workers):
+            return load_models(plan.exports, plan.engine, plan.device)
+
+    if (models := loaded(load, life.stops)) is None:
+        return
     plan.metrics.worker = worker
     app = Application(models, Limits(plan.most_body, plan.metrics, Threads(max(2, threads))))
     server_of(app, life).run(sockets=[listener])
+
+
+def loaded(load: Callable[[], Loaded], stops: tuple[int, ...]) -> Loaded | None:
+    """What `load` gives, in a thread of its own: Paddle, as it is imported, takes signals to itself,
+    and would end the process at once with a report. None where one of `stops` came meanwhile."""
+    came: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    with ThreadPoolExecutor(1) as loader:
+        loading = loader.submit(load)
+        while True:
+            for number in stops:
+                signal.signal(number, stop)
+            if loading.done():
+                return None if came else loading.result()
+            wait([loading], PAUSE)
 
 
 class Workers:
@@ -138,18 +165,19 @@ class Workers:
             signal.signal(number, self._stop)
         for worker in range(self.plan.workers):
             self._start(worker)
+        told = False
         while self.workers:
-            told = all(self.is_ready[:])
+            if not told and (told := all(self.is_ready[:])):
+                self.ready()
             process, status = os.waitpid(-1, 0 if told else os.WNOHANG)
             if process:
                 self._ended(process, os.waitstatus_to_exitcode(status))
-            elif all(self.is_ready[:]):
-                self.ready()
-            else:
+            elif not told:
                 sleep(PAUSE)
         return self.code
 
     def _start(self, worker: int) -> None:
+        self.is_ready[worker] = 0
         process = os.fork()
         if process:
             self.workers[process], self.begun[process] = worker, monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -58,19 +59,27 @@ class Served(NamedTuple):
             connection.close()
 
 
-@contextmanager
-def serving(*arguments: str) -> Iterator[Served]:
-    """serve.py on a free port, ready; it is stopped at the end, and must then end well."""
-    process = subprocess.Popen(
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """serve.py on a free port, not yet ready."""
+    return subprocess.Popen(
         [sys.executable, "serve.py", *arguments, "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
     )
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[Served]:
+    """serve.py on a free port, ready; it is stopped at the end, and must then end well."""
+    process = start(*arguments)
     assert process.stdout
     assert process.stderr
     try:
+        with select.epoll() as ready:
+            ready.register(process.stdout, select.EPOLLIN | select.EPOLLHUP)
+            assert ready.poll(60), "the server does not start"
         found = STARTED.search(process.stdout.readline())
         assert found, process.stderr.read()
         yield Served(process, int(found[2]))

@@ -1,12 +1,13 @@
-"""Bodies and connections that no friend sends: each is refused, and the next request is answered."""
+"""Bodies and connections that no friend sends: the next request is answered all the same."""
 
 from __future__ import annotations
 
 import json
-import random
 import socket
 import time
+from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from tests.service.server import Served
@@ -63,8 +64,8 @@ def bodies() -> list[bytes]:
     shapes += [b'{"inputs":[]}', b'{"inputs":[1]}', b'{"inputs":{}}', b'{"inputs":[[]]}']
     shapes += [infer[:-1] + b',"outputs":3}', infer[:-1] + b',"outputs":[{}]}']
     shapes += [infer[:-1] + b',"outputs":[{"name":[]}]}', infer[:-1] + b',"id":7}']
-    random.seed(3)
-    noise = [random.randbytes(n) for n in (1, 10, 100, 1_000)]
+    random = np.random.default_rng(3)
+    noise = [random.bytes(n) for n in (1, 10, 100, 1_000)]
     return [*cut, *deep, *swapped, *encodings, *shapes, *noise]
 
 
@@ -128,10 +129,11 @@ def test_malformed_requests(served: Served) -> None:
 def test_a_head_without_end(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: ")
-        with pytest.raises(OSError, match=r".*"):  # the connection is closed
+        with suppress(OSError):  # of a connection that is closed
             for _ in range(64):
                 connection.sendall(b"x" * 16_384)
                 time.sleep(0.01)
+            assert connection.recv(1_024)[:12] in (b"", b"HTTP/1.1 400")
     assert is_answered(served)
 
 

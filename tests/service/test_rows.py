@@ -103,7 +103,7 @@ def test_a_missing_column_is_named(served: Served) -> None:
     row = {name: value for name, value in GOOD.items() if name != "rooms"} | {"room": 3}
     status, answer = served.post("/predict", row)
     assert status == 400
-    assert "no column rooms (did you mean 'room'?)" in answer["error"]
+    assert "no column rooms; did you mean 'room'?" in answer["error"]
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models/homes/predict", "/v2/models/homes/infer"])

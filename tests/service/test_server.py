@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.conftest import ROOT, command
 from tests.service.conftest import homes
-from tests.service.server import Served, ended, serving
+from tests.service.server import Served, ended, serving, start
 from tests.service.test_rows import GOOD
 
 
@@ -49,6 +50,7 @@ def test_what_does_not_start(homes_run: Path, tmp_path: Path) -> None:
     assert "altered or incomplete" in refused("--model", str(altered))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_running_request_ends(homes_run: Path, number: int) -> None:
     table = {name: cells * 400 for name, cells in homes().items()}
@@ -113,3 +115,15 @@ def test_pages_load_nothing_from_elsewhere(served: Served) -> None:
     infer = described["paths"]["/v2/models/homes/infer"]["post"]["requestBody"]["content"]
     body = infer["application/json"]["example"]
     assert served.post("/v2/models/homes/infer", body)[0] == 200
+
+
+@pytest.mark.slow
+def test_a_signal_while_models_are_loaded(homes_run: Path) -> None:
+    """Whenever it comes, nothing is said, and no temporary file stays."""
+    for seconds in (0.3, 1.0, 2.0):
+        process = start("--model", str(homes_run))
+        time.sleep(seconds)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode in (0, -signal.SIGTERM), errors
+        assert errors == ""
