@@ -128,7 +128,7 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
 
 
 def loaded(load: Callable[[], Loaded], stops: tuple[int, ...]) -> Loaded | None:
-    """What `load` gives, in a thread of its own: Paddle, as it is imported, takes signals to itself,
+    """What `load` gives, in a thread of its own: Paddle takes signals to itself as it is imported,
     and would end the process at once with a report. None where one of `stops` came meanwhile."""
     came: list[int] = []
 

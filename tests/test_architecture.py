@@ -12,7 +12,17 @@ import pytest
 
 from tests.conftest import ROOT, command
 
-ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson", "benchmarks")
+ROOMS = (
+    "configs",
+    "reader",
+    "model",
+    "run",
+    "trainer",
+    "report",
+    "service",
+    "lesson",
+    "benchmarks",
+)
 GROUND = {
     "bilingual",
     "display",
@@ -63,6 +73,22 @@ MAY_IMPORT = {
         *("model.contract", "model.contributions", "model.folder", "model.monitor"),
         "model.predictor",
     },
+    "service": {
+        *(
+            "service",
+            "reader",
+            "model.contract",
+            "model.folder",
+            "model.monitor",
+            "model.predictor",
+        ),
+        *("model.onnx_predictor", "numpy", "polars", "orjson", "starlette"),
+    },
+    "service/connection.py": {"service", "uvicorn"},
+    "service/metrics.py": set(),
+    "service/names.py": {"service.metrics", "model.folder"},
+    "service/page.py": {"service", "starlette", "jinja2", "yaml"},
+    "serve.py": {"service.metrics", "service.names", "service.server"},
     "bilingual.py": set(),
     "display.py": set(),
     "output.py": {"polars"},
@@ -72,7 +98,7 @@ MAY_IMPORT = {
     "spelling.py": set(),
 }
 SCRIPTS = (
-    *("train.py", "infer.py", "output.py", "regressor.py"),
+    *("train.py", "infer.py", "serve.py", "output.py", "regressor.py"),
     *("bilingual.py", "display.py", "errors.py", "factor.py", "files.py", "spelling.py"),
 )
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -131,7 +157,7 @@ def test_the_document_tells_of_every_room(language: str) -> None:
 def test_no_room_knows_who_stands_above_it() -> None:
     for path in FILES:
         known = {module.split(".")[0] for module in imports(path)}
-        assert not known & {"train", "infer", "regressor"}
+        assert not known & {"train", "infer", "serve", "regressor"}
         for top in ("lesson", "benchmarks"):
             assert path.is_relative_to(ROOT / top) or top not in known
 

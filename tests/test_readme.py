@@ -16,7 +16,14 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 READMES = ["README.md", "README.zh-CN.md"]
-COMMANDS = {"README": 4, "docs/runs": 1, "docs/predicting": 2, "docs/tables": 0, "docs/safety": 0}
+COMMANDS = {
+    "README": 4,
+    "docs/runs": 1,
+    "docs/predicting": 2,
+    "docs/tables": 0,
+    "docs/safety": 0,
+    "docs/serving": 0,
+}
 DOCUMENTS = [f"{name}{language}.md" for name in COMMANDS for language in ("", ".zh-CN")]
 
 
@@ -28,7 +35,7 @@ def blocks(readme: str, language: str) -> list[str]:
 @pytest.fixture
 def clone(tmp_path: Path, boston_run: Path) -> Path:
     """The project with a finished run of Boston, as after `make train`."""
-    for room in ("configs", "reader", "model", "run", "trainer", "report", "data"):
+    for room in ("configs", "reader", "model", "run", "trainer", "report", "service", "data"):
         shutil.copytree(ROOT / room, tmp_path / room)
     for script in [*ROOT.glob("*.py"), ROOT / "Makefile"]:
         shutil.copy(script, tmp_path)
