@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -127,3 +128,18 @@ def test_a_signal_while_models_are_loaded(homes_run: Path) -> None:
         _, errors = process.communicate(timeout=60)
         assert process.returncode in (0, -signal.SIGTERM), errors
         assert errors == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["", ".zh-CN"])
+def test_the_commands_of_the_document(served: Served, language: str) -> None:
+    text = (ROOT / "docs" / f"serving{language}.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^curl .*$", text, re.MULTILINE)
+    assert len(commands) == 5
+    for line in commands:
+        at = line.replace(":8080/predict", f":{served.port}/models/boston/predict")
+        at = at.replace(":8080/", f":{served.port}/")
+        done = subprocess.run(["bash", "-c", at], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0
+        assert "error" not in done.stdout[:10], done.stdout
+        assert "prediction" in done.stdout or "regressor_rows_total" in done.stdout
