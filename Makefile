@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TABLES ?= tables
+MODEL ?= runs/boston
 
-.PHONY: help setup train test quick recipe soak check format curves lesson bench bench-accuracy clean
+.PHONY: help setup train serve test quick recipe soak check format curves lesson bench bench-accuracy clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -14,6 +15,9 @@ setup: $(VENV)/.installed  ## make .venv with what training and prediction need
 
 train: setup  ## train on Boston house prices, into runs/boston
 	@$(BIN)/python train.py -c configs/boston.yaml --overwrite
+
+serve: $(VENV)/.installed-serve  ## serve runs/boston, or MODEL=folder, at http://127.0.0.1:8080
+	@$(BIN)/python serve.py --model $(MODEL)
 
 test: check  ## the same as check
 
@@ -65,7 +69,11 @@ $(VENV)/.installed-lesson: $(VENV)/.installed requirements-lesson.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-lesson.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-lesson.txt requirements-notebook.txt requirements-onnx.txt requirements-dev.txt
+$(VENV)/.installed-serve: $(VENV)/.installed requirements-serve.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-serve.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-lesson.txt requirements-notebook.txt requirements-onnx.txt requirements-serve.txt requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

@@ -12,7 +12,17 @@ import pytest
 
 from tests.conftest import ROOT, command
 
-ROOMS = ("configs", "reader", "model", "run", "trainer", "report", "lesson", "benchmarks")
+ROOMS = (
+    "configs",
+    "reader",
+    "model",
+    "run",
+    "trainer",
+    "report",
+    "service",
+    "lesson",
+    "benchmarks",
+)
 GROUND = {
     "bilingual",
     "display",
@@ -82,6 +92,22 @@ MAY_IMPORT = {
         *("model.contract", "model.contributions", "model.folder", "model.monitor"),
         "model.base_predictor",
     },
+    "service": {
+        *(
+            "service",
+            "reader",
+            "model.contract",
+            "model.folder",
+            "model.monitor",
+            "model.predictor",
+        ),
+        *("model.base_predictor", "model.onnx_predictor", "numpy", "polars", "orjson", "starlette"),
+    },
+    "service/connection.py": {"service", "uvicorn"},
+    "service/metrics.py": set(),
+    "service/names.py": {"service.metrics", "model.folder"},
+    "service/page.py": {"service", "starlette", "jinja2", "yaml"},
+    "serve.py": {"service.metrics", "service.names", "service.server"},
     "bilingual.py": set(),
     "display.py": set(),
     "output.py": {"polars"},
@@ -94,6 +120,7 @@ SCRIPTS = (
     *(
         "train.py",
         "infer.py",
+        "serve.py",
         "predictions.py",
         "output.py",
         "hubconf.py",
@@ -159,7 +186,7 @@ def test_the_document_tells_of_every_room(language: str) -> None:
 def test_no_room_knows_who_stands_above_it() -> None:
     for path in FILES:
         known = {module.split(".")[0] for module in imports(path)}
-        assert not known & {"train", "infer", "pipeline", "regressor"}
+        assert not known & {"train", "infer", "serve", "pipeline", "regressor"}
         for top in ("lesson", "benchmarks"):
             assert path.is_relative_to(ROOT / top) or top not in known
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "docs/runs": 1,
     "docs/predicting": 4,
     "docs/where": 2,
+    "docs/serving": 0,
     "docs/tables": 0,
     "docs/safety": 0,
 }
@@ -35,7 +36,7 @@ def blocks(readme: str, language: str) -> list[str]:
 @pytest.fixture
 def clone(tmp_path: Path, boston_run: Path) -> Path:
     """The project with a finished run of Boston, as after `make train`."""
-    for room in ("configs", "reader", "model", "run", "trainer", "report", "data"):
+    for room in ("configs", "reader", "model", "run", "trainer", "report", "service", "data"):
         shutil.copytree(ROOT / room, tmp_path / room)
     for script in [*ROOT.glob("*.py"), ROOT / "Makefile"]:
         shutil.copy(script, tmp_path)

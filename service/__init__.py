@@ -1,0 +1,1 @@
+"""Exported models over HTTP: the Open Inference Protocol, rows by name, metrics and a page."""
