@@ -14,7 +14,16 @@ from tests.service.server import Served
 from tests.service.test_rows import GOOD
 
 PATHS = ("/predict", "/v2/models/homes/infer")
-CELLS = ("NaN", "Infinity", "-Infinity", "1e999", "-1e400", "9" * 400, "1" * 5_000, '"\\ud800"')
+CELLS: tuple[str, ...] = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "-1e400",
+    "9" * 400,
+    "1" * 5_000,
+    '"\\ud800"',
+)
 CELLS += (
     "[]",
     "{}",
