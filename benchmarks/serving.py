@@ -41,6 +41,7 @@ async def constant(request):
 app = Starlette(routes=[Route("/predict", constant, methods=["POST"])])
 config = uvicorn.Config(app, port=0, access_log=False, log_level="error", lifespan="off")
 socket = config.bind_socket()
+socket.listen(64)
 print(f"serving constant at http://127.0.0.1:{socket.getsockname()[1]}", flush=True)
 uvicorn.Server(config).run(sockets=[socket])
 """
@@ -71,20 +72,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--engine", default="paddle", choices=("paddle", "onnx"))
     parser.add_argument("--turns", type=int, default=10)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--starts", type=int, default=STARTS, help="0: do not measure them")
     options = parser.parse_args(arguments)
     if shutil.which("wrk") is None:
         parser.error("wrk is missing: apt-get install wrk")
     serve = ["serve.py", "--port", "0", "--engine", options.engine, "--model", f"m={options.model}"]
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    starts(serve)
+    if options.starts:
+        starts(serve, options.starts)
     rates(serve, options)
     return 0
 
 
-def starts(serve: list[str]) -> None:
+def starts(serve: list[str], times: int) -> None:
     """Seconds until the server answers, and those of `import paddle`, in turns."""
     ready, imports = [], []
-    for _ in range(STARTS):
+    for _ in range(times):
         begun = time.perf_counter()
         subprocess.run([sys.executable, "-c", "import paddle"], check=True, capture_output=True)
         imports.append(time.perf_counter() - begun)
@@ -128,8 +131,9 @@ def rates(serve: list[str], options: argparse.Namespace) -> None:
 def tell(turns: dict[str, list[Turn]]) -> None:
     """The median of each, and of its rate beside the constant's in the same turn."""
     print(
-        "| endpoint | requests/s | of constant | p99, ms | CPU, us a request |\n"
-        "|---|---|---|---|---|"
+        "| endpoint | requests/s | of constant | p99, ms | CPU, us a request |",
+        "|---|---|---|---|---|",
+        sep="\n",
     )
     base = turns["constant"]
     for name, found in turns.items():

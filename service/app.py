@@ -31,8 +31,8 @@ class Application:
     find a route takes Starlette as long as to predict a row."""
 
     def __init__(self, models: Mapping[str, Model], limits: Limits) -> None:
-        infer = Endpoint("infer", open_inference.infer, models, limits)
-        predict = Endpoint("predict", rows.predict, models, limits)
+        infer = Endpoint("infer", open_inference.read, models, limits)
+        predict = Endpoint("predict", rows.read, models, limits)
         self.others = others(models, limits, infer, predict)
         first = next(iter(models.values()))
         self.ways = {"/predict": (predict, first)}
@@ -52,7 +52,7 @@ def others(
     models: Mapping[str, Model], limits: Limits, infer: Endpoint, predict: Endpoint
 ) -> Starlette:
     """All routes."""
-    asked = Asked(models, limits)
+    asked = Questions(models, limits)
     model = "/v2/models/{name}"
     routes: list[BaseRoute] = [
         Route(f"{model}/infer", infer),
@@ -79,7 +79,7 @@ def others(
     return Starlette(routes=routes, exception_handlers=errors)
 
 
-class Asked:
+class Questions:
     """What is not a prediction: health, descriptions, metrics and pages."""
 
     def __init__(self, models: Mapping[str, Model], limits: Limits) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, NoReturn
 
@@ -13,8 +14,10 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from errors import TableError
+from reader.one_row import Encoded
 from service.metrics import Metrics
 from service.models import Answer, Model
+from service.together import Together
 
 LARGE = 1 << 14  # bytes of a body that takes too long for the event loop
 JSON = b"application/json"
@@ -43,14 +46,21 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The body of an answer, and what it is of; None where nothing was predicted."""
+    """The body of an answer, and what it is of."""
 
     body: bytes
     answer: Answer
     content_type: bytes = JSON
 
 
-Work = Callable[[Model, Request], Reply]
+class Asked(NamedTuple):
+    """Rows to predict, and what makes a reply of their answer."""
+
+    encoded: Encoded
+    reply: Callable[[Answer], Reply]
+
+
+Read = Callable[[Model, Request], Asked]
 
 
 def from_json(body: bytes) -> Any:
@@ -114,8 +124,9 @@ class Endpoint:
     because a model serves one at a time.
     """
 
-    def __init__(self, api: str, work: Work, models: Mapping[str, Model], limits: Limits) -> None:
-        self.api, self.work, self.models = api, work, models
+    def __init__(self, api: str, read: Read, models: Mapping[str, Model], limits: Limits) -> None:
+        self.api, self.read, self.models = api, read, models
+        self.together = {name: Together(model) for name, model in models.items()}
         self.most_body, self.metrics, self.threads = (
             limits.most_body,
             limits.metrics,
@@ -158,9 +169,16 @@ class Endpoint:
             await send_body(send, 200, reply.body, reply.content_type)
 
     async def _answer(self, model: Model, request: Request) -> Reply:
-        if len(request.body) < LARGE and not self.threads.busy and not is_csv(request):
-            return self.work(model, request)
-        return await self.threads.run(self.work, model, request)
+        if len(request.body) >= LARGE or self.threads.busy or is_csv(request):
+            return await self.threads.run(partial(self._all, model, request))
+        asked = self.read(model, request)
+        if len(asked.encoded.rows) == 1:
+            return asked.reply(await self.together[model.name].predict(asked.encoded))
+        return asked.reply(model.predict(asked.encoded))
+
+    def _all(self, model: Model, request: Request) -> Reply:
+        asked = self.read(model, request)
+        return asked.reply(model.predict(asked.encoded))
 
 
 class Threads:
@@ -170,11 +188,11 @@ class Threads:
         self.busy = 0
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="predict")
 
-    async def run(self, work: Work, model: Model, request: Request) -> Reply:
+    async def run(self, work: Callable[[], Reply]) -> Reply:
         self.busy += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, work, model, request)
+            return await loop.run_in_executor(self._pool, work)
         finally:
             self.busy -= 1
 
@@ -220,6 +238,6 @@ async def send_body(
     """One whole answer."""
     length = str(len(body)).encode()
     plain = ((b"content-type", content_type), (b"content-length", length))
-    start = {"type": "http.response.start", "status": status}
-    await send({**start, "headers": [*plain, *PLAIN_HEADERS, *headers]})
+    more = headers if content_type == JSON and status == 200 else (*PLAIN_HEADERS, *headers)
+    await send({"type": "http.response.start", "status": status, "headers": [*plain, *more]})
     await send({"type": "http.response.body", "body": body})

@@ -75,9 +75,16 @@ class Model:
 
     def predict(self, encoded: Encoded) -> Answer:
         """The predictions of rows, and what is unlike training in them."""
-        rows = encoded.rows
-        outputs = self.predictor.predict_outputs(rows)
-        outside = (rows < self.low) | (rows > self.high)
+        outputs = self.predictor.predict_outputs(encoded.rows)
+        return self.told(encoded, outputs, self.outside(encoded.rows))
+
+    def outside(self, rows: Rows) -> NDArray[np.bool_]:
+        """Where rows [N, D] are outside the training range."""
+        found: NDArray[np.bool_] = (rows < self.low) | (rows > self.high)
+        return found
+
+    def told(self, encoded: Encoded, outputs: Rows, outside: NDArray[np.bool_]) -> Answer:
+        """The answer for rows whose predictions are known."""
         if not (encoded.missing or encoded.unknown or np.count_nonzero(outside)):
             return Answer(outputs, {}, ())
         counts = {(column, "missing"): count for column, count in encoded.missing.items()}
@@ -88,7 +95,7 @@ class Model:
                 counts[key] = max(counts.get(key, 0), count)
         warnings = {*self._warned(outside, "out_of_range")}
         if encoded.unknown:
-            warnings |= {*self._warned((rows == 0) & self.is_code, "unknown")}
+            warnings |= {*self._warned((encoded.rows == 0) & self.is_code, "unknown")}
         return Answer(outputs, counts, sorted(warnings)[:MOST_TOLD])
 
     def _warned(self, where: NDArray[np.bool_], what: str) -> Iterator[Warned]:

@@ -15,7 +15,7 @@ import orjson
 
 from display import short
 from reader.one_row import Encoded
-from service.exchange import NUMPY, RefusedError, Reply, Request, from_json
+from service.exchange import NUMPY, Asked, RefusedError, Reply, Request, from_json
 from service.models import Answer, Model
 
 SERVER, VERSION = "paddle-regressor", "2"
@@ -63,8 +63,8 @@ def metadata(model: Model) -> dict[str, Any]:
     }
 
 
-def infer(model: Model, request: Request) -> Reply:
-    """An inference request to its response. Raises RefusedError and TableError."""
+def read(model: Model, request: Request) -> Asked:
+    """An inference request. Raises RefusedError and TableError."""
     if b"inference-header-content-length" in request.headers:
         raise RefusedError(400, "found binary tensors, expected JSON (binary_data=False)")
     values = from_json(request.body)
@@ -74,8 +74,10 @@ def infer(model: Model, request: Request) -> Reply:
     if identity is not None and not isinstance(identity, str):
         raise RefusedError(400, "id: expected a text")
     wanted = wanted_outputs(values.get("outputs"), model)
-    answer = model.predict(rows_of(values["inputs"], model))
-    return Reply(response(model, answer, wanted, identity), answer)
+    return Asked(
+        rows_of(values["inputs"], model),
+        lambda answer: Reply(response(model, answer, wanted, identity), answer),
+    )
 
 
 def response(model: Model, answer: Answer, wanted: Sequence[str], identity: str | None) -> bytes:

@@ -20,7 +20,7 @@ from reader.one_row import Encoded, counted
 from reader.rows import Layout
 from reader.schema import id_headers
 from reader.table import open_like
-from service.exchange import CSV, JSON, NUMPY, RefusedError, Reply, Request, from_json, is_csv
+from service.exchange import CSV, NUMPY, Asked, RefusedError, Reply, Request, from_json, is_csv
 from service.models import Answer, Model
 
 ADVICE = "fix the cell"
@@ -36,14 +36,13 @@ class Table(NamedTuple):
     form: str
 
 
-def predict(model: Model, request: Request) -> Reply:
+def read(model: Model, request: Request) -> Asked:
     """Raises RefusedError and TableError."""
     table = csv_table(model, request.body) if is_csv(request) else json_table(model, request.body)
-    answer = model.predict(table.encoded)
     accepted = request.headers.get(b"accept", b"")
     if b"text/csv" in accepted or (table.form == "csv" and b"application/json" not in accepted):
-        return Reply(as_csv(model, table, answer), answer, CSV)
-    return Reply(as_json(model, table, answer), answer, JSON)
+        return Asked(table.encoded, lambda answer: Reply(as_csv(model, table, answer), answer, CSV))
+    return Asked(table.encoded, lambda answer: Reply(as_json(model, table, answer), answer))
 
 
 def json_table(model: Model, body: bytes) -> Table:

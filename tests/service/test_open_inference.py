@@ -16,7 +16,12 @@ from tests.service.conftest import homes
 from tests.service.server import Served
 
 triton = pytest.importorskip("tritonclient.http")
-DATATYPES = {"FP64": np.float64, "FP32": np.float32, "BOOL": np.bool_, "BYTES": np.object_}
+DATATYPES: dict[str, Any] = {
+    "FP64": np.float64,
+    "FP32": np.float32,
+    "BOOL": np.bool_,
+    "BYTES": np.object_,
+}
 
 
 @pytest.fixture
@@ -132,3 +137,23 @@ def test_codes_are_known_ones(served: Served, value: Any, found: str) -> None:
     status, answer = served.post("/v2/models/homes/infer", body)
     assert status == 400
     assert f"row 1, feature town: found {found}, expected a code from 0 to" in answer["error"]
+
+
+def test_rows_that_come_together_get_their_own_answers(served: Served) -> None:
+    """Also those beside one that is unlike training, and one that is refused."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    table = homes(48)
+    rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    rows[5] |= {"area": 9_000}
+    rows[7] |= {"rooms": "many"}
+    alone = [served.post("/predict", row) for row in rows]
+    with ThreadPoolExecutor(16) as threads:
+        together = list(threads.map(lambda row: served.post("/predict", row), rows * 3))
+    for (status, found), (expected_status, expected) in zip(together, alone * 3, strict=True):
+        assert status == expected_status
+        assert found.get("warnings") == expected.get("warnings")
+        if status == 200:
+            a, b = found["predictions"][0], expected["predictions"][0]
+            assert a["home"] == b["home"]
+            assert a["prediction"] == pytest.approx(b["prediction"], rel=1e-6)
