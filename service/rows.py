@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from service.exchange import CSV, NUMPY, Asked, RefusedError, Reply, Request, fr
 from service.models import Answer, Model
 
 ADVICE = "fix the cell"
+TEXT_FORMATS = ("csv", "tsv", "white_space")
 SHAPE = 'expected rows, as in [{"a": 1}], one row, as in {"a": 1}, or columns, as in {"a": [1]}'
 
 
@@ -101,7 +103,7 @@ def csv_table(model: Model, body: bytes) -> Table:
     if body.startswith((*PACKED, *BINARY)) or b"\0" in body[:100]:
         raise RefusedError(400, "found bytes that are no text, expected CSV")
     with tempfile.TemporaryDirectory(prefix="request-") as folder:
-        path = Path(folder, "request.csv")
+        path = Path(folder, "request.txt")
         path.write_bytes(body)
         try:
             return read_csv(model, path)
@@ -111,7 +113,10 @@ def csv_table(model: Model, body: bytes) -> Table:
 
 
 def read_csv(model: Model, path: Path) -> Table:
-    table = open_like(path, model.schema, model.reading)
+    reading = model.reading
+    if reading.format not in TEXT_FORMATS:
+        reading = replace(reading, format=None)  # of the table trained on
+    table = open_like(path, model.schema, reading)
     encoders = model.encoder.encoders()
     ids = tuple(name for name in model.schema.ids if name in table.columns)
     batches = [*table.batches(Layout((*encoders,), ids, advice=ADVICE))]
