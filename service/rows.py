@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from display import short
 from errors import TableError
 from reader.decode import PACKED
 from reader.formats import BINARY
-from reader.one_row import Encoded, counted
+from reader.one_row import MOST_NAMED, Encoded, counted
 from reader.rows import Layout
 from reader.schema import id_headers
 from reader.table import open_like
@@ -89,7 +90,8 @@ def columns_of(values: list[Any] | dict[str, Any], model: Model) -> dict[str, li
         named = {name: None for row in values for name in row}
     wanted = [column.name for column in model.columns]
     if any(name not in named for name in wanted):
-        return {name: [] for name in named}
+        known = [name for name in wanted if name in named]
+        return {name: [] for name in (*islice(named, MOST_NAMED), *known)}
     names = [*wanted, *(name for name in model.schema.ids if name in named)]
     if isinstance(values, dict):
         return {name: values[name] for name in names}
