@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from reader.schema import Column
 LARGEST = 3.4028234663852886e38  # of float32
 MOST_KEPT = 4_096  # cells of a column that are remembered
 LONGEST = 200  # letters of such a cell
+MOST_NAMED = 1_000  # columns among which a missing one is looked for
 PLAIN_TIME = re.compile(r"[1-9]\d{3}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?", re.ASCII)
 YEARS = range(1900, 2200)  # whose microseconds a float64 has exactly
 
@@ -49,6 +51,7 @@ class TableEncoder:
         self.columns = [(column, Levels(column.levels, closed=True)) for column in columns]
         self.may_be_empty, self.reading = may_be_empty, reading
         marks = [np.float32(mark).item() for mark in finite_marks(reading)]
+        self.names = [column.name for column in columns]
         self._plan = [
             (
                 column.name,
@@ -80,7 +83,8 @@ class TableEncoder:
                 continue
             cell = cells.encode(given)
             if cell is None:  # it is wrong, and all of the row's columns are needed to say so
-                return self.table({name: [value] for name, value in row.items()})
+                names = [*islice(row, MOST_NAMED), *(n for n in self.names if n in row)]
+                return self.table({name: [row[name]] for name in names})
             numbers += cell.numbers
             if cell.missing:
                 missing[name] = 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ from display import short
 from errors import TableError
 from reader.decode import PACKED
 from reader.formats import BINARY
-from reader.one_row import Encoded, counted
+from reader.one_row import MOST_NAMED, Encoded, counted
 from reader.rows import Layout
 from reader.schema import id_headers
 from reader.table import open_like
@@ -24,6 +26,7 @@ from service.exchange import CSV, NUMPY, Asked, RefusedError, Reply, Request, fr
 from service.models import Answer, Model
 
 ADVICE = "fix the cell"
+TEXT_FORMATS = ("csv", "tsv", "white_space")
 SHAPE = 'expected rows, as in [{"a": 1}], one row, as in {"a": 1}, or columns, as in {"a": [1]}'
 
 
@@ -87,7 +90,8 @@ def columns_of(values: list[Any] | dict[str, Any], model: Model) -> dict[str, li
         named = {name: None for row in values for name in row}
     wanted = [column.name for column in model.columns]
     if any(name not in named for name in wanted):
-        return {name: [] for name in named}
+        known = [name for name in wanted if name in named]
+        return {name: [] for name in (*islice(named, MOST_NAMED), *known)}
     names = [*wanted, *(name for name in model.schema.ids if name in named)]
     if isinstance(values, dict):
         return {name: values[name] for name in names}
@@ -101,7 +105,7 @@ def csv_table(model: Model, body: bytes) -> Table:
     if body.startswith((*PACKED, *BINARY)) or b"\0" in body[:100]:
         raise RefusedError(400, "found bytes that are no text, expected CSV")
     with tempfile.TemporaryDirectory(prefix="request-") as folder:
-        path = Path(folder, "request.csv")
+        path = Path(folder, "request.txt")
         path.write_bytes(body)
         try:
             return read_csv(model, path)
@@ -111,7 +115,10 @@ def csv_table(model: Model, body: bytes) -> Table:
 
 
 def read_csv(model: Model, path: Path) -> Table:
-    table = open_like(path, model.schema, model.reading)
+    reading = model.reading
+    if reading.format not in TEXT_FORMATS:
+        reading = replace(reading, format=None)  # of the table trained on
+    table = open_like(path, model.schema, reading)
     encoders = model.encoder.encoders()
     ids = tuple(name for name in model.schema.ids if name in table.columns)
     batches = [*table.batches(Layout((*encoders,), ids, advice=ADVICE))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import mmap
 import os
 import signal
@@ -123,6 +124,8 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
     if (models := loaded(load, life.stops)) is None:
         return
     plan.metrics.worker = worker
+    gc.collect()
+    gc.freeze()  # what is loaded stays: to look through it again and again holds requests up
     app = Application(models, Limits(plan.most_body, plan.metrics, Threads(max(2, threads))))
     server_of(app, life).run(sockets=[listener])
 
