@@ -92,7 +92,10 @@ class Server(uvicorn.Server):
         if self.life.lifeline is not None:
             loop = asyncio.get_running_loop()
             loop.add_reader(self.life.lifeline, self._orphaned)
-        self.life.ready()
+        if self.life.came:
+            self.should_exit = True
+        else:
+            self.life.ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

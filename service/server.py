@@ -35,10 +35,11 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 class Life(NamedTuple):
     """What begins and ends a worker: `ready` is called when it answers, the signals `stops` end it,
-    and so does the end of the pipe `lifeline`."""
+    and so does the end of the pipe `lifeline`. `came`: the signals that came before it answers."""
 
     ready: Callable[[], None]
     stops: tuple[int, ...]
+    came: list[int]
     lifeline: int | None = None
 
 
@@ -62,7 +63,7 @@ def run(plan: Plan) -> int:
     shown = f"[{plan.host}]" if ":" in plan.host else plan.host
     ready = partial(say, f"serving {', '.join(plan.exports)} at http://{shown}:{port}")
     if plan.workers == 1:
-        serve(plan, listeners[0], 0, Life(ready, STOPS))
+        serve(plan, listeners[0], 0, Life(ready, STOPS, []))
         return 0
     return Workers(plan, listeners, ready).run()
 
@@ -121,7 +122,7 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
         with share_of_cores(worker, plan.workers):
             return load_models(plan.exports, plan.engine, plan.device)
 
-    if (models := loaded(load, life.stops)) is None:
+    if (models := loaded(load, life)) is None:
         return
     plan.metrics.worker = worker
     gc.collect()
@@ -130,21 +131,20 @@ def serve(plan: Plan, listener: socket.socket, worker: int, life: Life) -> None:
     server_of(app, life).run(sockets=[listener])
 
 
-def loaded(load: Callable[[], Loaded], stops: tuple[int, ...]) -> Loaded | None:
+def loaded(load: Callable[[], Loaded], life: Life) -> Loaded | None:
     """What `load` gives, in a thread of its own: Paddle takes signals to itself as it is imported,
-    and would end the process at once with a report. None where one of `stops` came meanwhile."""
-    came: list[int] = []
+    and would end the process at once with a report. None where a signal came that ends it."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        life.came.append(number)
 
     with ThreadPoolExecutor(1) as loader:
         loading = loader.submit(load)
         while True:
-            for number in stops:
+            for number in life.stops:
                 signal.signal(number, stop)
             if loading.done():
-                return None if came else loading.result()
+                return None if life.came else loading.result()
             wait([loading], PAUSE)
 
 
@@ -210,7 +210,7 @@ class Workers:
         def ready() -> None:
             self.is_ready[worker] = 1
 
-        life = Life(ready, STOPS[:1], self.lifeline[0])
+        life = Life(ready, STOPS[:1], [], self.lifeline[0])
         serve(self.plan, self.listeners[worker], worker, life)
 
     def _ended(self, process: int, code: int) -> None:
