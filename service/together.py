@@ -20,6 +20,7 @@ class Together:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._waiting: list[tuple[Encoded, asyncio.Future[Answer]]] = []
+        self._seen = 0  # how many waited when it was last looked
 
     def predict(self, encoded: Encoded) -> asyncio.Future[Answer]:
         """The answer for one row [1, D], soon."""
@@ -31,6 +32,11 @@ class Together:
         return answer
 
     def _run(self) -> None:
+        if self._seen < len(self._waiting) < MOST:  # as long as the event loop reads more of them
+            self._seen = len(self._waiting)
+            asyncio.get_running_loop().call_soon(self._run)
+            return
+        self._seen = 0
         waiting, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._run)
