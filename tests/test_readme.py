@@ -20,7 +20,7 @@ COMMANDS = {
     "README": 4,
     "docs/runs": 1,
     "docs/predicting": 4,
-    "docs/where": 2,
+    "docs/where": 4,
     "docs/serving": 0,
     "docs/tables": 0,
     "docs/safety": 0,
