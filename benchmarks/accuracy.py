@@ -56,7 +56,7 @@ PACKAGES = ("paddlepaddle", "scikit-learn", "xgboost", "lightgbm", "catboost")
 METHOD = """\
 In each cell: the root mean squared error on the test rows divided by that of {reference}, and in brackets CPU seconds from the rows in memory to the predictions. {seeds}; at most {rows:,} training rows; {threads} thread.
 
-All get the same rows. Our models (lower-case names) have nothing set but what their names say. The libraries have their defaults and see no validation rows. Tuned: the tuned defaults of [Holzmüller and others 2024](https://arxiv.org/abs/2407.04491), which stop by the validation rows, as our networks do. Boosted trees get categories as categories and missing numbers as missing; scikit-learn's network gets standardised inputs, one-hot categories and a standardised target.
+All get the same rows. Our models (lower-case names) have nothing set but what their names say. The libraries have their defaults and see no validation rows. Tuned: the tuned defaults of [Holzmüller and others 2024](https://arxiv.org/abs/2407.04491), which stop by the validation rows, as our networks do. Boosted trees get categories as categories and missing numbers as missing; scikit-learn's network gets standardised inputs, one-hot categories and a standardised target. What has no figure was not measured.
 """  # noqa: E501
 
 
