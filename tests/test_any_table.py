@@ -17,7 +17,7 @@ from reader.source import TableOptions, read
 from reader.split import SplitOptions
 from tests.conftest import train_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("any table")]
 
 TOWNS = {"north": 1.0, "south": -2.0, "harbour, old": 4.0, "": 0.5}
 

@@ -17,6 +17,8 @@ import infer
 from output import output_of
 from tests.conftest import train_recipe
 
+pytestmark = pytest.mark.xdist_group("columns")  # one worker makes what they share
+
 ROWS = 60
 
 

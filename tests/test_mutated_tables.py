@@ -129,7 +129,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # Each example is predicted twice; no deadline, since these machines are shared.
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MUTATIONS)
 def test_prediction(model: Path, mutations: list[Mutation]) -> None:
     table = TABLE

@@ -31,7 +31,7 @@ from trainer.observers import Checkpointing
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("KILLS", "7"))  # `make soak` sets 60
+KILLS = int(os.environ.get("KILLS", "4"))  # `make soak` sets 60
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]
@@ -48,13 +48,11 @@ FEW = "train.epochs=12"
 MODELS |= {"resnet": RESNET, "averaged resnet": [*RESNET, "train.average=true"]}
 MODELS["huber"] = [*NETWORK, "loss.name=huber"]
 FIRST = [
-    ("linear", "sgd", "in memory"),
-    ("linear", "adam", "mapped"),
-    ("mlp", "momentum", "mapped"),
-    ("mlp", "adam", "in memory"),
-    ("huber", "adam", "in memory"),
-    ("resnet", "adam", "mapped"),
+    ("linear", "sgd", "mapped"),
+    ("mlp", "momentum", "in memory"),
+    ("huber", "adam", "mapped"),
     ("averaged resnet", "sgd", "in memory"),
+    ("resnet", "adam", "mapped"),
 ]
 EVERY = product(("linear", "mlp"), ("sgd", "momentum", "adam"), ("in memory", "mapped"))
 CASES = [*FIRST, *(case for case in EVERY if case not in FIRST)]
@@ -403,13 +401,11 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
     "overrides",
     [
         ["intervals.coverage=0.8"],
-        [*NETWORK, "intervals.coverage=0.8", FEW],
-        [*RESNET, FEW],
         ADDITIVE,
         [*TABM, FEW],
         [*BLEND, FEW],
     ],
-    ids=["line, intervals", "mlp, dropout, intervals", "resnet", "additive", "tabm", "blend"],
+    ids=["line, intervals", "additive", "tabm", "blend"],
 )
 def test_verify_resume_says_equal(overrides: list[str], tmp_path: Path) -> None:
     given = [option for key in overrides for option in ("-o", key)]

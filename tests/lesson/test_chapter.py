@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from lesson import chapter, command, terms
 from lesson.markup import LANGUAGES, TEXT, Block, parse
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chapter")]
 
 SIZES = [("en", 1280, 900), ("zh", 390, 844)]
 

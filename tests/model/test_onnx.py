@@ -55,6 +55,8 @@ from reader.axes import Axis
 from reader.inputs import InputColumn
 from tests.conftest import command, plain_contract, train_recipe
 
+pytestmark = pytest.mark.xdist_group("onnx")  # one worker makes what they share
+
 Rows = NDArray[np.float32]
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(5, 3, size=(100, 5)).astype(np.float32)

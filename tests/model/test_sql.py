@@ -22,6 +22,8 @@ from model.raw_line import RawLine, Term, raw_line
 from model.sql import DIALECTS, main, select
 from tests.conftest import ROOT, train_recipe
 
+pytestmark = pytest.mark.xdist_group("sql")  # one worker makes what they share
+
 ROWS = 300
 TOWNS = ["north", "o'hara", 'say "hi"', "名古屋", "1.00", "TRUE", "a\tb\nc", ";--", "\\'", "", None]
 NAMES = {"town": 'to"wn; "--', "sold": "select", "area": "面积 'm²'", "home": "prediction"}

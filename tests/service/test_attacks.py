@@ -13,6 +13,8 @@ import pytest
 from tests.service.server import Served
 from tests.service.test_rows import GOOD
 
+pytestmark = pytest.mark.xdist_group("service")  # one worker makes what they share
+
 PATHS = ("/predict", "/v2/models/homes/infer")
 CELLS: tuple[str, ...] = (
     "NaN",

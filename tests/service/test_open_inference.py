@@ -15,6 +15,8 @@ from tests.conftest import ROOT, command
 from tests.service.conftest import homes
 from tests.service.server import Served
 
+pytestmark = pytest.mark.xdist_group("service")  # one worker makes what they share
+
 triton = pytest.importorskip("tritonclient.http")
 DATATYPES: dict[str, Any] = {
     "FP64": np.float64,

@@ -20,6 +20,8 @@ from tests.service.conftest import homes
 from tests.service.server import Served, ended, serving, start
 from tests.service.test_rows import GOOD
 
+pytestmark = pytest.mark.xdist_group("service")  # one worker makes what they share
+
 
 def refused(*arguments: str) -> str:
     """The one line that serve.py says instead of starting."""

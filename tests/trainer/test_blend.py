@@ -15,6 +15,8 @@ from model.predictor import Predictor
 from tests.conftest import command, train_recipe
 from trainer.blending import PRIOR_ROWS, Parts, best_share
 
+pytestmark = pytest.mark.xdist_group("blend")  # one worker makes what they share
+
 SMALL = ["model.hidden=[16]", "model.members=2", "train.epochs=4", "train.batch_size=64"]
 
 

@@ -7,6 +7,8 @@ from playwright.sync_api import Browser
 
 from tests.service.server import Served
 
+pytestmark = pytest.mark.xdist_group("service")  # one worker makes what they share
+
 
 @pytest.mark.slow
 def test_the_form_predicts_as_one_types(served: Served, browser: Browser) -> None:
