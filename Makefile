@@ -36,8 +36,8 @@ quick: $(VENV)/.installed-dev  ## what to run before each commit: all of it but 
 recipe: setup  ## write docs/recipe.md, the list of all keys, from configs/schema.py
 	@$(BIN)/python -m configs.document > docs/recipe.md
 
-soak: $(VENV)/.installed-dev  ## kill 60 runs at random moments and resume them
-	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k killed
+soak: $(VENV)/.installed-dev  ## kill runs at random moments, of every kind of model, and resume them
+	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k "killed or verify"
 
 format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 	@$(BIN)/ruff format .

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,15 +20,20 @@ SIZES = [("en", 1280, 900), ("zh", 390, 844)]
 WORDS = {"index.html": (2500, 4000), "curves.html": (1000, 1500)}  # at least, English and Chinese
 
 
-@pytest.fixture(scope="module", params=chapter.CHAPTERS, ids=lambda each: each.file)
-def page(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each chapter's page, written once, in whatever order tests come."""
     with pytest.MonkeyPatch.context() as patch:
         # Fewer folds and pairs than the lesson's own page, which take time and change figures only.
         patch.setattr(terms, "FOLDS", 2)
         patch.setattr(command, "OPTIONS", (*command.OPTIONS, "-o", "model.pairs=2"))
-        yield chapter.write(request.param, tmp_path_factory.mktemp("lesson"))
+        folder = tmp_path_factory.mktemp("lesson")
+        return {each.file: chapter.write(each, folder) for each in chapter.CHAPTERS}
+
+
+@pytest.fixture(params=[each.file for each in chapter.CHAPTERS])
+def page(request: pytest.FixtureRequest, pages: dict[str, Path]) -> Path:
+    return pages[request.param]
 
 
 class Reader(HTMLParser):
