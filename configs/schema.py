@@ -506,8 +506,9 @@ class TrainConfig(Section):
     network that has a validation part, else 0"""
     export: Literal["best", "last"] = "best"
     """which weights to export: those of the best epoch (by the loss's metric on the validation
-    part, or on the training part if there is none) or of the last; the share of a blend is then a
-    half"""
+    part, or on the training part if there is none; of a blend by its network; with coslog4 and
+    fewer than 1,000 validation rows one at which the rate has fallen to a tenth) or of the last;
+    the share of a blend is then a half"""
     log_every: PositiveInt | Literal["auto"] = "auto"
     """steps between two points of the curve of training loss; auto: about 200 points per curve"""
 

@@ -49,6 +49,8 @@ def test_a_blend_tells_what_its_parts_predict_and_explains_itself(
         assert found[part]["together"] == report["metrics"][part]["rmse"]
         worse = max(found[part]["additive"], found[part]["network"])
         assert found[part]["together"] <= worse * 1.001
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "the best epoch are of the network in the blend" in page
     assert report["refit"] == {"rows": 720, "epochs": report["best"]["epoch"]}
     assert len(report["members"]["rmse"]) == 2
     assert report["members"]["spread"] > 0
