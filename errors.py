@@ -50,9 +50,15 @@ class DeviceError(UserError):
 
 def tell(error: UserError | OSError) -> None:
     """Print what went wrong on standard error, as every command line does, with its notes."""
+    first, *others = lines_of(error)
+    say(f"error: {first}", *others, to=sys.stderr)
+
+
+def lines_of(error: UserError | OSError) -> list[str]:
+    """What went wrong, with the notes of the error, line by line."""
     text = str(error)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         text = short(f"{place}{error.strerror or error}", MOST)
-    text = "; ".join([text, *(short(note, MOST) for note in getattr(error, "__notes__", ()))])
-    say(*f"error: {text}".split("\n"), to=sys.stderr)
+    notes = (short(note, MOST) for note in getattr(error, "__notes__", ()))
+    return "; ".join([text, *notes]).split("\n")

@@ -18,6 +18,7 @@ from errors import ConfigError, DivergedError, RunError, UserError
 from files import drafted_folder, to_json, write_atomically
 from model.onnx import check_installed
 from model.predictor import resolve_device
+from ranks.alone import ALONE, Ranks
 from reader.data_checks import find
 from reader.findings import Finding
 from reader.schema import abridged
@@ -106,9 +107,11 @@ def prepare(
     table: Table | None = None,
     progress: Progress | None = None,
     signals: Signals | None = None,
+    ranks: Ranks = ALONE,
 ) -> Prepared:
     """Read the table, or one that is open already, every cell checked, in a process that is this
-    run's own; Paddle is imported beside the reading of a large one.
+    run's own or of several, `ranks`, that train one model; Paddle is imported beside the reading of
+    a large one.
 
     `signals`: of a run that trains on what was read; a GPU that is not there is then told before.
     Raises TableError, DeviceError, and RunError where a part is too small for what it is to do.
@@ -116,16 +119,18 @@ def prepare(
     share_machine()
     if signals and experiment.device.startswith("gpu"):
         start_paddle(experiment.device, signals)
-    return look_at(experiment, table, progress or Progress())
+    return look_at(experiment, table, progress or Progress(), ranks)
 
 
-def look_at(experiment: Experiment, table: Table | None, progress: Progress) -> Prepared:
+def look_at(
+    experiment: Experiment, table: Table | None, progress: Progress, ranks: Ranks = ALONE
+) -> Prepared:
     """What the table holds, and what its training rows teach."""
     if experiment.onnx:
         check_installed()
     progress.phase("reading the table")
     paddle = partial(import_module, "paddle")
-    source = read(experiment.table, paddle, table, progress.reading)
+    source = read(experiment.table, paddle, table, progress.reading, ranks)
     progress.phase("looking at the training rows")
     data = fit_rows(source, source.parts, experiment.inputs)
     check_parts(experiment, data.parts)
@@ -148,14 +153,18 @@ def check_parts(experiment: Experiment, parts: Split) -> None:
         )
 
 
-def is_done(experiment: Experiment, begin: Begin) -> bool:
-    """Whether the run to go on with is done already.
+def is_done(experiment: Experiment, begin: Begin, ranks: Ranks = ALONE) -> bool:
+    """Whether the run to go on with is done already; of several processes, the first looks.
 
     Raises RunError where the folder is taken, or where the run to go on with has another recipe.
     """
+    if not ranks.is_first:
+        return ranks.shared(False)
     RunFolder.check(experiment.folder, *begin)
-    if not begin.resume:
-        return False
+    return ranks.shared(begin.resume and _is_done(experiment, begin))
+
+
+def _is_done(experiment: Experiment, begin: Begin) -> bool:
     folder = RunFolder(experiment.folder, *begin)
     folder.close()
     recipe = folder.path / CONFIG
@@ -174,8 +183,9 @@ def train(
     settings: Settings,
     begin: Begin,
     signals: Signals,
-) -> Report:
-    """Train, export and report into the experiment's folder; the report.
+) -> Report | None:
+    """Train, export and report into the experiment's folder; the report. Of several processes the
+    first does so, and the others train with it, and write nothing: None.
 
     Raises DivergedError, ExportError, and Stopped, which says where the run can go on. A note of
     the error says where the run is that this one was to replace.
@@ -184,7 +194,12 @@ def train(
     progress.say(*choices(settings, progress.verbose))
     progress.phase("loading Paddle")
     start_paddle(experiment.device, signals)
+    from trainer.session import Keeping
+
     fit, prepared = built(settings, prepared)
+    if not prepared.source.packed.ranks.is_first:
+        finished(experiment, prepared, fit, Keeping(None, experiment.checkpoint, signals))
+        return None
     folder = RunFolder(experiment.folder, *begin)
     if begin.resume and not standing(folder.path):
         progress.say(f"{folder.path}: nothing to resume; starting from the beginning")
@@ -278,7 +293,8 @@ def finished(
     least = least_loss(fit, best_line)
     state, evaluations, chosen = trained(experiment, prepared, fit, keeping, least)
     progress.phase("trying an additive model")
-    seconds = 0.0 if progress.quiet else TRIAL * progress.elapsed()
+    is_alone = prepared.source.packed.ranks.is_alone  # clocks of several would not agree
+    seconds = TRIAL * progress.elapsed() if is_alone and not progress.quiet else 0.0
     return Finished(
         experiment=experiment,
         source=prepared.source,

@@ -22,10 +22,13 @@ from display import say
 from errors import UserError, tell
 from pipeline import is_done, plan, prepare, write_recipe
 from pipeline import train as train_regressor
+from ranks.alone import ALONE, Ranks
+from ranks.job import joined
+from ranks.restart import is_to_be_kept, keep_running, restarts
 from report.console import announce, closing, stopped_lines
 from run.folder import Begin
 from run.signals import Signals, Stopped
-from trainer.progress import Progress
+from trainer.progress import Progress, Silence
 from trainer.resume_check import resumes_exactly
 
 
@@ -36,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
             if options.verify_resume:
                 plan(options.config, options.overrides)  # a mistake is told before two runs begin
                 return 0 if resumes_exactly(Path(__file__), arguments) else 1
-            train(options, signals)
+            with joined(signals) as ranks:
+                train(options, signals, ranks)
         except (UserError, OSError) as error:
             tell(error)
             return 2
@@ -46,18 +50,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def train(options: argparse.Namespace, signals: Signals) -> None:
-    """One run, from the recipe to the report; nothing is written before the table has been read."""
-    progress = Progress(options.quiet, options.verbose)
+def train(options: argparse.Namespace, signals: Signals, ranks: Ranks = ALONE) -> None:
+    """One run, from the recipe to the report; nothing is written before the table has been read. Of
+    several processes, `ranks`, the first writes and speaks."""
+    progress = Progress(options.quiet, options.verbose) if ranks.is_first else Silence()
     recipe = plan(options.config, options.overrides)
     if options.init:
-        progress.say(write_recipe(recipe, options.overrides))
+        if ranks.is_first:
+            progress.say(write_recipe(recipe, options.overrides))
         return
     begin = Begin(options.overwrite, options.resume)
-    if not options.check and is_done(recipe, begin):
+    if restarts():
+        begin = begin.again(recipe.folder)
+    if not options.check and is_done(recipe, begin, ranks):
         progress.say(f"{recipe.folder}: this run is finished already; there is nothing to resume")
         return
-    prepared = prepare(recipe, progress=progress, signals=None if options.check else signals)
+    own = None if options.check else signals
+    prepared = prepare(recipe, progress=progress, signals=own, ranks=ranks)
     data, findings = prepared.data, prepared.findings
     progress.say(*announce(recipe.table.path, data, findings, every=options.check))
     if prepared.source.table:
@@ -66,8 +75,11 @@ def train(options: argparse.Namespace, signals: Signals) -> None:
         return
     settings = recipe.resolve(data)
     report = train_regressor(recipe, prepared, settings, begin, signals)
-    progress.say(*closing(report, recipe.folder, options.quiet), always=True)
+    if report:
+        progress.say(*closing(report, recipe.folder, options.quiet), always=True)
 
 
 if __name__ == "__main__":
+    if is_to_be_kept():
+        sys.exit(keep_running([sys.executable, "-u", *sys.argv]))
     sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ Moments are of training rows, float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -252,10 +252,10 @@ def fourth_moment(scaled: Matrix) -> Matrix:
     return (x * np.einsum("nd,nd->n", x, x)[:, None]).T @ x
 
 
-def noise(fourth_moments: Iterable[Matrix], rows: int) -> float:
+def noise(fourth_moments: Matrix, rows: int) -> float:
     """The largest eigenvalue of E[|x|^2 x x']: how far the curvature of a single row may be from
-    that of all rows. `fourth_moments`: the sums over blocks of these `rows`."""
-    return largest_eigenvalue(np.sum(list(fourth_moments), axis=0) / rows)
+    that of all rows. `fourth_moments`: their sum over these `rows`."""
+    return largest_eigenvalue(fourth_moments / rows)
 
 
 def epochs_to_gap(optimum: float, history: Sequence[Mapping[str, float]]) -> dict[str, int | None]:

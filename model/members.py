@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from model.columns import Columns
+from ranks.share import WHOLE
 
 POOL = 1 << 20  # random numbers of a member, at least
 Rows = NDArray[np.float32]
@@ -95,6 +96,7 @@ class Masks:
         self.share, self.seeds = share, list(seeds)
         self._numbers, self._mask = np.zeros((0, 0), np.float32), paddle.zeros([0])
         self._now = -1.0
+        self.part = WHOLE  # of the mini-batch, whose rows all processes' masks belong to
 
     def begin(self, seed: int, share: float, most: int) -> None:
         """A block of rows whose seed this is: `share` of the values of layers of at most so many a
@@ -110,11 +112,14 @@ class Masks:
         self._now = share
 
     def __call__(self, x: paddle.Tensor) -> paddle.Tensor:
-        size = x.shape[-2] * x.shape[-1]
+        width = x.shape[-1]
+        size = width * (x.shape[-2] if self.part is WHOLE else self.part.rows)
         if self._now < 0:
             self.begin(0, self.share, size)
         if not self._now:
             return x
         at = int(self._places.integers(0, self._mask.shape[-1] - size))
         mask = self._mask[..., at : at + size]
+        if self.part is not WHOLE:
+            mask = self.part.of(mask.reshape([*mask.shape[:-1], self.part.rows, width]))
         return x * mask.reshape(x.shape)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +13,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
 
+from ranks.alone import Ranks
+from ranks.share import Share
 from reader.shuffle import InOrder, Order
 
 ROWS_PER_BLOCK = 65_536
@@ -21,6 +25,12 @@ Numbers = NDArray[np.float32]
 
 
 class Rows(Protocol):
+    @property
+    def ranks(self) -> Ranks: ...
+
+    def own(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """Which of these rows are this process's: their places."""
+
     def take(self, rows: NDArray[np.integer[Any]]) -> Numbers:
         """The rows at these indices, float32 [n, columns]."""
 
@@ -31,7 +41,8 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     `transform` makes both of rows float32 [n, columns]; it runs in the loader's thread, beside
     training. A block holds a whole number of mini-batches, so only an epoch's last mini-batch can
     be short. The order is a pure function of (seed, epoch); without a seed rows stay as they are.
-    `width`: what a row of the network's input holds.
+    `width`: what a row of the network's input holds. Where several processes train, all have the
+    same order, and each has its share of every mini-batch.
     """
 
     def __init__(
@@ -53,6 +64,7 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         self.block_size = batches * batch_size
         self.steps = -(-len(rows) // batch_size)
         self.first_block = 0
+        self._shares: dict[int, list[Share]] = {}
 
     def set_epoch(self, epoch: int, first_block: int = 0) -> None:
         """Shuffle, and begin at block `first_block`; before the first call there is no order."""
@@ -71,6 +83,8 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def __getitem__(self, index: int) -> Block:
         start = (self.first_block + index) * self.block_size
         rows = self.order.take(start, min(start + self.block_size, len(self.rows)))
+        if not self.table.ranks.is_alone:
+            rows = self._own(self.first_block + index, rows)
         inputs, target = self.transform(self.table.take(rows))
         return _tensor(inputs), _tensor(target)
 
@@ -79,9 +93,29 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         inputs, target = self.transform(self.table.take(self.rows[:1]))
         return _tensor(inputs), _tensor(target)
 
-    def batches(self, block: Block) -> Iterator[Block]:
-        """The mini-batches of a block, as views of it."""
-        return zip(*(self._views(part) for part in block), strict=True)
+    def _own(self, index: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Those of a block's rows that are this process's; takes note of its shares."""
+        batches = [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
+        shares = [Share(self.table.own(batch), len(batch)) for batch in batches]
+        self._shares[index] = shares
+        chosen = zip(batches, shares, strict=True)
+        return np.concatenate([b[s.places] if s.weight else self._spare for b, s in chosen])
+
+    @cached_property
+    def _spare(self) -> NDArray[np.integer[Any]]:
+        """A row for mini-batches of which this process has none."""
+        return self.rows[self.table.own(self.rows)[:1]]
+
+    def shares(self, index: int) -> list[Share] | None:
+        """Of each mini-batch of block `index` of the epoch; None for a process that is alone."""
+        return self._shares.pop(index, None)
+
+    def batches(self, block: Block, shares: Sequence[Share] | None = None) -> Iterator[Block]:
+        """The mini-batches of a block, as views of it; or this process's `shares` of them."""
+        if shares is None:
+            return zip(*map(self._views, block), strict=True)
+        ends = np.cumsum([0, *(max(1, len(share.places)) for share in shares)]).tolist()
+        return ((block[0][a:b], block[1][a:b]) for a, b in pairwise(ends))
 
     def _views(self, part: paddle.Tensor) -> list[paddle.Tensor]:
         whole = len(part) // self.batch_size

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.axes import Axis
+from reader.merge import add
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.float32]
 Index = NDArray[np.intp]
-Each = Callable[..., Iterator[Any]]
+Reduce = Callable[..., Any]
+"""(function, merge, start, width) -> what merges function(block) of all blocks of rows."""
 Target = Callable[[Rows], Vector]
 
 
@@ -149,21 +151,18 @@ class Design:
             flat[first + index] += value.astype(dtype)
         return result
 
-    def sums(self, each: Each, rows: int, target: Target, dtype: Any = np.float64) -> Sums:
-        """One pass: `each(function, width)` gives function(block) of these rows. `dtype`: of the
-        products in a block; float32 is twice as fast."""
+    def sums(self, reduced: Reduce, rows: int, target: Target, dtype: Any = np.float64) -> Sums:
+        """One pass over these rows. `dtype`: of the products in a block; float32 is twice as
+        fast."""
 
         def of_block(block: Rows) -> tuple[Any, ...]:
             x, y = self.dense(block, dtype), target(block)
             return x.T @ x, x.sum(axis=0, dtype=np.float64), y @ x, y.sum(), y @ y
 
         width = self.width
-        gram, cross, first, y, squares = np.zeros((width, width)), 0.0, 0.0, 0.0, 0.0
-        for product, sums, with_target, total, square in each(of_block, width):
-            gram += product
-            first, cross = first + sums, cross + with_target
-            y, squares = y + total, squares + square
-        mean, center = np.asarray(first / rows), float(y / rows)
+        start = np.zeros((width, width)), np.zeros(width), np.zeros(width), 0.0, 0.0
+        gram, first, cross, y, squares = reduced(of_block, add, start, width)
+        mean, center = first / rows, float(y / rows)
         gram -= rows * np.outer(mean, mean)
         total = float(squares - rows * center**2)
         return Sums(rows, gram, cross - rows * mean * center, mean, center, total)
@@ -176,9 +175,9 @@ class Design:
         return result
 
     def residual(
-        self, each: Each, rows: int, weights: Vector, target: Target | None = None
+        self, reduced: Reduce, rows: int, weights: Vector, target: Target | None = None
     ) -> Residual:
-        """One pass, in float64, over the rows that `each` gives; without a target, it is 0."""
+        """One pass, in float64; without a target, it is 0."""
         width = self.width
 
         def of_block(block: Rows) -> tuple[Vector, Vector, float, float, float]:
@@ -193,8 +192,7 @@ class Design:
                 columns += np.bincount(index, value, minlength=width)
             return cross, columns, float(residual @ residual), float(residual.sum()), float(y.sum())
 
-        parts = list(each(of_block, 0))
-        cross, columns = (np.sum([part[k] for part in parts], axis=0) for k in (0, 1))
-        squares, total, y = (sum(part[k] for part in parts) for k in (2, 3, 4))
+        start = np.zeros(width), np.zeros(width), 0.0, 0.0, 0.0
+        cross, columns, squares, total, y = reduced(of_block, add, start, 0)
         mean, center = columns / rows, total / rows
         return Residual(cross - columns * center, squares - rows * center**2, mean, y / rows)

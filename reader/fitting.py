@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from errors import TableError
 from reader.inputs import Fill, Indicate, InputColumn, Inputs, OneHot, Rows, Select, Step
+from reader.merge import add, join
 from reader.moments import LEVELS, level_name
 from reader.pack import PackedTable
 from reader.schema import Column, Schema, abridged, free_name
 
-Each = Callable[[Callable[[Rows], Any]], Iterator[Any]]
+Reduce = Callable[[Callable[[Rows], Any], Callable[[Any, Any], Any], Any], Any]
+"""(function, merge, start) -> what merges function(block) of all blocks of training rows."""
 Table = NDArray[np.float64]
+Vector = NDArray[np.float32]
 MISSING, OTHER = "(missing)", "(other)"  # levels without a text of their own
 
 
@@ -62,13 +65,17 @@ def choose_levels(packed: PackedTable, rows: NDArray[Any], min_count: int) -> Pa
     A level of fewer than `min_count` training rows has none: it is unknown, code 0.
     """
     positions = {name: packed.position[name] for name in packed.texts}
-    counts = {name: np.zeros(len(texts) + 1, np.int64) for name, texts in packed.texts.items()}
     if not positions:
         return packed
-    for block in packed.blocks(rows):
-        for name, position in positions.items():
-            original = block[:, position].astype(np.intp)
-            counts[name] += np.bincount(original, minlength=len(counts[name]))
+
+    def of_block(block: Rows) -> dict[str, NDArray[np.int64]]:
+        return {
+            name: np.bincount(block[:, at].astype(np.intp), minlength=len(packed.texts[name]) + 1)
+            for name, at in positions.items()
+        }
+
+    zeros = {name: np.zeros(len(texts) + 1, np.int64) for name, texts in packed.texts.items()}
+    counts = packed.reduce(of_block, add, zeros, rows)
     levels, recode = {}, {}
     for name, texts in packed.texts.items():
         often = [i for i in range(len(texts)) if counts[name][i + 1] >= min_count]
@@ -80,9 +87,9 @@ def choose_levels(packed: PackedTable, rows: NDArray[Any], min_count: int) -> Pa
     return replace(packed, schema=packed.schema.with_levels(levels), recode=recode)
 
 
-def fit_inputs(schema: Schema, each: Each, options: InputOptions) -> FittedInputs:
-    """Fit the steps up to scaling: `each` gives what a function makes of each block of training
-    rows, float32 [n, P + 1], target last.
+def fit_inputs(schema: Schema, reduced: Reduce, options: InputOptions) -> FittedInputs:
+    """Fit the steps up to scaling: `reduced` makes passes over the training rows, float32
+    [n, P + 1], target last.
 
     They yield the numbers, the flags of holes, those of calendar parts and of levels, and the
     codes. A number without a value in any training row, and a calendar part that does not vary in
@@ -91,7 +98,7 @@ def fit_inputs(schema: Schema, each: Each, options: InputOptions) -> FittedInput
     packed = [_Packed(column, name) for column in schema.features for name in column.packed]
     sizes = {i: column.size for i, column in enumerate(packed) if column.size}
     every = [i for i in range(len(packed)) if i not in sizes]
-    counts = count(each, every, sizes)
+    counts = count(reduced, every, sizes)
     tables = {i: packed[i].table(codes, options.min_count) for i, codes in counts.codes.items()}
     known = counts.missing < counts.rows
     numbers = [i for i, is_known in zip(every, known, strict=True) if is_known]
@@ -109,7 +116,7 @@ def fit_inputs(schema: Schema, each: Each, options: InputOptions) -> FittedInput
         inputs = inputs.then(Select(tuple(columns[i] for i in order), tuple(order)))
     fills = [packed[i].size - 1 for i in calendar]
     counted = counts._replace(total=counts.total[known], missing=counts.missing[known])
-    for step in _hole_steps(inputs.columns, each, numbers, fills, counted, options):
+    for step in _hole_steps(inputs.columns, reduced, numbers, fills, counted, options):
         inputs = inputs.then(step)
     if flagged := [*calendar, *few]:
         start = len(inputs.columns) - len(flagged) - len(many)
@@ -176,7 +183,7 @@ def _told_apart(names: Iterable[str], others: Iterable[str]) -> Iterator[str]:
         yield free
 
 
-def count(each: Each, numbers: Sequence[int], codes: Mapping[int, int]) -> Counts:
+def count(reduced: Reduce, numbers: Sequence[int], codes: Mapping[int, int]) -> Counts:
     """One pass over the training rows; `codes`: by position of a column of codes, how many it has,
     the last of them for NaN."""
     positions = np.array(numbers, dtype=np.int64)
@@ -195,20 +202,14 @@ def count(each: Each, numbers: Sequence[int], codes: Mapping[int, int]) -> Count
         return Counts(len(block), known.sum(axis=1, dtype=np.float64), missing, by_code)
 
     zeros = {i: np.zeros(size, dtype=np.int64) for i, size in codes.items()}
-    whole = Counts(0, np.zeros(len(numbers)), np.zeros(len(numbers), dtype=np.int64), zeros)
-    for part in each(of_block):
-        whole = Counts(
-            whole.rows + part.rows,
-            whole.total + part.total,
-            whole.missing + part.missing,
-            {i: whole.codes[i] + part.codes[i] for i in codes},
-        )
+    start = Counts(0, np.zeros(len(numbers)), np.zeros(len(numbers), dtype=np.int64), zeros)
+    whole: Counts = reduced(of_block, add, start)
     return whole
 
 
 def _hole_steps(
     columns: tuple[InputColumn, ...],
-    each: Each,
+    reduced: Reduce,
     numbers: Sequence[int],
     fills: Sequence[int],
     counts: Counts,
@@ -228,11 +229,16 @@ def _hole_steps(
         values = counts.total / (counts.rows - counts.missing)
     if options.numeric == "median":
         for k in map(int, np.flatnonzero(counts.missing)):
-            cells = list(each(lambda block, at=numbers[k]: block[:, at]))  # type: ignore[misc]
-            values[k] = np.nanmedian(np.concatenate(cells))
+            values[k] = np.nanmedian(_cells(reduced, numbers[k]))
     if fills:
         values = np.array([*values, *[0.0] * len(flags), *fills])
     yield Fill(columns, as_held(values))
+
+
+def _cells(reduced: Reduce, at: int) -> Vector:
+    """Those of the training rows in a column [n]."""
+    pieces: list[Vector] = reduced(lambda block: [block[:, at].copy()], join, [])
+    return np.concatenate(pieces)
 
 
 def flag_table(shares: NDArray[np.float64]) -> Table:

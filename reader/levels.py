@@ -6,20 +6,22 @@ out. Everything is float64, of training rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from factor import Factor, conjugate_gradients, factor
+from reader.merge import add
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Codes = NDArray[np.intp]
-Each = Callable[[Callable[[NDArray[np.float32]], Any]], Iterator[Any]]
+Reduce = Callable[[Callable[[NDArray[np.float32]], Any], Callable[[Any, Any], Any], Any], Any]
+"""(function, merge, start) -> what merges function(block) of all blocks of training rows."""
 MOST_REST = 4_096  # levels beside those of the first column, for a matrix of all pairs
 MOST_PAIRS = 1 << 24  # of a level of the first column and one of another
 
@@ -84,36 +86,55 @@ class Absorbed:
 
 
 def measure(
-    each: Each, encode: Callable[[NDArray[np.float32]], Matrix], mean: Vector, sizes: Sequence[int]
+    reduced: Reduce,
+    encode: Callable[[NDArray[np.float32]], Matrix],
+    mean: Vector,
+    sizes: Sequence[int],
 ) -> Levels:
     """Pass over the training rows: `encode` gives the encoded features [n, D] and the codes
     [n, len(sizes)] of float32 rows [n, P + 1]; `mean` is that of features and target [D + 1]."""
     starts = np.cumsum([0, *sizes])[:-1]
     total, first = int(sum(sizes)), sizes[0]
-    counts, sums = np.zeros(total), np.zeros((total, len(mean)))
     fits = total - first <= MOST_REST and total * (total - first) <= MOST_PAIRS
-    pairs = np.zeros((total, total - first)) if fits else None
-    rows = 0
+    pairs = np.zeros((total, total - first if fits else 0))
 
-    def of_block(block: NDArray[np.float32]) -> tuple[int, list[tuple[Codes, Any, Matrix]], Codes]:
+    def of_block(block: NDArray[np.float32]) -> _Block:
         encoded = encode(block)
         codes = encoded[:, len(mean) - 1 :].astype(np.intp) + starts
         values = np.column_stack([encoded[:, : len(mean) - 1], block[:, -1]]) - mean
-        return len(block), [_sums(values, codes[:, k]) for k in range(len(sizes))], codes
+        return _Block([_sums(values, codes[:, k]) for k in range(len(sizes))], codes)
 
-    for size, parts, codes in each(of_block):
-        rows += size
-        for level, count, part in parts:
-            counts[level] += count
-            sums[level] += part
-        if pairs is not None:
-            _count_pairs(pairs, codes, first)
-    return Levels(
-        tuple(sizes),
-        counts / rows,
-        sums / rows,
-        None if pairs is None else pairs / rows,
-    )
+    def merge(whole: _Sums, part: _Sums | _Block) -> _Sums:
+        if isinstance(part, _Sums):
+            return add(whole, part)
+        for level, count, values in part.sums:
+            whole.counts[level] += count
+            whole.sums[level] += values
+        if fits:
+            _count_pairs(whole.pairs, part.codes, first)
+        return whole._replace(rows=whole.rows + len(part.codes))
+
+    start = _Sums(0, np.zeros(total), np.zeros((total, len(mean))), pairs)
+    rows, counts, sums, pairs = reduced(of_block, merge, start)
+    return Levels(tuple(sizes), counts / rows, sums / rows, pairs / rows if fits else None)
+
+
+class _Block(NamedTuple):
+    """Of a block by code column: its levels, how many rows have each, and the sums of these rows'
+    values; and all codes [n, columns]."""
+
+    sums: list[tuple[Codes, Any, Matrix]]
+    codes: Codes
+
+
+class _Sums(NamedTuple):
+    """Over rows: how many have each level [L], the sums of these rows' values [L, D + 1], and how
+    many have a pair [L, L - sizes[0]], of no column where they are not counted."""
+
+    rows: int
+    counts: Vector
+    sums: Matrix
+    pairs: Matrix
 
 
 def _sums(values: Matrix, codes: Codes) -> tuple[Codes, Any, Matrix]:
@@ -172,7 +193,7 @@ class Iterated:
 
 
 def iterate(
-    each: Each,
+    reduced: Reduce,
     encode: Callable[[NDArray[np.float32]], Matrix],
     levels: Levels,
     mean: Vector,
@@ -200,20 +221,18 @@ def iterate(
     def multiply(x: Vector) -> Vector:
         weights, added = root @ x[:rank], tables(x[rank:])
 
-        def of_block(block: NDArray[np.float32]) -> tuple[Vector, Vector]:
+        def of_block(block: NDArray[np.float32]) -> tuple[int, Vector, Vector]:
             encoded = encode(block)
             centred = encoded[:, :size] - mean[:size]
             codes = encoded[:, size:].astype(np.intp) + starts
             result = centred @ weights + added[codes].sum(axis=1)
             sums = [np.bincount(c, result, minlength=len(shares)) for c in codes.T]
-            return centred.T @ result, np.sum(sums, axis=0)
+            return len(block), centred.T @ result, np.sum(sums, axis=0)
 
-        parts = list(each(of_block))
-        features = np.sum([part for part, _ in parts], axis=0)
-        sums = np.sum([part for _, part in parts], axis=0)
+        start = (0, np.zeros(size), np.zeros(len(shares)))
+        rows, features, sums = reduced(of_block, add, start)
         return np.concatenate([root.T @ features, learned(sums)]) / rows
 
-    rows = sum(each(len))
     right = np.concatenate([root.T @ covariance[:-1, -1], learned(levels.sums[:, -1])])
     found, largest = conjugate_gradients(multiply, right)
     return Iterated(root @ found[:rank], tables(found[rank:]), largest)

@@ -44,13 +44,25 @@ class Metrics:
         return f"{errors}   ({self.rows:,} rows)"
 
 
+@dataclass
 class Sums:
     """Running sums, in float64, from which the metrics of any number of rows follow."""
 
-    def __init__(self) -> None:
-        self.rows = 0
-        self.squared = self.absolute = self.mean = self.variation = 0.0
-        self.loss: float | None = None
+    rows: int = 0
+    squared: float = 0.0
+    absolute: float = 0.0
+    mean: float = 0.0
+    variation: float = 0.0
+    loss: float | None = None
+
+    @classmethod
+    def of(
+        cls, target: NDArray[Any], prediction: NDArray[Any], losses: NDArray[Any] | None = None
+    ) -> Sums:
+        """Of these rows alone: see `add`."""
+        sums = cls()
+        sums.add(target, prediction, losses)
+        return sums
 
     def add(
         self, target: NDArray[Any], prediction: NDArray[Any], losses: NDArray[Any] | None = None
@@ -69,10 +81,10 @@ class Sums:
         batch.loss = None if losses is None else float(losses.sum())
         self.merge(batch)
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: Sums) -> Sums:
         """Add the rows of the other one."""
         if not other.rows:
-            return
+            return self
         total = self.rows + other.rows
         between = (other.mean - self.mean) ** 2 * self.rows * other.rows / total
         if other.loss is not None:
@@ -82,6 +94,7 @@ class Sums:
         self.variation += other.variation + between
         self.mean += (other.mean - self.mean) * other.rows / total
         self.rows = total
+        return self
 
     def metrics(self) -> Metrics:
         mse = self.squared / self.rows

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errors import TableError
+from ranks.alone import ALONE, Ranks
 from reader.cache import Cache, Entry
 from reader.kinds import Encoder, Levels
 from reader.parallel import Result, in_order
@@ -21,6 +22,7 @@ from reader.schema import Schema
 from reader.table import Table
 from reader.text import TextFile
 
+Whole = TypeVar("Whole")
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int32]
 NUMBERS = 1 << 22  # of a piece
@@ -34,7 +36,8 @@ class PackedTable:
     """`matrix`: float32 [rows, packed features + 1], row-major, target last; categorical columns
     hold a number for each text of `texts`, from 1 on. `recode` gives, by position of such a
     column, the code that stands for each of these numbers. `sha256`: of the files; `file_rows`:
-    how many rows each of them has; `without_target`: how many have NaN for a target."""
+    how many rows each of them has; `without_target`: how many have NaN for a target. `ranks`: the
+    processes that train on it, each of which has all of it."""
 
     schema: Schema
     matrix: Matrix
@@ -43,6 +46,7 @@ class PackedTable:
     file_rows: tuple[int, ...] = ()
     without_target: int = 0
     recode: dict[int, Matrix] = field(default_factory=dict)
+    ranks: Ranks = ALONE
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,6 +90,41 @@ class PackedTable:
         starts = range(0, len(rows), piece)
         each = in_order if len(starts) > FEW else map  # threads take a while to start
         return each(lambda start: function(self.take(rows[start : start + piece])), starts)
+
+    def reduce(
+        self,
+        function: Callable[[Matrix], Whole],
+        merge: Callable[[Whole, Whole], Whole],
+        start: Whole,
+        rows: NDArray[np.integer[Any]],
+        width: int = 0,
+    ) -> Whole:
+        """merge(merge(start, function(block)), ...) over all rows, as `map` has them. Each process
+        does this for its share of them; `merge` also takes what two processes have, in order."""
+        whole = start
+        for part in self.map(function, rows[self.share_of(rows)], width):
+            whole = merge(whole, part)
+        return self.ranks.merged(whole, merge)
+
+    def reduce_in_batches(
+        self,
+        function: Callable[[Matrix], Whole],
+        merge: Callable[[Whole, Whole], Whole],
+        start: Whole,
+        rows: NDArray[np.integer[Any]],
+    ) -> Whole:
+        """The same in blocks of ROWS_PER_BATCH, one after the other."""
+        mine = self.blocks(rows[self.share_of(rows)])
+        return self.ranks.merged(reduce(merge, map(function, mine), start), merge)
+
+    def share_of(self, rows: NDArray[np.integer[Any]]) -> slice:
+        """Where those of the rows stand that are this process's."""
+        return self.ranks.share_of(len(rows))
+
+    def own(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """Which of these rows, in any order, are this process's: their places."""
+        mine = self.ranks.share_of(len(rows))
+        return np.arange(mine.start, mine.stop)
 
 
 def pack(

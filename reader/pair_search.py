@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.axes import Axis
+from reader.design import Reduce
+from reader.merge import add
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -42,13 +44,13 @@ def bins_of(axis: Axis, counts: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def cell_sums(
-    each: Callable[..., Any],
+    reduced: Reduce,
     axes: Sequence[Axis],
     bins: Sequence[NDArray[np.intp]],
     pairs: Sequence[Pair],
     residual: Callable[[Rows], Vector],
 ) -> tuple[Matrix, Matrix]:
-    """One pass over the rows that `each` gives: by pair and cell how many there are, and the sum of
+    """One pass over rows: by pair and cell how many there are, and the sum of
     the residual, both [pairs, BINS + 1, BINS + 1]."""
     width = BINS + 1
     shape = (len(pairs), width * width)
@@ -65,9 +67,7 @@ def cell_sums(
             sums[index] = np.bincount(cell, rest, minlength=width * width)
         return counts, sums
 
-    counts, sums = np.zeros(shape), np.zeros(shape)
-    for some, of_some in each(of_block, 0):
-        counts, sums = counts + some, sums + of_some
+    counts, sums = reduced(of_block, add, (np.zeros(shape), np.zeros(shape)), 0)
     return counts.reshape(-1, width, width), sums.reshape(-1, width, width)
 
 

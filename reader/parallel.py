@@ -18,7 +18,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
     For work that NumPy, Polars or Paddle do with the interpreter's lock let go of.
     """
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(8, cores())
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -27,6 +27,12 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def cores() -> int:
+    """How many this process may use."""
+    known = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(known(0)) if known else os.cpu_count() or 1
 
 
 @contextmanager

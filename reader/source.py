@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from display import short
 from errors import TableError
+from ranks.alone import ALONE, Ranks
 from reader.cache import Cache
 from reader.formats import Reading
 from reader.kinds import infer, rounded_away, time_column
@@ -81,8 +82,10 @@ def read(
     meanwhile: Callable[[], object] | None = None,
     table: Table | None = None,
     seen: Callable[[int, float], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> SplitTable:
-    """The table's rows, in memory or mapped into it, every cell checked; and their parts.
+    """The table's rows, in memory or mapped into it, every cell checked; and their parts. Of
+    several processes on a host, one reads them for all.
 
     `meanwhile` is called beside the reading of a table that takes a while; `table`: one that is
     open already, such as a data frame's (reader.frame.table_of), of which options.path is but the
@@ -95,8 +98,13 @@ def read(
         table = _joined([part for part in tables if part])
     schema, coarse = infer_schema(table, options)
     schema = with_forms(table, schema, options)
-    cache = Cache(options.cache, options.memory_limit)
+    cache = Cache(options.cache, options.memory_limit if ranks.is_alone else 0)
+    if ranks.local_rank:
+        ranks.agree()
     packed = pack(table, schema, cache, options.may_be_empty, meanwhile, seen)
+    if not ranks.local_rank:
+        ranks.agree()
+    packed = replace(packed, ranks=ranks)
     by, file_rows = _resolved(options, table, schema), tuple[int, ...]()
     if options.split.method == "files":
         ends = np.cumsum([0, *(len(part.files) if part else 0 for part in tables)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from errors import TableError
 from factor import Factor, factor
 
 Vector = NDArray[np.float64]
+Rows = NDArray[np.float32]
 
 
 class Moments(NamedTuple):
@@ -34,6 +35,30 @@ def moments(batch: NDArray[Any]) -> Moments:
     minimum, maximum = columns.min(axis=1), columns.max(axis=1)
     columns -= mean[:, None]
     return Moments(columns.shape[1], mean, minimum, maximum, columns @ columns.T)
+
+
+NOTHING = Moments(0, np.zeros(0), np.zeros(0), np.zeros(0), np.zeros((0, 0)))
+"""Of no rows."""
+
+
+def merge(whole: Moments, part: Moments) -> Moments:
+    """The moments of both; the products of one of them are used up.
+
+    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances" (1979), for means and sums of products about them.
+    """
+    if not whole.rows or not part.rows:
+        return part if part.rows else whole
+    difference = part.mean - whole.mean
+    rows = whole.rows + part.rows
+    apart = np.outer(difference, difference) * (whole.rows * part.rows / rows)
+    return Moments(
+        rows,
+        whole.mean + difference * (part.rows / rows),
+        np.minimum(whole.minimum, part.minimum),
+        np.maximum(whole.maximum, part.maximum),
+        np.add(np.add(whole.products, part.products, out=part.products), apart, out=apart),
+    )
 
 
 def rounding(rows: NDArray[Any]) -> Vector:
@@ -58,32 +83,13 @@ class Statistics:
     @classmethod
     def of(cls, columns: Sequence[str], batches: Iterable[NDArray[Any]]) -> Statistics:
         """Merge the moments of batches [n, D], n >= 1, in one pass."""
-        return cls.merged(columns, map(moments, batches))
+        return cls.from_moments(columns, reduce(merge, map(moments, batches), NOTHING))
 
     @classmethod
-    def merged(cls, columns: Sequence[str], batches: Iterable[Moments]) -> Statistics:
-        """Of the moments of each batch, whose products, the largest arrays of a wide table, are
-        used up.
-
-        Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
-        sample variances" (1979), for means and sums of products about them.
-        """
-        whole: Moments | None = None
-        for part in batches:
-            if whole is None:
-                whole = part
-                continue
-            difference = part.mean - whole.mean
-            rows = whole.rows + part.rows
-            apart = np.outer(difference, difference) * (whole.rows * part.rows / rows)
-            whole = Moments(
-                rows,
-                whole.mean + difference * (part.rows / rows),
-                np.minimum(whole.minimum, part.minimum),
-                np.maximum(whole.maximum, part.maximum),
-                np.add(np.add(whole.products, part.products, out=part.products), apart, out=apart),
-            )
-        if whole is None:
+    def from_moments(cls, columns: Sequence[str], whole: Moments) -> Statistics:
+        """Of the moments of all rows, whose products, the largest array of a wide table, are used
+        up."""
+        if not whole.rows:
             raise ValueError("no rows")
         covariance = np.divide(whole.products, whole.rows, out=whole.products)
         return cls(tuple(columns), *whole[:-1], covariance)
@@ -112,8 +118,9 @@ class Statistics:
         same = self.minimum == self.maximum
         return [name for name, one_value in zip(self.columns, same, strict=True) if one_value]
 
-    def log1p(self, batches: Iterable[NDArray[Any]]) -> Statistics:
-        """The statistics of log(1 + x) of the last column of the same batches.
+    def log1p(self, reduced: Callable[[Callable[[Rows], Moments]], Moments]) -> Statistics:
+        """The statistics of log(1 + x) of the last column of the same rows, by a pass over them:
+        `reduced(function)` merges what function(block) gives of each block.
 
         Raises TableError where it is not above -1.
         """
@@ -122,8 +129,11 @@ class Statistics:
                 f"column {short(self.columns[-1])}: found {self.minimum[-1]:g}, expected values "
                 "above -1 for data.scale.target=log1p; choose another scaling"
             )
-        logs = (np.log1p(batch[:, -1:].astype(np.float64)) for batch in batches)
-        return Statistics.of(self.columns[-1:], logs)
+
+        def of_block(block: Rows) -> Moments:
+            return moments(np.log1p(block[:, -1:].astype(np.float64)))
+
+        return Statistics.from_moments(self.columns[-1:], reduced(of_block))
 
     def scaling(self, method: str, least: Vector | float = 0.0) -> tuple[Vector, Vector]:
         """(center, scale), each [D]: (x - center) / scale is scaled; scale 1 where constant.

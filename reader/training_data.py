@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,17 @@ from reader.inputs import (
 )
 from reader.levels import Absorbed, Iterated, Levels, absorb, iterate, measure
 from reader.lookalikes import of_numbers
+from reader.merge import add
 from reader.normal_scores import normal_scores, quartiles
 from reader.pack import PackedTable
 from reader.schema import Column, Schema
 from reader.source import SplitTable
 from reader.split import Split, evenly
-from reader.statistics import Statistics, moments, rounding
+from reader.statistics import NOTHING, Moments, Statistics, merge, moments, rounding
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+OfBlock = Callable[[NDArray[np.float32]], Any]
 SAMPLE = 4_096  # rows by which float32 is judged
 MOST_RANKED, MOST_RANKED_CELLS = 200_000, 20_000_000  # rows, cells
 BOUND = 3.0
@@ -109,11 +111,12 @@ class TrainingData:
             return None
         sizes = [column.levels for column in self.encoding.codes]
 
-        return measure(self.each, self.encoding.apply, self.statistics.mean, sizes)
+        return measure(self.reduced, self.encoding.apply, self.statistics.mean, sizes)
 
-    def each(self, function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
-        """function(block) of all training rows."""
-        return self.packed.map(function, self.parts.train, len(self.statistics.columns))
+    def reduced(self, function: OfBlock, merge: Callable[[Any, Any], Any], start: Any) -> Any:
+        """A pass over all training rows: see PackedTable.reduce."""
+        width = len(self.statistics.columns)
+        return self.packed.reduce(function, merge, start, self.parts.train, width)
 
     @cached_property
     def iterated(self) -> Iterated | None:
@@ -122,7 +125,7 @@ class TrainingData:
             return None
         statistics, root = self.statistics, self.factor().root()
         return iterate(
-            self.each,
+            self.reduced,
             self.encoding.apply,
             self.levels,
             statistics.mean,
@@ -201,7 +204,10 @@ class TrainingData:
         """
         log, statistics = method == "log1p", self.statistics
         if log:
-            statistics = statistics.log1p(self.packed.blocks(self.parts.train))
+            reduced = partial(
+                self.packed.reduce_in_batches, merge=merge, start=NOTHING, rows=self.parts.train
+            )
+            statistics = statistics.log1p(reduced)
         scaling = statistics.scaling("standard" if log else method)
         center, scale = (float(values[-1]) for values in scaling)
         if not log and not bounded:
@@ -241,8 +247,11 @@ class TrainingData:
         if None not in column.levels:
             return 0
         code, at = column.levels.index(None) + 1, self.packed.position[column.name]
-        blocks = self.packed.blocks(self.parts.train)
-        return sum(int((block[:, at] == code).sum()) for block in blocks)
+
+        def of_block(block: NDArray[np.float32]) -> int:
+            return int((block[:, at] == code).sum())
+
+        return self.packed.reduce(of_block, add, 0, self.parts.train)
 
 
 def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData:
@@ -254,17 +263,14 @@ def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData
     check_target(source.packed, parts)
     packed = choose_levels(source.packed, parts.train, options.min_count)
 
-    def each(function: Callable[[NDArray[np.float32]], Any]) -> Iterator[Any]:
-        return packed.map(function, parts.train)
-
-    fitted = fit_inputs(packed.schema, each, options)
+    fitted = fit_inputs(packed.schema, partial(packed.reduce, rows=parts.train), options)
     columns = (*fitted.inputs.names, packed.schema.target)
 
-    def encoded_moments(block: NDArray[np.float32]) -> Any:
+    def encoded_moments(block: NDArray[np.float32]) -> Moments:
         return moments(np.column_stack([fitted.inputs.encode(block), block[:, -1:]]))
 
-    batches = packed.map(encoded_moments, parts.train, len(columns))
-    statistics = Statistics.merged(columns, batches)
+    whole = packed.reduce(encoded_moments, merge, NOTHING, parts.train, len(columns))
+    statistics = Statistics.from_moments(columns, whole)
     check_digits(statistics, source)
     return TrainingData(packed, parts, fitted, statistics)
 
@@ -272,11 +278,19 @@ def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData
 def check_target(packed: PackedTable, parts: Split, where: str = "training rows") -> None:
     """Raises TableError where the target has one value in all training rows."""
     rows, target = parts.train, packed.schema.target
-    low, high = np.inf, -np.inf
-    for block in packed.blocks(rows):
-        low, high = min(low, block[:, -1].min()), max(high, block[:, -1].max())
-        if low < high:
-            return
+    some = packed.take(rows[evenly(len(rows), SAMPLE)])[:, -1]
+    if some.min() < some.max():
+        return
+
+    def ends(block: NDArray[np.float32]) -> tuple[float, float]:
+        return float(block[:, -1].min()), float(block[:, -1].max())
+
+    def wider(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+        return min(a[0], b[0]), max(a[1], b[1])
+
+    low, high = packed.reduce(ends, wider, (np.inf, -np.inf), rows)
+    if low < high:
+        return
     found = f"{low:g} in all {len(rows):,} {where}"
     if len(rows) == 1:
         found = f"{low:g} in a single {where.replace('rows', 'row', 1)}"

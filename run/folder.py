@@ -35,6 +35,11 @@ class Begin(NamedTuple):
     overwrite: bool = False
     resume: bool = False
 
+    def again(self, path: Path) -> Begin:
+        """How a run at `path` that was begun so, and died, is begun again: it goes on, unless it
+        had not come to replace the one that stands there."""
+        return self if self.overwrite and (path / DONE).exists() else Begin(resume=True)
+
 
 class Standing(NamedTuple):
     """What the newest checkpoint of a run holds: whole `epochs`, and `block` blocks of the next

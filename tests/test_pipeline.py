@@ -72,6 +72,7 @@ def test_a_frame_goes_the_whole_way(tmp_path: Path) -> None:
     prepared = prepare(plan, table_of(frame))
     with Signals() as signals:
         report = train(plan, prepared, plan.resolve(prepared.data), Begin(), signals)
+    assert report
     assert report.data.path == "homes"
     assert report.worst.rows[0].ids["home_id"].startswith("h")
     assert report == Report.read(tmp_path / "run")

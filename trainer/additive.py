@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,7 @@ from model.smoothing import (
 )
 from reader.axes import Axis
 from reader.design import Design
+from reader.merge import add
 from reader.pack import PackedTable
 from reader.split import evenly
 from trainer.machine import all_cores
@@ -73,11 +74,21 @@ class TrainingRows:
         if self.deadline and time.perf_counter() > self.deadline:
             raise OutOfTimeError
 
-    def each(self, function: Callable[[Rows], Any], width: int) -> Iterator[Any]:
-        """`function` of blocks of rows, which makes rows `width` wide."""
-        for part in self.packed.map(function, self.rows, width):
+    def reduced(
+        self,
+        function: Callable[[Rows], Any],
+        merge: Callable[[Any, Any], Any],
+        start: Any,
+        width: int,
+    ) -> Any:
+        """What merges `function` of blocks of rows, which makes rows `width` wide: see
+        PackedTable.reduce."""
+
+        def checked(whole: Any, part: Any) -> Any:
             self.check()
-            yield part
+            return merge(whole, part)
+
+        return self.packed.reduce(function, checked, start, self.rows, width)
 
     def some(self, most: int) -> TrainingRows:
         """At most so many of them, evenly spaced."""
@@ -143,7 +154,7 @@ def solve(rows: TrainingRows, design: Design, before: AdditiveFit | None = None)
     width = max(1, design.width)
     some = rows.some(max(10_000, MOST_PRODUCTS // width**2))
     precise = len(some) * width**2 <= PRECISE_PRODUCTS
-    sums = design.sums(some.each, len(some), rows.target, np.float64 if precise else np.float32)
+    sums = design.sums(some.reduced, len(some), rows.target, np.float64 if precise else np.float32)
     share = len(rows) / sums.rows
     moments = Moments(len(rows), sums.gram * share, sums.cross * share, sums.total * share)
     parts = design_penalties(design)
@@ -181,7 +192,8 @@ def left_out(rows: TrainingRows, fitted: AdditiveFit) -> float:
         return float(np.abs(residual / np.maximum(1 - leverage, LEAST_REST)).sum())
 
     with all_cores():
-        return sum(some.each(of_block, fitted.design.width)) / len(some)
+        errors = some.reduced(of_block, add, 0.0, fitted.design.width)
+    return float(errors) / len(some)
 
 
 def exact(rows: TrainingRows, fitted: AdditiveFit) -> AdditiveFit:
@@ -189,7 +201,7 @@ def exact(rows: TrainingRows, fitted: AdditiveFit) -> AdditiveFit:
     of all in float32; where these were exact, a look at the residual is all."""
     design, inverse, penalty = fitted.design, fitted.smooth.inverse, fitted.penalty
     weights = fitted.weights.copy()
-    at = design.residual(rows.each, len(rows), weights, rows.target)
+    at = design.residual(rows.reduced, len(rows), weights, rows.target)
     slope, near = at.cross - penalty @ weights, NEAR * fitted.moments.total
     direction, lengths, sizes = np.zeros_like(weights), list[float](), list[float]()
     while not fitted.is_exact and len(lengths) < MOST_STEPS:
@@ -198,13 +210,13 @@ def exact(rows: TrainingRows, fitted: AdditiveFit) -> AdditiveFit:
         if size <= near:
             break
         direction = step + (size / sizes[-1] if sizes else 0.0) * direction
-        product = penalty @ direction - design.residual(rows.each, len(rows), direction).cross
+        product = penalty @ direction - design.residual(rows.reduced, len(rows), direction).cross
         length = float(slope @ direction) / float(direction @ product)
         weights, slope = weights + length * direction, slope - length * product
         lengths.append(length)
         sizes.append(size)
     if lengths:
-        at = design.residual(rows.each, len(rows), weights, rows.target)
+        at = design.residual(rows.reduced, len(rows), weights, rows.target)
     return replace(
         fitted,
         weights=weights,
@@ -220,7 +232,7 @@ def directed(rows: TrainingRows, free: AdditiveFit, directions: Sequence[Directi
     feature, from those of the free one."""
     matrix = free.moments.gram + free.penalty
     weights = constrained(matrix, matrix @ free.weights, directions, free.smooth.inverse)
-    squares = free.design.residual(rows.each, len(rows), weights, rows.target).squares
+    squares = free.design.residual(rows.reduced, len(rows), weights, rows.target).squares
     cost = squares / free.squares - 1 if free.squares else 0.0
     steps = held(weights, directions)
     return replace(free, weights=weights, squares=squares, constraint=cost, steps=steps)

@@ -127,8 +127,13 @@ class AdditiveSearch:
             high = np.where(hole, -np.inf, block).max(axis=0)
             return np.stack([low, high, hole.any(axis=0)]).astype(np.float64)
 
-        blocks = np.stack(list(self.rows.each(of_block, self.sample.shape[1])))
-        return np.stack([blocks[:, 0].min(axis=0), *blocks[:, 1:].max(axis=0)])
+        def wider(a: Matrix, b: Matrix) -> Matrix:
+            return np.stack([np.minimum(a[0], b[0]), *np.maximum(a[1:], b[1:])])
+
+        width = self.sample.shape[1]
+        nothing = np.stack([np.full(width, value) for value in (np.inf, -np.inf, 0.0)])
+        ends: Matrix = self.rows.reduced(of_block, wider, nothing, width)
+        return ends
 
     def pairs(self, axes: Sequence[Axis], fitted: AdditiveFit) -> list[Term]:
         """Those that the recipe names, or else the best by what they would explain."""
@@ -171,7 +176,7 @@ class AdditiveSearch:
         def residual(block: Rows) -> Vector:
             return rows.target(block) - fitted.predict(block)
 
-        counts, sums = cell_sums(rows.each, axes, bins, pairs, residual)
+        counts, sums = cell_sums(rows.reduced, axes, bins, pairs, residual)
         is_number = [axis.is_number for axis in axes]
         return ranked(pairs, counts, sums, fitted.smooth.variance, is_number)
 
@@ -196,7 +201,7 @@ class AdditiveSearch:
         if any(axis.position in self.choice.directions for axis in term.axes):
             return term  # whose grid has to be whole
         nothing = np.zeros(term.size)
-        found = Design((term,)).residual(self.rows.each, len(self.rows), nothing)
+        found = Design((term,)).residual(self.rows.reduced, len(self.rows), nothing)
         kept = np.flatnonzero(found.mean > 0)
         return Term(term.axes, kept) if len(kept) < MOSTLY * term.size else term
 

@@ -9,6 +9,7 @@ import paddle
 from numpy.typing import NDArray
 
 from model.blend import Blend
+from reader.merge import join
 from reader.split import evenly
 from trainer.build import Fit
 
@@ -41,15 +42,16 @@ def parts_of(fit: Fit, rows: NDArray[np.integer]) -> Parts:
     """Of the table's rows at these indices, or of so many, evenly spaced."""
     network = cast(Blend, fit.network)
 
-    def of_block(block: Rows) -> Matrix:
+    def of_block(block: Rows) -> list[Matrix]:
         with paddle.no_grad():
             found = network.parts(paddle.to_tensor(fit.inputs.transform(block)))
         columns = [*(part.numpy() for part in found), fit.target.transform(block[:, -1:])]
-        return np.hstack(columns).astype(np.float64)
+        return [np.hstack(columns).astype(np.float64)]
 
     network.eval()
     some = rows[evenly(len(rows), MOST_ROWS)]
-    found = np.concatenate([*fit.data.packed.map(of_block, some, fit.width)])
+    nothing: list[Matrix] = []
+    found = np.concatenate(fit.data.packed.reduce(of_block, join, nothing, some, fit.width))
     return Parts(found[:, :1], found[:, 1:2], found[:, 2:])
 
 

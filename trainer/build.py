@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import cast
 
 import numpy as np
@@ -30,7 +31,7 @@ from model.ridge import FOLDS, Fold, ridge
 from reader.dataset import TableDataset
 from reader.inputs import Beside, Inputs, TargetScale
 from reader.split import evenly
-from reader.statistics import Moments, Statistics, moments
+from reader.statistics import NOTHING, Moments, Statistics, merge, moments
 from reader.training_data import RAREST, TrainingData
 from trainer.additive import TrainingRows
 from trainer.additive_search import AdditiveOptions, AdditiveSearch
@@ -229,13 +230,14 @@ def _line(data: TrainingData, inputs: Inputs, target: TargetScale) -> tuple[Vect
         both = np.column_stack([numbers, target.transform(block[:, -1:])])
         return [moments(both[k::FOLDS]) for k in range(min(FOLDS, len(both)))]
 
-    blocks = list(data.packed.map(of_block, data.parts.train, FOLDS * len(columns)))
-    folds = []
-    for k in range(len(blocks[0])):
-        batches = (block[k] for block in blocks if k < len(block))
-        merged = Statistics.merged(columns, batches)
-        folds.append(Fold(merged.count, merged.mean, merged.covariance))
-    return ridge(folds)
+    def both(a: list[Moments], b: list[Moments]) -> list[Moments]:
+        return [merge(x, y) for x, y in zip_longest(a, b, fillvalue=NOTHING)]
+
+    start = [NOTHING] * FOLDS
+    width = FOLDS * len(columns)
+    found = data.packed.reduce(of_block, both, start, data.parts.train, width)
+    folds = [Statistics.from_moments(columns, fold) for fold in found if fold.rows]
+    return ridge([Fold(fold.count, fold.mean, fold.covariance) for fold in folds])
 
 
 def check_rows(network: Network, rows: int) -> None:

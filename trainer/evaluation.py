@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.merge import join
 from reader.metrics import Metrics, Sums
 from reader.split import Split, evenly
 from trainer.build import Fit
 
+Found = tuple[Sums, list[NDArray[np.float32]]]
 MOST_ROWS = 200_000  # of a part, whose predictions are kept
 
 
@@ -42,19 +44,27 @@ def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
     """The table's rows at these indices, block by block on all cores."""
 
     def predict(block: NDArray[np.float32]) -> tuple[Sums, NDArray[np.float32]]:
-        sums, outputs = Sums(), fit.predict(block)
+        outputs = fit.predict(block)
         target, prediction = block[:, -1:], outputs[:, :1]
-        sums.add(target, prediction, losses(fit, target, outputs))
+        sums = Sums.of(target, prediction, losses(fit, target, outputs))
         return sums, np.hstack([target, prediction.astype(np.float32)])
 
-    sums, pairs, start = Sums(), [], 0
+    packed = fit.data.packed
+    mine = packed.share_of(rows)
+    sums, pairs, start = Sums(), list[NDArray[np.float32]](), mine.start
     kept, step = evenly(len(rows), most), max(1, -(-len(rows) // most))
-    for block_sums, block in fit.data.packed.map(predict, rows, fit.width):
+    for block_sums, block in packed.map(predict, rows[mine], fit.width):
         sums.merge(block_sums)
         pairs.append(block[-start % step :: step].copy())
         start += len(block)
+    sums, pairs = packed.ranks.merged((sums, pairs), both)
     target, prediction = np.concatenate(pairs).T
     return Evaluation(sums.metrics(), rows[kept], target, prediction)
+
+
+def both(whole: Found, part: Found) -> Found:
+    """What was found of some rows, and of those behind them."""
+    return whole[0].merge(part[0]), join(whole[1], part[1])
 
 
 def losses(fit: Fit, target: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.float64] | None:

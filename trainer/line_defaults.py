@@ -15,6 +15,7 @@ import numpy as np
 
 from bilingual import Text
 from model.line import LinearProblem, fourth_moment, noise
+from reader.merge import add
 from reader.pack import PIECE
 from reader.split import evenly
 from reader.training_data import TrainingData
@@ -88,13 +89,15 @@ def row_noise(data: TrainingData, problem: LinearProblem, scaling: str, batch_si
     def of_block(block: Any) -> Any:
         scaled = inputs.transform(block)[:, : width - 1].astype("float64")
         if data.levels:  # which rows share: the longest row then bounds the curvature of each
-            return 1 + (scaled**2).sum(axis=1).max()
+            return float(1 + (scaled**2).sum(axis=1).max())
         return fourth_moment(scaled)
 
-    parts = data.packed.map(of_block, rows, width)
     if data.levels:
-        return float(max(parts) + rarity(data, by_level, batch_size)) * problem.curvature()
-    return noise(parts, len(rows))
+        longest = data.packed.reduce(of_block, max, 0.0, rows, width)
+        return float(longest + rarity(data, by_level, batch_size)) * problem.curvature()
+    return noise(
+        data.packed.reduce(of_block, add, np.zeros((width, width)), rows, width), len(rows)
+    )
 
 
 def rarity(data: TrainingData, by_level: bool, batch_size: int) -> float:

@@ -10,6 +10,7 @@ from threading import Lock
 
 from threadpoolctl import threadpool_limits
 
+from reader.parallel import cores
 from run.signals import handlers_kept
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt(3)
@@ -20,8 +21,8 @@ def all_cores() -> Iterator[None]:
     """For a while, let a matrix product of NumPy take all cores, where nothing else does; or as
     many as OMP_NUM_THREADS allows."""
     allowed = os.environ.get("OMP_NUM_THREADS", "")
-    cores = int(allowed) if allowed.isdecimal() and int(allowed) else os.cpu_count()
-    with threadpool_limits(cores, user_api="blas"):
+    most = int(allowed) if allowed.isdecimal() and int(allowed) else cores()
+    with threadpool_limits(most, user_api="blas"):
         yield
 
 

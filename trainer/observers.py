@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reader.metrics import Metrics, title
 from run.checkpoint import Checkpoint, Checkpoints
-from run.restore import Expected, RunIdentity
+from run.restore import Expected, Restored, RunIdentity
 from run.signals import Signals, Stopped
 from trainer.progress import Progress, bar, duration
 from trainer.settings import GAP
@@ -174,8 +174,9 @@ class Checkpointing(Observer):
         self.checkpoints, self.trainer, self.best = checkpoints, trainer, best
         self.curves, self.signals, self.of = curves, signals, of
 
-    def restore(self) -> State:
-        """Go on from the newest checkpoint that is whole and of this run, or begin.
+    def restore(self) -> tuple[State, Restored | None]:
+        """Go on from the newest checkpoint that is whole and of this run, or begin; and what was
+        restored.
 
         Raises RunError where the table, by its SHA-256, or the version is not that of the run.
         """
@@ -184,7 +185,7 @@ class Checkpointing(Observer):
 
         if (newest := self.checkpoints.newest(self.expected())) is None:
             self.curves.rewind({})
-            return State()
+            return State(), None
         saved = newest.state
         set_state(self.trainer.network, dict(newest.weights))
         set_optimizer_state(self.trainer.optimizer, self.trainer.network, newest.optimizer)
@@ -195,7 +196,7 @@ class Checkpointing(Observer):
         state = State(**saved.model_dump(include={field.name for field in fields(State)}))
         # A process that died between the two writes left `last` and `best` behind.
         self.checkpoints.publish(self.checkpoint(state))
-        return state
+        return state, newest
 
     def expected(self) -> Expected:
         """What a checkpoint of this run holds, of a trainer that has made no step."""

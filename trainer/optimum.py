@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.line import Line, WeightedMoments, exact_or, iterate
+from reader.merge import add
 from reader.metrics import Metrics, Sums
 from reader.split import evenly
 from trainer.build import Fit
@@ -64,9 +65,9 @@ def measured(fit: Fit, line: Line) -> Optimum:
         residual = line.predict(data.encoding.apply(block)) - block[:, -1]
         return float(residual @ residual)
 
-    blocks = data.packed.map(of_block, data.parts.train, len(data.encoding.columns))
+    squares = data.packed.reduce(of_block, add, 0.0, data.parts.train, len(data.encoding.columns))
     variance = float(data.statistics.covariance[-1, -1])
-    mse = exact_or(sum(blocks) / len(data.parts.train), variance)
+    mse = exact_or(squares / len(data.parts.train), variance)
     return Optimum(replace(line, mse=mse), mse)
 
 
@@ -83,8 +84,9 @@ def weigh(fit: Fit, rows: NDArray[Any], line: Line, smoothing: float) -> Weighte
         centred = columns - np.append(fit.data.statistics.mean, 0.0)
         return loss, (centred * weights[:, None]).T @ centred
 
-    blocks = list(fit.data.packed.map(of_block, rows, len(encoding.columns)))
-    loss, products = sum(part for part, _ in blocks), sum(part for _, part in blocks)
+    width = len(fit.data.statistics.mean) + 1
+    start = 0.0, np.zeros((width, width))
+    loss, products = fit.data.packed.reduce(of_block, add, start, rows, len(encoding.columns))
     mean = products[-1, :-1] / products[-1, -1]
     covariance = products[:-1, :-1] / products[-1, -1] - np.outer(mean, mean)
     return WeightedMoments(loss / len(rows), fit.data.statistics.mean + mean, covariance)
@@ -92,9 +94,10 @@ def weigh(fit: Fit, rows: NDArray[Any], line: Line, smoothing: float) -> Weighte
 
 def line_metrics(fit: Fit, line: Line, rows: NDArray[Any]) -> Metrics:
     """Those of a line on the table's rows at these indices."""
-    sums = Sums()
-    for block in fit.data.packed.blocks(rows):
+
+    def of_block(block: NDArray[np.float32]) -> Sums:
         target = block[:, -1:]
         prediction = line.predict(fit.data.encoding.apply(block))[:, None]
-        sums.add(target, prediction, losses(fit, target, prediction))
-    return sums.metrics()
+        return Sums.of(target, prediction, losses(fit, target, prediction))
+
+    return fit.data.packed.reduce_in_batches(of_block, Sums.merge, Sums(), rows).metrics()

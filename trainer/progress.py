@@ -104,6 +104,16 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+class Silence(Progress):
+    """Of a process that another one speaks for."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def say(self, *lines: str, always: bool = False) -> None:
+        """Nothing."""
+
+
 class TqdmProgress(Progress):
     """The epochs as a bar of tqdm, in a notebook as its widget, and nothing else. Raises RunError
     where tqdm is not installed."""

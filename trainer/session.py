@@ -33,6 +33,7 @@ from trainer.observers import (
 from trainer.optimum import least_loss
 from trainer.progress import Progress
 from trainer.settings import CheckpointOptions
+from trainer.together import StopTogether, begin_together
 from trainer.trainer import Observer, State
 
 FEWEST_WATCHED = 1_000  # training rows
@@ -42,15 +43,15 @@ MANY_ROWS = 1_000  # of validation: these tell epochs apart
 @dataclass(frozen=True)
 class Keeping:
     """Where a training keeps curves and checkpoints, how often, and the signals that end it between
-    two blocks."""
+    two blocks. Of several processes that train, the first has a folder."""
 
-    folder: Path
+    folder: Path | None
     checkpoint: CheckpointOptions
     signals: Signals
 
     def within(self, *names: str) -> Keeping:
         """The same in a folder inside."""
-        return replace(self, folder=self.folder.joinpath(*names))
+        return replace(self, folder=self.folder.joinpath(*names)) if self.folder else self
 
 
 def train(
@@ -72,7 +73,7 @@ class _Training:
         self.fit, self.progress, self.least = fit, progress, least
         self.trainer = build_trainer(fit)
         self.best = BestWeights(self.trainer, partial(settled, fit))
-        parts = fit.data.parts
+        parts, self.ranks = fit.data.parts, fit.data.packed.ranks
         self.seen = parts._replace(test=parts.test[:0])
         self.watched = watched_rows(fit, self.seen)
         self.last: dict[str, Evaluation] = {}
@@ -94,7 +95,13 @@ class _Training:
         )
 
     def kept(self, keeping: Keeping) -> State:
-        """Train from where the last checkpoint stands, with curves and further checkpoints."""
+        """Train from where the last checkpoint stands, with curves and further checkpoints, or as
+        the process that has these does."""
+        together = partial(begin_together, self.ranks, self.trainer, self.best)
+        if keeping.folder is None:
+            state = together(State(), None)
+            with keeping.signals.held():
+                return self.loop(state, (), 2 * self.meetings(keeping.signals))
         from run.curves import Curves  # which imports VisualDL
 
         settings, progress, options = self.fit.settings, self.progress, keeping.checkpoint
@@ -111,16 +118,21 @@ class _Training:
             saving = Checkpointing(
                 checkpoints, self.trainer, self.best, curves, keeping.signals, of
             )
-            state = saving.restore()
+            state = together(*saving.restore())
             progress.add_earlier(state.total_seconds)
             if state.step:
                 progress.say(f"{progress.prefix}{resuming(keeping.folder, state, settings.epochs)}")
             else:
                 curves.recipe(settings.recipe)
             with keeping.signals.held():
-                self.loop(state, [drawing], [saving])
+                meetings = self.meetings(keeping.signals)
+                self.loop(state, [drawing], [*meetings, saving, *meetings])
                 saving.save(state, end=True)
         return state
+
+    def meetings(self, signals: Signals) -> list[Observer]:
+        """Of several processes, between two blocks."""
+        return [] if self.ranks.is_alone else [StopTogether(self.ranks, signals)]
 
     def evaluations(self, state: State) -> dict[str, Evaluation]:
         """Of the weights to be exported, which are put into the network, on every part."""

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
 import paddle
 
 from errors import DivergedError
 from model.network import flat_cosine
+from ranks.share import WHOLE, Share
 from reader.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ class Trainer:
 
     Nothing is drawn from a global random state: the order of rows follows from (seed, epoch),
     dropout from (seed, epoch, block), the learning rate from the step. `average`: the mean of the
-    weights after each step of an epoch takes their place at its end.
+    weights after each step of an epoch takes their place at its end. Where several processes train,
+    each has its share of every mini-batch, and all make the same steps.
     """
 
     def __init__(
@@ -130,13 +133,8 @@ class Trainer:
     def steps(self, state: State, observers: Sequence[Observer] = ()) -> Iterator[paddle.Tensor]:
         """What is left of the epoch, block by block: yields the loss of each step as it is made,
         before the step is counted."""
-        network, optimizer, average, loader = (
-            self.network,
-            self.optimizer,
-            self.average,
-            self.loader,
-        )
-        loss_of, rate_of = self.objective.loss, self.schedule
+        network, optimizer, average = self.network, self.optimizer, self.average
+        rate_of, loader = self.schedule, self.loader
         if not state.block:
             state.epoch_seconds = 0.0
         loader.set_epoch(state.epoch + 1, state.block)
@@ -148,15 +146,12 @@ class Trainer:
             if network.fades:
                 optimizer.fade = flat_cosine(done)
             rate = None
-            for x, y in loader.batches(block):
+            shares = loader.shares(index)
+            batches = loader.batches(block, shares)
+            for (x, y), share in zip(batches, shares or repeat(WHOLE), strict=False):
                 if rate != (rate := rate_of(state.step)):
                     optimizer.set_lr(rate)
-                loss = loss_of(network(x), y)
-                penalty = network.penalty()
-                optimizer.clear_grad(set_to_zero=False)
-                total = loss if penalty is None else loss + penalty
-                # Of the members' mean loss, each is to have the gradient that it has alone.
-                (total if network.members == 1 else total * network.members).backward()
+                loss = self.gradients(x, y, share)
                 optimizer.step()
                 if average:
                     average.add()
@@ -173,6 +168,23 @@ class Trainer:
                 for observer in observers:
                     observer.block(state)
             clock = time.perf_counter()
+
+    def gradients(self, x: paddle.Tensor, y: paddle.Tensor, share: Share) -> paddle.Tensor:
+        """Those of a mini-batch, of which these inputs [n, D] and targets [n, 1] are this process's
+        share, put into the parameters; its loss."""
+        network = self.network
+        if network.masks:
+            network.masks.part = share
+        loss = self.objective.loss(network(x), y)
+        penalty = network.penalty()
+        self.optimizer.clear_grad(set_to_zero=False)
+        total = loss if penalty is None else loss + penalty
+        # Of the members' mean loss, each is to have the gradient that it has alone.
+        (total if network.members == 1 else total * network.members).backward()
+        if share is WHOLE:
+            return loss
+        ranks = self.loader.table.ranks
+        return ranks.sum_gradients(network.parameters(), loss, share.weight)
 
     def end_epoch(self, state: State, metrics: Mapping[str, Metrics]) -> None:
         """Count the epoch, and take note of the watched metric of each part."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.merge import add
 from reader.training_data import TrainingData
 from trainer.additive import MOST_PRODUCTS, PRECISE_PRODUCTS, OutOfTimeError, TrainingRows
 from trainer.additive_search import AdditiveOptions, AdditiveSearch
@@ -49,5 +50,5 @@ def additive_trial(settings: Settings, data: TrainingData, seconds: float) -> Tr
         error = target.inverse(fit.predict(block)) - block[:, -1]
         return float(error @ error)
 
-    squares = sum(data.packed.map(of_block, rows, fit.design.width))
+    squares = data.packed.reduce(of_block, add, 0.0, rows, fit.design.width)
     return Trial(float(np.sqrt(squares / len(rows))), time.perf_counter() - started)

@@ -120,7 +120,7 @@ def test_curvature_is_the_steepest_direction_of_the_loss() -> None:
     x = np.column_stack([(rows[:, :-1] - [0.3, -1.0]) * [0.5, 2.0], np.ones(400)])
     assert found.curvature() == pytest.approx(np.linalg.eigvalsh(x.T @ x / 400)[-1])
     fourth = (x * np.square(x).sum(axis=1)[:, None]).T @ x
-    moments = [fourth_moment(x[:150, :-1]), fourth_moment(x[150:, :-1])]
+    moments = fourth_moment(x[:150, :-1]) + fourth_moment(x[150:, :-1])
     level = noise(moments, 400)
     assert level == pytest.approx(np.linalg.eigvalsh(fourth / 400)[-1])
     ends = rows[:, :-1].min(axis=0), rows[:, :-1].max(axis=0)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from errors import TableError
-from reader.fitting import FittedInputs, InputOptions, choose_levels, fit_inputs
+from reader.fitting import FittedInputs, InputOptions, Reduce, choose_levels, fit_inputs
 from reader.formats import Reading
 from reader.frame import encode
 from reader.inputs import Fill, Inputs, OneHot
@@ -38,13 +40,19 @@ SCHEMA = Schema(
 PACKED = choose_levels(PackedTable(SCHEMA, ROWS, "", TEXTS), np.arange(60), min_count=2)
 
 
+def over(blocks: Iterable[NDArray[np.float32]]) -> Reduce:
+    """A pass over these blocks."""
+    kept = list(blocks)
+    return lambda function, merge, start: reduce(merge, map(function, kept), start)
+
+
 def blocks() -> Iterator[np.ndarray]:
     yield from PACKED.blocks(np.arange(60))
 
 
 def learned(rule: Any = "mean", indicator: bool = False, one_hot: int = 4) -> FittedInputs:
     options = InputOptions(rule, -1, indicator, one_hot)
-    return fit_inputs(PACKED.schema, lambda f: map(f, blocks()), options)
+    return fit_inputs(PACKED.schema, over(blocks()), options)
 
 
 def test_levels_are_in_order_of_their_texts_and_rare_ones_are_unknown() -> None:
@@ -111,19 +119,19 @@ def test_a_level_never_seen_is_the_average_row() -> None:
 def test_a_column_without_any_value_is_left_out() -> None:
     empty = PACKED.take(np.arange(60))
     empty[:, 0] = np.nan
-    fitted = fit_inputs(PACKED.schema, lambda f: map(f, [empty]), InputOptions(indicator=True))
+    fitted = fit_inputs(PACKED.schema, over([empty]), InputOptions(indicator=True))
     assert fitted.missing["a"] == 60
     assert not any(column.name.startswith("a") for column in fitted.inputs.columns)
     assert np.isfinite(fitted.inputs.apply(empty)).all()
     nothing = Schema((Column("a", "numeric"), Column("y", "target")))
     with pytest.raises(TableError, match="no feature is left: no training row has a value of a"):
-        fit_inputs(nothing, lambda f: map(f, [empty[:, [0, -1]]]), InputOptions())
+        fit_inputs(nothing, over([empty[:, [0, -1]]]), InputOptions())
 
 
 def test_names_that_a_level_and_a_column_share_are_told_apart() -> None:
     columns = (Column("c = a", "numeric"), *SCHEMA.columns[1:])
     packed = choose_levels(PackedTable(Schema(columns), ROWS, "", TEXTS), np.arange(60), 2)
-    inputs = fit_inputs(packed.schema, lambda f: map(f, blocks()), InputOptions()).inputs
+    inputs = fit_inputs(packed.schema, over(blocks()), InputOptions()).inputs
     names = [column.name for column in inputs.columns]
     assert {"c = a", "c = a_"} < set(names)
     assert len(set(names)) == len(names)
@@ -143,9 +151,7 @@ def rows_of(times: Sequence[str | None]) -> np.ndarray:
 
 def of_times(**options: Any) -> Inputs:
     rows = rows_of([*DAYS, None, None])
-    return fit_inputs(
-        TIMES, lambda f: map(f, [rows[:50], rows[50:]]), InputOptions(**options)
-    ).inputs
+    return fit_inputs(TIMES, over([rows[:50], rows[50:]]), InputOptions(**options)).inputs
 
 
 def test_months_and_weekdays_are_flags_of_what_training_rows_have() -> None:

@@ -1,0 +1,64 @@
+"""Joining the other processes of a job, and leaving them: what ends one ends all."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from errors import UserError, lines_of
+from ranks.alone import ALONE, Ranks
+from ranks.lifeline import Lifeline
+from ranks.place import cores_of, place
+from ranks.restart import restarts
+from run.signals import Signals, Stopped
+
+AT_FIRST, AGAIN = 600.0, 60.0  # seconds to wait for the others
+
+
+@contextmanager
+def joined(signals: Signals) -> Iterator[Ranks]:
+    """The processes of this one's job, as the environment describes it.
+
+    An error of process 0 is its own to tell; one of another process reaches process 0, which tells
+    it. Raises RunError where the others do not come.
+    """
+    if (here := place()) is None:
+        yield ALONE
+        return
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores_of(here, sorted(os.sched_getaffinity(0))))
+    lifeline = Lifeline(here, AGAIN if restarts() else AT_FIRST)
+    try:
+        with signals.held():  # an exception in the midst of Paddle's import would become another
+            import paddle
+
+            from ranks.group import Group
+        paddle.disable_signal_handler()
+        signals.install()
+        yield Group(here, lifeline)
+    except BaseException as error:
+        code, lines = _ending(error, here.rank)
+        lifeline.fail(code, lines)
+        if here.rank == 0:
+            raise
+        raise SystemExit(code) from None
+    if here.rank == 0:
+        lifeline.close()
+    else:
+        lifeline.wait()
+
+
+def _ending(error: BaseException, rank: int) -> tuple[int, list[str]]:
+    """The exit code that an error leads to, and what is to be told of it."""
+    if isinstance(error, UserError | OSError):
+        return 2, lines_of(error)
+    if isinstance(error, Stopped):
+        return 128 + error.number, []
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1, []
+    if rank:
+        traceback.print_exception(error, file=sys.stderr)
+    return 1, [f"process {rank} failed: {error!r}; its log has the traceback"]
