@@ -264,6 +264,7 @@ def train_into(
         folder.write(SCHEMA, to_json(fit.data.schema.describe()))
     keeping = Keeping(folder.path, experiment.checkpoint, signals)
     run = finished(experiment, prepared, fit, keeping)
+    prepared.source.packed.ranks.part()
     # The model that stands there predicts until all that belongs to the new one is written.
     with drafted_folder(folder.path / "export", to_disk=True) as draft:
         report = reported(run, exported(run, draft, prepared.progress), prepared.progress)

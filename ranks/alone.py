@@ -15,7 +15,7 @@ class Ranks:
     """The processes of a job, numbered from 0 on: `rank` is this one's number, of `count`. Process
     0 owns the run folder. On its host this process is number `local_rank`.
 
-    Every method but `share_of` is a meeting: all processes call it, in the same order. This class
+    Every method but `part` and `share_of` is a meeting: all processes call it, in the same order. This class
     is the job of one process, which has nobody to meet.
     """
 
@@ -28,6 +28,10 @@ class Ranks:
     @property
     def is_alone(self) -> bool:
         return self.count == 1
+
+    def part(self) -> None:
+        """From now on this process works alone: nobody is met any more."""
+        self.rank, self.count = 0, 1
 
     def share_of(self, rows: int) -> slice:
         """Which of so many rows are this process's: shares are neighbours, in order of rank."""

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import paddle
@@ -40,31 +40,43 @@ class Group(Ranks):
         if not self.is_first:
             time.sleep(HEAD_START)
         with self._together():
-            group = dist.init_parallel_env()
-            on_cpu = dist.get_backend() == "GLOO"
-            self._bytes = group if on_cpu else dist.new_group(backend="gloo")  # type: ignore[arg-type]
+            dist.init_parallel_env()
 
     def agree(self, number: int = 0) -> int:
+        if self.is_alone:
+            return number
         with self._together():
             return self.lifeline.agree(number)
 
     def merged(self, value: Value, merge: Callable[[Value, Value], Value]) -> Value:
+        if self.is_alone:
+            return value
+        # Every process hears of every value and merges them itself: gloo's send and receive number
+        # their messages by process, and lose each other where some have sent more than others.
         self.agree()
-        like, distance = value, 1
+        like, stack = value, list[tuple[int, Value]]()
         with self._together():
-            while distance < self.count:
-                if self.rank % (2 * distance):
-                    self._send(encode(value), self.rank - distance)
-                    break
-                if self.rank + distance < self.count:
-                    value = merge(value, decode(self._receive(self.rank + distance), like))
-                distance *= 2
-            return self._broadcast(value, like)
+            data = encode(value)
+            sizes: list[paddle.Tensor] = []
+            dist.all_gather(sizes, paddle.to_tensor([len(data)]))
+            for rank, size in enumerate(sizes):
+                own = data if rank == self.rank else None
+                stack.append((1, decode(_broadcast(own, rank, int(size.numpy()[0])), like)))
+                while len(stack) > 1 and stack[-1][0] == stack[-2][0]:
+                    _merge_last(stack, merge)
+            while len(stack) > 1:
+                _merge_last(stack, merge)
+        return stack[0][1]
 
     def shared(self, value: Value) -> Value:
+        if self.is_alone:
+            return value
         self.agree()
         with self._together():
-            return self._broadcast(value, value)
+            data = encode(value) if self.is_first else None
+            size = paddle.to_tensor([len(data) if data else 0])
+            dist.broadcast(size, 0)
+            return decode(_broadcast(data, 0, int(size.numpy()[0])), value)
 
     def sum_gradients(
         self, parameters: Sequence[paddle.Tensor], loss: paddle.Tensor, weight: float
@@ -79,26 +91,6 @@ class Group(Ranks):
             paddle.assign(part.reshape(gradient.shape), gradient)
         return total.reshape([])
 
-    def _send(self, data: bytes, to: int) -> None:
-        dist.send(_tensor(np.array([len(data)])), to, self._bytes)
-        dist.send(_tensor(np.frombuffer(data, np.uint8)), to, self._bytes)
-
-    def _receive(self, of: int) -> bytes:
-        size = _tensor(np.zeros(1, np.int64))
-        dist.recv(size, of, self._bytes)
-        data = _tensor(np.empty(size.item(), np.uint8))
-        dist.recv(data, of, self._bytes)
-        return data.numpy().tobytes()
-
-    def _broadcast(self, value: Value, like: Value) -> Value:
-        data = encode(value) if self.is_first else b""
-        size = _tensor(np.array([len(data)]))
-        dist.broadcast(size, 0, self._bytes)
-        bytes_ = np.frombuffer(data, np.uint8) if self.is_first else np.empty(size.item(), np.uint8)
-        tensor = _tensor(bytes_)
-        dist.broadcast(tensor, 0, self._bytes)
-        return decode(tensor.numpy().tobytes(), like)
-
     @contextmanager
     def _together(self) -> Iterator[None]:
         """Where a collective fails because another process has ended, that one's message is to be
@@ -112,8 +104,19 @@ class Group(Ranks):
             raise
 
 
-def _tensor(values: Any) -> paddle.Tensor:
-    return paddle.to_tensor(values, place=paddle.CPUPlace())
+def _broadcast(data: bytes | None, of: int, size: int) -> bytes:
+    """So many bytes of one process, in all; the others have None."""
+    values = np.empty(size, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    tensor = paddle.to_tensor(values)
+    dist.broadcast(tensor, of)
+    return tensor.numpy().tobytes()
+
+
+def _merge_last(stack: list[tuple[int, Value]], merge: Callable[[Value, Value], Value]) -> None:
+    """The two values on top, of so many processes each."""
+    of_b, b = stack.pop()
+    of_a, a = stack.pop()
+    stack.append((of_a + of_b, merge(a, b)))
 
 
 def _name_variables(place: Place) -> None:
