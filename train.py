@@ -23,7 +23,7 @@ from errors import UserError, tell
 from pipeline import is_done, plan, prepare, write_recipe
 from pipeline import train as train_regressor
 from ranks.alone import ALONE, Ranks
-from ranks.job import joined, leave
+from ranks.job import joined, leave, refuse_several
 from ranks.restart import is_to_be_kept, keep_running, restarts
 from report.console import announce, closing, stopped_lines
 from run.folder import Begin
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     with Signals() as signals:
         try:
             if options.verify_resume:
+                refuse_several("--verify-resume starts processes of its own")
                 plan(options.config, options.overrides)  # a mistake is told before two runs begin
                 return 0 if resumes_exactly(Path(__file__), arguments) else 1
             with joined(signals) as ranks:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from errors import UserError, lines_of
+from errors import RunError, UserError, lines_of
 from ranks.alone import ALONE, Ranks
 from ranks.lifeline import Lifeline
-from ranks.place import cores_of, place
+from ranks.place import COUNT, cores_of, place
 from ranks.restart import is_of_several, restarts
 from run.signals import Signals, Stopped
 
@@ -50,6 +50,12 @@ def joined(signals: Signals) -> Iterator[Ranks]:
         lifeline.close()
     else:
         lifeline.wait()
+
+
+def refuse_several(why: str) -> None:
+    """Raises RunError where this is one of several processes."""
+    if is_of_several():
+        raise RunError(f"{why}; run it without a launcher, or unset {COUNT}")
 
 
 def leave(code: int) -> NoReturn:
