@@ -92,7 +92,7 @@ def _farthest(
         order = np.argsort(-away, kind="stable")[: MOST + FEWEST]
         return found[order], cells[order]
 
-    mine = rows[packed.share_of(rows)]
+    mine = rows[packed.share_of(rows, packed.ranks)]
     cells = [block[:, at].astype(np.float64) for block in packed.blocks(mine)]
     own = of_all([(mine, np.concatenate([*cells, np.zeros(0)]))])
     return packed.ranks.merged(own, lambda a, b: of_all([a, b]))

@@ -82,8 +82,11 @@ class ShardedTable(PackedTable):
         mine = self.own(rows)
         return everyone.merged([(mine, here(rows[mine]))], join)
 
-    def share_of(self, rows: Rows) -> slice:
+    def ranks_for(self, rows: int, width: int = 0) -> Ranks:
         assert not self.ranks.is_alone, "process 0 alone does not have all rows"
+        return self.ranks
+
+    def share_of(self, rows: Rows, ranks: Ranks) -> slice:
         start, stop = np.searchsorted(rows, [self.first, self.end]).tolist()
         mine = self._among_neighbours(stop - start)
         return slice(start + mine.start, start + mine.stop)
