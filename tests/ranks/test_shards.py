@@ -6,14 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 import train
-import trainer.build
 from errors import RunError, TableError
 from pipeline import built, finished, look_at, plan
 from ranks.alone import ALONE, Ranks
@@ -84,20 +82,6 @@ def by_hosts(folder: Path, function: Callable[[SplitTable], Value], **given: Any
         return function(read(options(path, **given), ranks=ranks))
 
     return together(of_process, THREE)
-
-
-@pytest.fixture(autouse=True)
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """First weights follow from the seed of the whole process, which threads share."""
-    lock = Lock()
-
-    def locked(build: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        with lock:
-            return build(*given, **named)
-
-    for name in ("build_network", "build_members"):
-        build = getattr(trainer.build, name)
-        monkeypatch.setattr(f"trainer.build.{name}", partial(locked, build))
 
 
 SPLITS = {

@@ -1,4 +1,8 @@
-"""The processes of a job as threads of this one, which meet in memory."""
+"""The processes of a job as threads of this one, which meet in memory.
+
+One runs at a time, from one meeting to the next: random seeds and Paddle's optimizers belong to the
+whole process.
+"""
 
 from __future__ import annotations
 
@@ -71,13 +75,19 @@ def unlock() -> None:
 class _Meeting:
     def __init__(self, count: int) -> None:
         self.barrier = threading.Barrier(count, timeout=LONGEST)
+        self.turn = threading.Lock()
         self.board = [b""] * count
 
     def said(self, rank: int, data: bytes) -> list[bytes]:
+        """By who has the turn."""
         self.board[rank] = data
-        self.barrier.wait()
-        every = list(self.board)
-        self.barrier.wait()
+        self.turn.release()
+        try:
+            self.barrier.wait()
+            every = list(self.board)
+            self.barrier.wait()
+        finally:
+            self.turn.acquire()
         return every
 
 
@@ -90,11 +100,12 @@ def together(
 
     def run(rank: int) -> Value:
         paddle.disable_static()
-        try:
-            return function(Threads(rank, local_ranks, meeting))
-        except BaseException:
-            meeting.barrier.abort()
-            raise
+        with meeting.turn:
+            try:
+                return function(Threads(rank, local_ranks, meeting))
+            except BaseException:
+                meeting.barrier.abort()
+                raise
 
     with ThreadPoolExecutor(len(local_ranks)) as pool:
         running = [pool.submit(run, rank) for rank in range(len(local_ranks))]
