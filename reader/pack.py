@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -116,14 +117,24 @@ class PackedTable:
             yield self.take(rows[start : start + ROWS_PER_BATCH])
 
     def map(
-        self, function: Callable[[Matrix], Result], rows: NDArray[np.integer[Any]], width: int = 0
+        self,
+        function: Callable[[Matrix], Result],
+        rows: NDArray[np.integer[Any]],
+        width: int = 0,
+        first: int = 0,
     ) -> Iterator[Result]:
         """function(block) of all rows, PIECE at a time, in order, worked out on all cores; fewer at
-        a time where what is made of a row has a great `width`."""
-        piece = min(PIECE, max(1, NUMBERS // max(width, self.matrix.shape[1])))
-        starts = range(0, len(rows), piece)
-        each = in_order if len(starts) > FEW else map  # threads take a while to start
-        return each(lambda start: function(self.take(rows[start : start + piece])), starts)
+        a time where what is made of a row has a great `width`. `first`: where these rows begin
+        among others, of whose pieces theirs are parts."""
+        piece = self.piece(width)
+        ends = [0, *range(piece - first % piece, len(rows), piece), len(rows)]
+        spans = [slice(a, b) for a, b in pairwise(ends) if a < b]
+        each = in_order if len(spans) > FEW else map  # threads take a while to start
+        return each(lambda span: function(self.take(rows[span])), spans)
+
+    def piece(self, width: int = 0) -> int:
+        """The rows that `map` takes at a time."""
+        return min(PIECE, max(1, NUMBERS // max(width, self.matrix.shape[1])))
 
     def reduce(
         self,

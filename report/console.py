@@ -138,6 +138,8 @@ def summary(report: Report) -> list[str]:
         lines.append(_line("blend", figures.blend_told(report.blend).plain))
     if report.refit:
         lines.append(_line("refit", figures.refit_told(report.refit).plain))
+    if report.processes:
+        lines.append(_line("processes", figures.processes_told(report.processes).plain))
     if report.trial:
         lines.append(_line(report.trial.model, _trial(report, report.trial)))
     if report.intervals:

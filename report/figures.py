@@ -15,6 +15,7 @@ from report.report import (
     Interval,
     Members,
     Optimum,
+    Processes,
     Refit,
     Report,
 )
@@ -22,6 +23,7 @@ from report.texts import named, texts
 
 MOST_TIMES = 10  # as high: beyond it, per cent tell nothing
 MOST_EXACT_TIMES = 100  # beyond it, a power of ten tells enough
+MOST_LISTED = 8  # processes
 NEARLY_EXACT = 1e-6  # of the target's variance, which float32 cannot tell from 0
 
 
@@ -186,6 +188,17 @@ def blend_told(blend: Blend) -> Text:
         network=number(found.network),
         together=number(found.together),
         share=number(blend.share),
+    )
+
+
+def processes_told(processes: Processes) -> Text:
+    """How many trained together, on how many hosts, and the rows of each, of many the range."""
+    rows = processes.rows
+    each = ", ".join(map(number, rows))
+    if len(rows) > MOST_LISTED:
+        each = f"{number(min(rows))} – {number(max(rows))}"
+    return texts().training.side_by_side.fill(
+        count=number(processes.count), hosts=number(processes.hosts), rows=each
     )
 
 

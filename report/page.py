@@ -85,7 +85,7 @@ def _environment() -> Environment:
     }
     filters = ("apart", "cell", "change", "interval", "number", "percent", "probability", "reached")
     environment.filters |= {name: getattr(figures, name) for name in filters}
-    of_networks = ("members_told", "blend_told", "refit_told")
+    of_networks = ("members_told", "blend_told", "refit_told", "processes_told")
     environment.filters |= {name: getattr(figures, name) for name in of_networks}
     told = ("cost", "effect_name", "missing", "share_and_freedom", "size", "strongest")
     environment.filters |= {name: getattr(effects, name) for name in told}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from typing import cast
 
 import numpy as np
@@ -223,8 +222,11 @@ def level_scaling(settings: Settings, data: TrainingData) -> LevelScaling:
 
 def _line(data: TrainingData, inputs: Inputs, target: TargetScale) -> tuple[Vector, float]:
     """(weights [D], bias) of the line that a network starts from, on scaled inputs without codes:
-    one pass over the training rows."""
+    one pass over the training rows. A row's fold follows from its place among them, whichever
+    process has it."""
     columns = (*inputs.names, data.schema.target)
+    packed, rows, width = data.packed, data.parts.train, FOLDS * len(columns)
+    piece = packed.piece(width)
 
     def of_block(block: Rows) -> list[Moments]:
         numbers = inputs.transform(block)[:, : len(inputs.names)]
@@ -232,11 +234,17 @@ def _line(data: TrainingData, inputs: Inputs, target: TargetScale) -> tuple[Vect
         return [moments(both[k::FOLDS]) for k in range(min(FOLDS, len(both)))]
 
     def both(a: list[Moments], b: list[Moments]) -> list[Moments]:
-        return [merge(x, y) for x, y in zip_longest(a, b, fillvalue=NOTHING)]
+        return [merge(x, y) for x, y in zip(a, b, strict=True)]
 
-    start = [NOTHING] * FOLDS
-    width = FOLDS * len(columns)
-    found = data.packed.reduce(of_block, both, start, data.parts.train, width)
+    ranks, found = packed.ranks_for(len(rows), width), [NOTHING] * FOLDS
+    mine = packed.share_of(rows, ranks)
+    place = mine.start
+    for part in packed.map(of_block, rows[mine], width, place):
+        turned = place % piece % FOLDS
+        part += [NOTHING] * (FOLDS - len(part))
+        found = both(found, part[FOLDS - turned :] + part[: FOLDS - turned])
+        place += sum(each.rows for each in part)
+    found = ranks.merged(found, both)
     folds = [Statistics.from_moments(columns, fold) for fold in found if fold.rows]
     return ridge([Fold(fold.count, fold.mean, fold.covariance) for fold in folds])
 

@@ -32,6 +32,7 @@ from report.report import (
     Optimum,
     Parity,
     Pattern,
+    Processes,
     Report,
     Residuals,
     Timing,
@@ -105,6 +106,7 @@ def full(columns: int = 12) -> Report:
         parity=Parity(max_abs_difference=0.0313, rows=3300, tolerance=0.5),
         versions={"python": "3.11.7", "paddle": "3.3.1"},
         training=Training("mse", "sgd", 0.5, "cosine", 0.0, 64, epochs=80, planned=100),
+        processes=Processes(3, 2, [1200, 1000, 1100]),
         finished="2026-01-02T03:04:05+00:00",
         command="python train.py -c houses.yaml -o train.epochs=80",
         findings=[
