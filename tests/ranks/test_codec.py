@@ -40,7 +40,7 @@ def same(a: Any, b: Any) -> bool:
         np.array([[1.5, np.nan], [-0.0, 2e300]]),
         [np.arange(4, dtype=np.int32), np.array([True, False])],
         Pair("a", [np.float64(1) * np.ones(2), Pair("b", None)]),
-        {"deep": [(Pair("x", 1), {"y": np.uint8([7])})]},
+        {"deep": [(Pair("x", 1), {"y": np.array([7], np.uint8)})]},
     ],
 )
 def test_values_come_back(value: Any) -> None:
@@ -48,7 +48,8 @@ def test_values_come_back(value: Any) -> None:
 
 
 def test_classes_are_those_of_the_receiver() -> None:
-    found = decode(encode((Sums(3, 0.25), [1, 2, 3])), (Sums(), []))
+    like: tuple[Sums, list[int]] = (Sums(), [])
+    found = decode(encode((Sums(3, 0.25), [1, 2, 3])), like)
     assert found == (Sums(3, 0.25), [1, 2, 3])
     assert decode(encode(Sums(3, 0.25)), {}) == {"rows": 3, "mean": 0.25}
 
