@@ -12,6 +12,7 @@ import paddle
 
 from errors import DivergedError
 from model.network import flat_cosine
+from model.precision import Precision
 from reader.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Trainer:
 
     Nothing is drawn from a global random state: the order of rows follows from (seed, epoch),
     dropout from (seed, epoch, block), the learning rate from the step. `average`: the mean of the
-    weights after each step of an epoch takes their place at its end.
+    weights after each step of an epoch takes their place at its end. `precision`: the numbers that
+    steps compute in, float32 unless it is set.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.schedule, self.loader, self.average = schedule, loader, average
+        self.precision = Precision()
         self.epochs, self._is_checked = 1, False
 
     def fit(
@@ -136,7 +139,7 @@ class Trainer:
             self.average,
             self.loader,
         )
-        loss_of, rate_of = self.objective.loss, self.schedule
+        loss_of, rate_of, precision = self.objective.loss, self.schedule, self.precision
         if not state.block:
             state.epoch_seconds = 0.0
         loader.set_epoch(state.epoch + 1, state.block)
@@ -151,13 +154,14 @@ class Trainer:
             for x, y in loader.batches(block):
                 if rate != (rate := rate_of(state.step)):
                     optimizer.set_lr(rate)
-                loss = loss_of(network(x), y)
+                with precision.casts():
+                    loss = loss_of(network(x), y)
                 penalty = network.penalty()
                 optimizer.clear_grad(set_to_zero=False)
                 total = loss if penalty is None else loss + penalty
                 # Of the members' mean loss, each is to have the gradient that it has alone.
-                (total if network.members == 1 else total * network.members).backward()
-                optimizer.step()
+                precision.backward(total if network.members == 1 else total * network.members)
+                precision.step(optimizer)
                 if average:
                     average.add()
                 yield loss

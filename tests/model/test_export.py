@@ -12,12 +12,13 @@ import pytest
 from errors import DeviceError, ExportError
 from model import export as module
 from model import predictor
+from model.device import resolve_device
 from model.export import Proof, export, parity_tolerance
 from model.folder import GRAPH, read_export
 from model.input_layers import Scale, TargetScale
 from model.networks import build_network
 from model.objective import SquaredError
-from model.predictor import Predictor, resolve_device
+from model.predictor import Predictor
 from model.regressor import Regressor
 from reader.inputs import InputColumn
 from tests.conftest import plain_contract
