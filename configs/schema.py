@@ -497,7 +497,7 @@ class TrainConfig(Section):
     processes on a machine, auto and gpu give each a GPU of its own"""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """numbers of the products of matrices in training steps: float32; bfloat16 or float16, which
-    need a network and a GPU that has them, and are faster where layers are wide. Parameters, the
+    need a network and a GPU that has them, and may be faster where layers are wide. Parameters, the
     rest of a step, evaluation and export are float32 in any case"""
     average: bool = False
     """end each epoch at the mean of the weights of all its steps, and continue from there: less

@@ -63,7 +63,7 @@ class Float16(BFloat16):
 
     A step whose gradients are not finite is left out, and the scale halved; after STEPS others it
     is doubled. What is not finite is asked for after each step, which waits for the device. This is
-    the rule of paddle.amp.GradScaler, by its kernel; GradScaler itself is for Paddle's optimizers
+    the rule of paddle.amp.GradScaler, by its kernel; GradScaler itself knows Paddle's optimizers
     alone, prints, and turns itself off on a CPU.
 
     A step raises DivergedError where gradients are not finite at scale 1 either.
