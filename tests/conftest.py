@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -120,6 +121,22 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, **options
     )
+
+
+PATIENCE = 300.0  # seconds: for what never takes so long, however busy the machine
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds; a process that is waited for should end the waiting, too."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def imports(process: subprocess.Popen[Any], package: str) -> bool:
+    """Whether a process has come to import a package of machine code, or has ended."""
+    return process.poll() is not None or package in Path(f"/proc/{process.pid}/maps").read_text()
 
 
 def assert_says_the_same(text: Text) -> None:

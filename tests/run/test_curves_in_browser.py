@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
+
+from tests.conftest import wait_for
 
 # Pixels of a chart that are neither transparent nor grey: what a curve is drawn with.
 COLOURED = """canvas => {
@@ -24,15 +26,24 @@ COLOURED = """canvas => {
 }"""
 
 # Asked for first, so that no run is trained where there is no browser.
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("browser")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("browser"),
+    pytest.mark.xdist_group("curves"),  # one worker makes what they share
+]
+PORTS = range(15_000, 30_000)  # none of those that systems give to whoever asks for any
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="module")
 def address(boston_run: Path) -> Iterator[str]:
     """VisualDL as `make curves` starts it, over the folder of a finished run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    chance = random.SystemRandom()  # two runs of the tests at once choose two ports
+    port = next(filter(is_free, chance.sample(PORTS, 20)))
     options = ["--host", "127.0.0.1", "--port", str(port), "--language", "en"]
     server = subprocess.Popen(
         [Path(sys.executable).with_name("visualdl"), "--logdir", boston_run.parent, *options],
@@ -41,13 +52,8 @@ def address(boston_run: Path) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(150):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, "VisualDL ended"
-                time.sleep(0.2)
+        wait_for(lambda: not is_free(port) or server.poll() is not None)
+        assert server.poll() is None, "VisualDL ended"
         yield url
     finally:
         server.terminate()
@@ -66,10 +72,7 @@ def test_curve_of_a_finished_run_is_drawn(address: str, page: Page) -> None:
     page.get_by_text("epoch", exact=True).wait_for()
     chart = page.locator("canvas").first
     chart.wait_for()
-    deadline = time.monotonic() + 30
-    while chart.evaluate(COLOURED) < 200:
-        assert time.monotonic() < deadline, "no curve was drawn"
-        page.wait_for_timeout(200)
+    wait_for(lambda: chart.evaluate(COLOURED) >= 200)
     assert page.get_by_text("boston/curves/train").first.is_visible()
     assert page.get_by_text("boston/curves/validation").first.is_visible()
 
