@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("examples")
 GATE = settings.get_profile("gate")
 
 
@@ -54,3 +55,9 @@ def test_no_file_of_tests_holds_a_generator() -> None:
             shared += [(module.__name__, name) for name in held]
     assert __name__ in sys.modules
     assert shared == []
+
+
+def test_a_group_is_held_together(request: pytest.FixtureRequest) -> None:
+    """By one worker, which makes once what its tests share."""
+    if request.config.getoption("loadgroup", False):
+        assert request.node.nodeid.endswith("@examples")
