@@ -29,9 +29,9 @@ from tests.run.checkpoints import expected_of
 from tests.test_train import points
 from trainer.observers import Checkpointing
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
 
-KILLS = 4 * SOAK
+KILLS = 3 * SOAK
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]
@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "recipe.yaml").write_text(
         f"data: {{path: {folder / 'table.csv'}, target: y, cache: {folder / 'cache'}}}\n"
         "optimizer: {learning_rate: 0.01}\n"
-        "train: {epochs: 4, batch_size: 512}\n"
+        "train: {epochs: 4, batch_size: 2048}\n"
         "checkpoint: {steps: 1}\n"
     )
     return folder

@@ -16,7 +16,7 @@ import train
 from model.predictor import Predictor
 from run.checkpoint import load_checkpoint
 from run.curves import HYPER_PARAMETERS, LOG
-from tests.conftest import COLUMNS, train_recipe
+from tests.conftest import COLUMNS, SOAK, train_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +76,9 @@ def test_resolved_recipe_repeats_the_run(boston_run: Path, tmp_path: Path) -> No
     assert weights_of(tmp_path / "again") == weights_of(boston_run)
 
 
-def test_boston_reaches_the_optimum_for_ten_seeds(tmp_path: Path) -> None:
+def test_boston_reaches_the_optimum_for_any_seed(tmp_path: Path) -> None:
     gaps = []
-    for seed in range(10):
+    for seed in range(3 * SOAK):
         seeds = [f"train.seed={seed}", f"data.split.seed={seed}"]
         report = train_recipe(tmp_path / str(seed), BOSTON, seeds)
         gaps.append(report["optimum"]["gap"])

@@ -16,6 +16,7 @@ from configs.load import load
 from configs.yaml_text import inline, parse
 from errors import ConfigError
 from tests.attacks.reads import opened, outside
+from tests.conftest import SOAK
 from trainer.settings import experiment
 
 BASE = "data: {path: a, target: b}\n"
@@ -149,7 +150,7 @@ def is_a_recipe_or_one_message(recipe: Path, overrides: list[str]) -> None:
     assert experiment(load(saved)).text() == text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 * SOAK)
 @given(st.lists(st.sampled_from(TOKENS), max_size=40).map("".join))
 def test_any_text_is_a_recipe_or_one_message(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -159,7 +160,7 @@ def test_any_text_is_a_recipe_or_one_message(
     is_a_recipe_or_one_message(recipe, [])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 * SOAK)
 @given(
     st.sampled_from(sorted(by_path())),
     ODD,
