@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
+import pipeline
 import train
 from bilingual import Text
 from reader.formats import Reading
@@ -108,12 +109,23 @@ def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trial() -> Iterator[float]:
+    """Lines end without the trial of an additive model, which may double the time of each run;
+    what it would be."""
+    with pytest.MonkeyPatch.context() as patch:
+        length = pipeline.TRIAL
+        patch.setattr(pipeline, "TRIAL", 0.0)
+        yield length
+
+
 @pytest.fixture(autouse=True)
-def without_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines end without the trial of an additive model, except in the tests of it: it may double
-    the time of each run."""
-    if "trial" not in request.keywords:
-        monkeypatch.setattr("pipeline.TRIAL", 0.0)
+def with_trials_where_marked(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, trial: float
+) -> None:
+    """In the tests of them."""
+    if "trial" in request.keywords:
+        monkeypatch.setattr(pipeline, "TRIAL", trial)
 
 
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
