@@ -122,6 +122,7 @@ def whole(folder: Path) -> Callable[..., tuple[dict[str, Any], float]]:
     return run
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_killed_run_resumes_to_the_bit(
     folder: Path, tmp_path: Path, whole: Callable[..., Any], number: int
@@ -396,6 +397,7 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
     assert (best["w"][0], noted["mse"]) == (2.0, 2.0)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "overrides",
     [

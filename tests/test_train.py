@@ -76,6 +76,7 @@ def test_resolved_recipe_repeats_the_run(boston_run: Path, tmp_path: Path) -> No
     assert weights_of(tmp_path / "again") == weights_of(boston_run)
 
 
+@pytest.mark.soak
 def test_boston_reaches_the_optimum_for_any_seed(tmp_path: Path) -> None:
     gaps = []
     for seed in range(3 * SOAK):

@@ -152,6 +152,7 @@ def test_golden_rows_that_come_out_otherwise(
 EACH = 5 if SOAK == 1 else 1  # bytes, of which one is changed
 
 
+@pytest.mark.soak
 def test_any_byte_of_an_export_counts(boston_run: Path, tmp_path: Path) -> None:
     for file in (boston_run / "export").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

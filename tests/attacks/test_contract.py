@@ -208,6 +208,7 @@ def test_no_other_key_is_taken(export: Path) -> None:
 MUTATIONS = 300 * SOAK
 
 
+@pytest.mark.soak
 def test_each_value_of_another_type_or_size(export: Path) -> None:
     """Anywhere in the contract: refused, or taken where it means something."""
     values = contract_of(export)
@@ -401,6 +402,7 @@ def test_no_operator_knows_files() -> None:
 OF_A_GRAPH: list[Any] = [None, -2, 0.5, "/x", [{}]]
 
 
+@pytest.mark.soak
 def test_each_place_of_a_graph(export: Path) -> None:
     """Whatever stands at a place of some operator of each name: refused, or Paddle runs it. Of
     several thousand such graphs, some."""

@@ -238,6 +238,7 @@ def commands(recipe: Path, run: Path, table: Path) -> dict[str, Act]:
     }
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3 * SOAK))
 def test_users_files_survive_every_command_in_any_order(
