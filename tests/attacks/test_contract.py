@@ -492,7 +492,7 @@ def test_a_folder_that_is_replaced_meanwhile(export: Path, tmp_path: Path) -> No
 
     swapper = threading.Thread(target=swap)
     swapper.start()
-    seen, begun = set(), time.monotonic()
+    seen, begun = set[str](), time.monotonic()
     try:
         for turn in count():
             if turn >= 30 and (seen == known.keys() or time.monotonic() > begun + PATIENCE):
