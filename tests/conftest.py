@@ -6,11 +6,13 @@ import json
 import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,18 @@ def wait_for(condition: Callable[[], object]) -> None:
 def imports(process: subprocess.Popen[Any], package: str) -> bool:
     """Whether a process has come to import a package of machine code, or has ended."""
     return process.poll() is not None or package in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) != 0
+
+
+def free_ports(count: int) -> list[int]:
+    """For what has to be told its ports: none of those that systems give to whoever asks for any,
+    and others in each process, so that nobody takes them before they are used."""
+    chance = random.SystemRandom()
+    return list(islice(filter(is_free, chance.sample(range(15_000, 30_000), 100)), count))
 
 
 def assert_says_the_same(text: Text) -> None:

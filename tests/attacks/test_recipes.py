@@ -20,6 +20,7 @@ from tests.conftest import SOAK
 from trainer.settings import experiment
 
 BASE = "data: {path: a, target: b}\n"
+MOST_SECONDS = 20  # of work; 1.5 are enough, and what is guarded against has no end
 LETTERS = "abcdefghij"
 ALIASES = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise(LETTERS)
@@ -69,7 +70,7 @@ def test_a_hostile_recipe_gives_one_message_soon(name: str, tmp_path: Path) -> N
     began = time.process_time()
     with opened() as files, pytest.raises(ConfigError) as caught:
         load(recipe)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < MOST_SECONDS
     assert outside(files, tmp_path) == []
     assert str(caught.value).startswith(str(recipe))
     assert len(str(caught.value).splitlines()) < 30
@@ -114,7 +115,7 @@ def test_a_hostile_override_gives_one_message_soon(override: str) -> None:
     began = time.process_time()
     with pytest.raises(ConfigError):
         load("configs/boston.yaml", [override])
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < MOST_SECONDS
 
 
 def test_a_recipe_for_a_wide_table_is_read(tmp_path: Path) -> None:

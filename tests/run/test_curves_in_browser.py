@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.conftest import wait_for
+from tests.conftest import free_ports, is_free, wait_for
 
 # Pixels of a chart that are neither transparent nor grey: what a curve is drawn with.
 COLOURED = """canvas => {
@@ -31,19 +29,12 @@ pytestmark = [
     pytest.mark.usefixtures("browser"),
     pytest.mark.xdist_group("curves"),  # one worker makes what they share
 ]
-PORTS = range(15_000, 30_000)  # none of those that systems give to whoever asks for any
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="module")
 def address(boston_run: Path) -> Iterator[str]:
     """VisualDL as `make curves` starts it, over the folder of a finished run."""
-    chance = random.SystemRandom()  # two runs of the tests at once choose two ports
-    port = next(filter(is_free, chance.sample(PORTS, 20)))
+    (port,) = free_ports(1)
     options = ["--host", "127.0.0.1", "--port", str(port), "--language", "en"]
     server = subprocess.Popen(
         [Path(sys.executable).with_name("visualdl"), "--logdir", boston_run.parent, *options],
