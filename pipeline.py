@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +22,7 @@ from model.onnx import check_installed
 from ranks.alone import ALONE, Ranks
 from reader.data_checks import find
 from reader.findings import Finding
+from reader.places import CELLS, cells_of
 from reader.schema import abridged
 from reader.source import SplitTable, infer_schema, read
 from reader.split import Split
@@ -198,7 +200,9 @@ def train(
 
     fit, prepared = built(settings, prepared)
     if not prepared.source.packed.ranks.is_first:
+        source = prepared.source
         finished(experiment, prepared, fit, Keeping(None, experiment.checkpoint, signals))
+        source.packed.serve({CELLS: partial(cells_of, source)})
         return None
     folder = RunFolder(experiment.folder, *begin)
     if begin.resume and not standing(folder.path):
@@ -264,9 +268,9 @@ def train_into(
         folder.write(SCHEMA, to_json(fit.data.schema.describe()))
     keeping = Keeping(folder.path, experiment.checkpoint, signals)
     run = finished(experiment, prepared, fit, keeping)
-    prepared.source.packed.ranks.part()
     # The model that stands there predicts until all that belongs to the new one is written.
-    with drafted_folder(folder.path / "export", to_disk=True) as draft:
+    draft_export = drafted_folder(folder.path / "export", to_disk=True)
+    with prepared.source.packed.alone(), draft_export as draft:
         report = reported(run, exported(run, draft, prepared.progress), prepared.progress)
         draw(folder.path / "curves", report)
         folder.write(FILE, to_json(report.to_json()))
@@ -279,7 +283,7 @@ def finished(
     experiment: Experiment, prepared: Prepared, fit: Fit, keeping: Keeping | None
 ) -> Finished:
     """The run up to its export: cross-validation, training, and what the model is held against."""
-    from report.assemble import Finished
+    from report.assemble import Finished, passes
     from trainer.optimum import least_loss, optimum
     from trainer.session import cross_validate
     from trainer.trial import additive_trial
@@ -296,7 +300,7 @@ def finished(
     progress.phase("trying an additive model")
     is_alone = prepared.source.packed.ranks.is_alone  # clocks of several would not agree
     seconds = TRIAL * progress.elapsed() if is_alone and not progress.quiet else 0.0
-    return Finished(
+    run = Finished(
         experiment=experiment,
         source=prepared.source,
         fit=fit,
@@ -310,6 +314,7 @@ def finished(
         elapsed=progress.elapsed,
         trial=additive_trial(fit.settings, fit.data, seconds),
     )
+    return run if is_alone else replace(run, passes=passes(run))
 
 
 def exported(run: Finished, folder: Path, progress: Progress) -> Export:

@@ -245,6 +245,10 @@ class DataConfig(Section):
     unpack_limit: PositiveInt = 1024
     """MB that a packed file, or one whose rows take little space in it, may unpack to, where that
     is more than 100 times its size: a guard against files made to fill a disk"""
+    shards: Literal["all", "per_host"] = "all"
+    """what each host of a job of several processes reads. all: the whole table, the same on every
+    host; per_host: rows of its own, as if the table held those of host 0, then those of host 1, and
+    so on"""
     cache: AnyPath = ".cache"
     """folder for packed tables (memory-mapped); one is reused while its table is unchanged. Those
     unused for 30 days are removed, and the oldest where they fill more than half of the disk"""

@@ -23,13 +23,17 @@ class Share(NamedTuple):
         return len(self.places) / self.rows
 
     def of(self, values: Any) -> Any:
-        """Of [..., rows, width], what stands at the places: as it is where they are neighbours."""
+        """Of a tensor [..., rows, width], what stands at the places: a view where they are
+        neighbours."""
         if not len(self.places):
             return values[..., :1, :]
         first, last = int(self.places[0]), int(self.places[-1])
         if last - first == len(self.places) - 1:
             return values[..., first : last + 1, :]
-        return values[..., self.places, :]
+        import paddle
+
+        # Indices of places are wrong for a tensor that is a view: Paddle takes its first dimension.
+        return paddle.index_select(values, paddle.to_tensor(self.places), values.ndim - 2)
 
 
 WHOLE = Share(np.zeros(1, dtype=np.intp), 1)

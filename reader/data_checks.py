@@ -14,6 +14,7 @@ from display import short
 from reader.findings import KINDS, Finding, exclude, listed
 from reader.leaks import Leak, Order, leaks
 from reader.lookalikes import TIME_NAME, look_alikes
+from reader.merge import join
 from reader.outliers import extreme_cells, missing_mark
 from reader.pack import PackedTable
 from reader.schema import Column
@@ -59,7 +60,7 @@ def value_findings(data: TrainingData, skew_counts: bool) -> Iterator[Finding]:
     """
     packed, members = data.packed, data.parts.train
     most = max(500, min(SAMPLE, NUMBERS // len(packed.columns)))
-    rows = packed.take(members[evenly(len(members), most)]).astype(np.float64)
+    rows = packed.sample(members[evenly(len(members), most)]).astype(np.float64)
     yield from leak_findings(packed, rows)
     yield from target_findings(packed.schema.target, rows[:, -1], skew_counts)
     yield from few_rows(data)
@@ -76,7 +77,7 @@ def leak_findings(packed: PackedTable, rows: Matrix) -> Iterator[Finding]:
     coded = [packed.position[name] for name in packed.texts]
     times = (column for column in packed.schema.features if column.parts)
     clocks = [packed.position[name] for column in times for name in column.packed]
-    neighbours = packed.take(np.arange(min(len(packed), NEIGHBOURS))).astype(np.float64)
+    neighbours = packed.sample(np.arange(min(len(packed), NEIGHBOURS))).astype(np.float64)
     neighbours = neighbours[~np.isnan(neighbours[:, -1])]
     found = list(leaks(rows, coded, Order(neighbours, clocks)))
     all_leak = {at for leak in found for at in leak.columns} >= {*range(len(names) - 1)}
@@ -225,15 +226,19 @@ def copied_rows(packed: PackedTable, parts: Split, rows: Matrix) -> Iterator[Fin
 
 
 def row_hashes(packed: PackedTable) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """The rows looked at, and a number for each that is the same for equal rows.
+    """The rows looked at, and a number for each that is the same for equal rows: a meeting.
 
     Of many rows those are kept whose number is small: of a row all copies are, or none.
     """
     step = max(1, -(-len(packed) // COMPARED))
     limit = np.uint64(min(1.0, HASHES * step / len(packed)) * (2**64 - 2**12))
-    kept, hashes = [], []
-    for start in range(0, len(packed), step * NEIGHBOURS):
-        block = packed.matrix[start : start + NEIGHBOURS]
+    kept, hashes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
+    mine = packed.span
+    for at in range(0, len(packed), step * NEIGHBOURS):
+        start, stop = max(at, mine.start), min(at + NEIGHBOURS, mine.stop)
+        if start >= stop:
+            continue
+        block = packed.raw(np.arange(start, stop))
         if block.shape[1] % 2:
             block = np.column_stack([block, np.zeros(len(block), dtype=np.float32)])
         each = np.zeros(len(block), dtype=np.uint64)
@@ -243,7 +248,9 @@ def row_hashes(packed: PackedTable) -> tuple[NDArray[np.int64], NDArray[np.uint6
         small = np.flatnonzero(each <= limit)
         kept.append(small + start)
         hashes.append(each[small])
-    return np.concatenate(kept), np.concatenate(hashes)
+    found = [(np.concatenate(kept), np.concatenate(hashes))]
+    of_each = packed.ranks.merged(found, join)
+    return np.concatenate([k for k, _ in of_each]), np.concatenate([h for _, h in of_each])
 
 
 def _equal_by_chance(column: NDArray[np.float64]) -> float:

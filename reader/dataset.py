@@ -32,7 +32,10 @@ class Rows(Protocol):
         """Which of these rows are this process's: their places."""
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Numbers:
-        """The rows at these indices, float32 [n, columns]."""
+        """The rows at these indices, which this process holds, float32 [n, columns]."""
+
+    def sample(self, rows: NDArray[np.integer[Any]]) -> Numbers:
+        """The same, whoever holds them: a meeting of all processes."""
 
 
 class TableDataset(Dataset):  # type: ignore[type-arg]
@@ -68,6 +71,8 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
 
     def set_epoch(self, epoch: int, first_block: int = 0) -> None:
         """Shuffle, and begin at block `first_block`; before the first call there is no order."""
+        if not self.table.ranks.is_alone:
+            _ = self._spare  # while all processes meet, and not when one lacks rows
         self.epoch, self.first_block = epoch, first_block
         self.order: Order | InOrder = InOrder(self.rows)
         if self.seed is not None:
@@ -83,28 +88,32 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
     def __getitem__(self, index: int) -> Block:
         start = (self.first_block + index) * self.block_size
         rows = self.order.take(start, min(start + self.block_size, len(self.rows)))
-        if not self.table.ranks.is_alone:
-            rows = self._own(self.first_block + index, rows)
-        inputs, target = self.transform(self.table.take(rows))
+        is_alone = self.table.ranks.is_alone
+        block = self.table.take(rows) if is_alone else self._own(self.first_block + index, rows)
+        inputs, target = self.transform(block)
         return _in_memory(inputs), _in_memory(target)
 
     def first_row(self) -> Block:
-        """One row as a block, whatever the order."""
-        inputs, target = self.transform(self.table.take(self.rows[:1]))
+        """One row as a block, whatever the order, in all processes: a meeting."""
+        inputs, target = self.transform(self._spare)
         return paddle.to_tensor(inputs), paddle.to_tensor(target)
 
-    def _own(self, index: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-        """Those of a block's rows that are this process's; takes note of its shares."""
+    def _own(self, index: int, rows: NDArray[np.integer[Any]]) -> Numbers:
+        """Those of a block's rows that are this process's, and a spare one for each mini-batch of
+        which it has none; takes note of its shares."""
         batches = [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
         shares = [Share(self.table.own(batch), len(batch)) for batch in batches]
         self._shares[index] = shares
-        chosen = zip(batches, shares, strict=True)
-        return np.concatenate([b[s.places] if s.weight else self._spare for b, s in chosen])
+        own = [batch[share.places] for batch, share in zip(batches, shares, strict=True)]
+        block = self.table.take(np.concatenate(own))
+        ends = np.cumsum([len(some) for some in own])
+        without = [end for end, some in zip(ends, own, strict=True) if not len(some)]
+        return np.insert(block, without, self._spare, axis=0) if without else block
 
     @cached_property
-    def _spare(self) -> NDArray[np.integer[Any]]:
-        """A row for mini-batches of which this process has none."""
-        return self.rows[self.table.own(self.rows)[:1]]
+    def _spare(self) -> Numbers:
+        """The first row: a meeting."""
+        return self.table.sample(self.rows[:1])
 
     def shares(self, index: int) -> list[Share] | None:
         """Of each mini-batch of block `index` of the epoch; None for a process that is alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -22,6 +22,7 @@ def deal_groups(
     seed: int,
     shares: NDArray[np.float64],
     by_place: Parts | None = None,
+    gathered: Callable[[Any], list[Any]] = lambda own: [own],
 ) -> Parts:
     """The part [rows], from 0 on, of each cell of `texts`: equal cells share one, 1 and 1.0 too.
 
@@ -31,30 +32,44 @@ def deal_groups(
     each part with a share then has a group, where there are as many.
 
     `by_place`: the parts of rows whose cell is empty. Others are then moved only where a part
-    would have no row.
+    would have no row. `gathered`: what all hosts tell of their rows, where `texts` are of this one.
     """
-    ends, groups = shares.cumsum()[:-1], dict[str, int]()
-    pieces, numbers, seen = list[Parts](), list[NDArray[np.int32]](), 0
-    for cells in map(as_levels, texts):
-        places = {text: _place(seed, text) for text in cells.unique().drop_nulls()}
-        place = _replaced(cells, places, pl.Float64())
-        pieces.append(np.searchsorted(ends, place, side="right").astype(np.int8))
-        empty = cells.is_null().to_numpy()
-        if by_place is not None and empty.any():
-            pieces[-1][empty] = by_place[seen : seen + len(cells)][empty]
-        seen += len(cells)
-        if len(groups) <= FEW:
-            for text in places:
-                groups.setdefault(text, len(groups))
-            numbers.append(_replaced(cells, groups, pl.Int32()))
-    part = np.concatenate(pieces)
+    dealt = gathered(_dealt(texts, seed, shares))
+    part = np.concatenate([own for own, _, _ in dealt])
+    if (empty := part < 0).any():
+        part[empty] = 0 if by_place is None else by_place[empty]
+    groups = dict.fromkeys(text for _, own, _ in dealt for text in own)
     counts, wanted = np.bincount(part, minlength=len(shares)), shares * len(part)
     missed = np.abs(counts - wanted) > TOLERANCE * wanted
     if len(groups) > FEW or not missed.any() or (by_place is not None and counts[shares > 0].all()):
         return part
-    number = np.concatenate(numbers)
+    of_group = {text: number for number, text in enumerate(groups)}
+    tables = [np.array([*(of_group[text] for text in own), -1]) for _, own, _ in dealt]
+    number = np.concatenate([table[n] for table, (_, _, n) in zip(tables, dealt, strict=True)])
     order = np.argsort([_place(seed, text) for text in groups])
     return _Evening(part, number, order, shares, bool(by_place is None)).parts()
+
+
+def _dealt(
+    texts: Iterable[pl.Series], seed: int, shares: NDArray[np.float64]
+) -> tuple[Parts, list[str], NDArray[np.int32]]:
+    """The part of each row by its hash, -1 where the cell is empty; the groups, in the order in
+    which they come, and the number of each row's among them, -1 for none: of more than FEW groups
+    one more than these, and no numbers."""
+    ends, groups = shares.cumsum()[:-1], dict[str, int]()
+    pieces, numbers = [np.zeros(0, dtype=np.int8)], [np.zeros(0, dtype=np.int32)]
+    for cells in map(as_levels, texts):
+        places = {text: _place(seed, text) for text in cells.unique().drop_nulls()}
+        place = _replaced(cells, places, pl.Float64())
+        pieces.append(np.searchsorted(ends, place, side="right").astype(np.int8))
+        pieces[-1][cells.is_null().to_numpy()] = -1
+        if len(groups) <= FEW:
+            for text in places:
+                groups.setdefault(text, len(groups))
+            numbers.append(_replaced(cells, groups, pl.Int32()))
+    if len(groups) > FEW:
+        return np.concatenate(pieces), list(groups)[: FEW + 1], numbers[0]
+    return np.concatenate(pieces), list(groups), np.concatenate(numbers)
 
 
 def _place(seed: int, text: str) -> float:

@@ -99,6 +99,13 @@ def rounded_away(cells: pl.Series) -> bool:
     return numbers.n_unique() > 1 and bool((numbers.cast(pl.Float32) != numbers).any())
 
 
+def too_many_levels(column: str) -> TableError:
+    return TableError(
+        f"column {short(column)}: found more than {MOST_LEVELS:,} different texts; leave "
+        f"it out (data.exclude), or pass it through as an id ({as_kind(column, 'id')})"
+    )
+
+
 class Levels:
     """Codes of texts from 1 on; a text that has none gets the next one, or 0 once it is closed."""
 
@@ -115,10 +122,7 @@ class Levels:
                     self.texts.append(text)
                     self._codes[text] = len(self.texts)
         if len(self.texts) > MOST_LEVELS:
-            raise TableError(
-                f"column {short(column)}: found more than {MOST_LEVELS:,} different texts; leave "
-                f"it out (data.exclude), or pass it through as an id ({as_kind(column, 'id')})"
-            )
+            raise too_many_levels(column)
         if len(cells) <= len(self._codes):
             return pl.Series([self._codes.get(text, 0) for text in cells], dtype=pl.Float32)
         codes = {text: code for text, code in self._codes.items() if text is not None}

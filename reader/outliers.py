@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bilingual import Text
 from display import short
 from reader.findings import Finding
+from reader.pack import PackedTable
 from reader.places import places
 from reader.source import SplitTable
 from reader.split import evenly
@@ -34,7 +36,7 @@ def extreme_cells(source: SplitTable, data: TrainingData) -> Iterator[Finding]:
     columns of 58 real tables the largest factor is 32 (a wind of 1,048 miles an hour).
     """
     packed, statistics = source.packed, data.statistics
-    some = packed.take(data.parts.train[evenly(len(data.parts.train), SAMPLE)])
+    some = packed.sample(data.parts.train[evenly(len(data.parts.train), SAMPLE)])
     names = [c.name for c in data.schema.features if c.kind == "numeric"]
     for name in (*names, data.schema.target):
         if name not in statistics.columns:
@@ -51,18 +53,17 @@ def extreme_cells(source: SplitTable, data: TrainingData) -> Iterator[Finding]:
 def _extreme(source: SplitTable, data: TrainingData, at: int, center: float) -> Iterator[Finding]:
     """That of the column at this place, if its `center` is far from one number or two alone."""
     rows, name = data.parts.train, source.packed.columns[at]
-    cells = source.packed.matrix[rows, at].astype(np.float64)
+    far, cells = _farthest(source.packed, rows, at, center)
     away = np.nan_to_num(np.abs(cells - center), nan=0.0)
-    order = np.argsort(-away, kind="stable")[: MOST + FEWEST]
-    if len(order) < MOST + FEWEST or not away[order[-1]]:
+    if len(far) < MOST + FEWEST or not away[-1]:
         return
-    factors = away[order[:MOST]] / away[order[1 : MOST + 1]]
+    factors = away[:MOST] / away[1 : MOST + 1]
     if factors.max() <= ABSURD:
         return
     count = int(factors.argmax()) + 1
-    found = sorted(order[:count])
-    where = zip(found, rows[found], places(source, rows[found]), strict=True)
-    named = [_named(cells[index], row, *place) for index, row, place in where]
+    found = np.argsort(far[:count])
+    where = zip(cells[found], far[found], places(source, far[found]), strict=True)
+    named = [_named(cell, row, *place) for cell, row, place in where]
     key, advice = (
         "data.missing.values",
         Text("if it means missing, add it to", "如果表示缺失，请加入 "),
@@ -77,6 +78,24 @@ def _extreme(source: SplitTable, data: TrainingData, at: int, center: float) -> 
         f"{ABSURD:,} 倍，会左右整列的尺度；请更正，{advice.zh}",
     )
     yield Finding.of_column("extreme", name, message, key)
+
+
+def _farthest(
+    packed: PackedTable, rows: NDArray[Any], at: int, center: float
+) -> tuple[NDArray[Any], Vector]:
+    """Of these rows those whose cells in a column are farthest from the center, the farthest first,
+    and the cells: a meeting."""
+
+    def of_all(some: list[tuple[NDArray[Any], Vector]]) -> tuple[NDArray[Any], Vector]:
+        found, cells = (np.concatenate([each[i] for each in some]) for i in (0, 1))
+        away = np.nan_to_num(np.abs(cells - center), nan=0.0)
+        order = np.argsort(-away, kind="stable")[: MOST + FEWEST]
+        return found[order], cells[order]
+
+    mine = rows[packed.share_of(rows, packed.ranks)]
+    cells = [block[:, at].astype(np.float64) for block in packed.blocks(mine)]
+    own = of_all([(mine, np.concatenate([*cells, np.zeros(0)]))])
+    return packed.ranks.merged(own, lambda a, b: of_all([a, b]))
 
 
 def _named(value: float, row: int, file: str, line: int | None) -> Text:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from errors import TableError
 from ranks.alone import ALONE, Ranks
 from reader.cache import Cache, Entry
 from reader.kinds import Encoder, Levels
+from reader.merge import join
 from reader.parallel import Result, in_order
 from reader.rows import ROWS_PER_BATCH, Layout, read_batches
 from reader.schema import Schema
@@ -38,7 +40,7 @@ class PackedTable:
     hold a number for each text of `texts`, from 1 on. `recode` gives, by position of such a
     column, the code that stands for each of these numbers. `sha256`: of the files; `file_rows`:
     how many rows each of them has; `without_target`: how many have NaN for a target. `ranks`: the
-    processes that train on it, each of which has all of it."""
+    processes that train on it, each of which has all of it, but for a ShardedTable."""
 
     schema: Schema
     matrix: Matrix
@@ -61,21 +63,52 @@ class PackedTable:
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def with_target(self) -> Rows | None:
-        """The rows that have a target; None where they all do."""
+    @property
+    def first(self) -> int:
+        """The number of the first row of `matrix`."""
+        return 0
+
+    @property
+    def span(self) -> slice:
+        """Which of all rows are this process's in a pass over the table."""
+        return self.ranks.share_of(len(self))
+
+    def has_target(self) -> NDArray[np.bool_] | None:
+        """Which rows of `matrix` have a target; None where all of the table do."""
         if not self.without_target:
             return None
-        starts = range(0, len(self), ROWS_PER_BATCH)
+        starts = range(0, len(self.matrix), ROWS_PER_BATCH)
         known = [~np.isnan(self.matrix[start : start + ROWS_PER_BATCH, -1]) for start in starts]
-        return np.flatnonzero(np.concatenate(known)).astype(np.int32)
+        return np.concatenate(known)
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Matrix:
-        """The given rows, float32 [n, packed features + 1]."""
+        """The given rows, float32 [n, packed features + 1], which this process must hold."""
+        return self.recoded(self.raw(rows))
+
+    def raw(self, rows: NDArray[np.integer[Any]]) -> Matrix:
+        """The same, each text with its number in `texts`."""
         # mode="clip" lets take skip the bounds check; every index comes from the split.
-        block = self.matrix.take(rows, axis=0, mode="clip")
+        return self.matrix.take(rows, axis=0, mode="clip")
+
+    def recoded(self, block: Matrix) -> Matrix:
+        """The block, changed where it stands, with the codes of `recode`."""
         for position, codes in self.recode.items():
             block[:, position] = codes[block[:, position].astype(np.intp)]
         return block
+
+    def sample(self, rows: NDArray[np.integer[Any]]) -> Matrix:
+        """The given rows, whichever process holds them, in all: a meeting."""
+        return self.take(rows)
+
+    def told(
+        self,
+        what: str,
+        rows: NDArray[np.integer[Any]],
+        here: Callable[[NDArray[np.integer[Any]]], list[Whole]],
+    ) -> list[Whole]:
+        """What `here` tells of each of the rows, by a process that holds it, in all: a meeting.
+        `what`: by which name `serve` knows it."""
+        return here(rows)
 
     def blocks(self, rows: NDArray[np.integer[Any]]) -> Iterator[Matrix]:
         """The given rows in order, float32 [n, packed features + 1], n <= ROWS_PER_BATCH."""
@@ -134,6 +167,31 @@ class PackedTable:
         """Which of these rows, in any order, are this process's: their places."""
         mine = self.ranks.share_of(len(rows))
         return np.arange(mine.start, mine.stop)
+
+    def held(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """Which of these rows, in any order, stand in `matrix`: their places."""
+        return np.arange(len(rows))
+
+    def gathered(self, value: Whole) -> list[Whole]:
+        """What each host with rows of its own tells, in order: a meeting."""
+        return [value]
+
+    def processes(self) -> tuple[int, list[int]]:
+        """How many hosts there are, and the rows of each process in a pass: a meeting."""
+        mine = len(range(*self.span.indices(len(self))))
+        found = self.ranks.merged([(self.ranks.local_rank, mine)], join)
+        return sum(not local for local, _ in found), [rows for _, rows in found]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Process 0 works alone within, and has no rows but `sample` any more, where hosts have
+        their own: the other processes `serve`."""
+        self.ranks.part()
+        yield
+
+    def serve(self, answers: Mapping[str, Callable[[NDArray[np.integer[Any]]], object]]) -> None:
+        """Answer what process 0 asks of rows that it does not hold, until it is done. `answers`:
+        by name, what to call with the rows; it is to meet process 0 by `told`."""
 
 
 def pack(

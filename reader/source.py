@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from display import short
-from errors import TableError
+from errors import RunError, TableError
 from ranks.alone import ALONE, Ranks
 from reader.cache import Cache
 from reader.formats import Reading
+from reader.hosts import Hosts
 from reader.kinds import infer, rounded_away, time_column
 from reader.lookalikes import look_alikes
 from reader.pack import PackedTable, pack
 from reader.schema import Column, Role, Schema, abridged, roles, unlike
+from reader.sharded import sharded
 from reader.split import CellError, Split, SplitOptions, folds, split
 from reader.table import Table, open_table
 from reader.written import form_of
@@ -32,7 +34,8 @@ class TableOptions:
 
     `time_format`: how times are written, in all columns or by column; `other_paths`: the tables of
     the validation and the test part, where each part is a table of its own; `memory_limit`: bytes
-    of packed rows to hold in memory, above which they go to `cache`.
+    of packed rows to hold in memory, above which they go to `cache`; `per_host`: whether each host
+    of a job has files of its own, with other rows.
     """
 
     path: str
@@ -48,6 +51,7 @@ class TableOptions:
     drop_without_target: bool = False
     cache: Path = Path(".cache")
     memory_limit: int = 256 << 20
+    per_host: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class SplitTable:
     """A packed table and its parts, before any row was looked at as a training row.
 
     `by`: how rows were divided; `coarse`: columns that float32 may be too coarse for. `table`:
-    its files, None where the rows come from memory.
+    its files, those that this host has; None where the rows come from memory.
     """
 
     table: Table | None
@@ -69,11 +73,14 @@ class SplitTable:
         reader.split.folds."""
         if not count:
             return iter(())
-        column = self.by.column if self.by.method in ("group", "time") else None
-        return folds(self.parts, count, self.by, self.texts(column) if column else ())
+        packed, cells = self.packed, None
+        if self.by.column and self.by.method in ("group", "time"):
+            rows = self.parts.train[packed.held(self.parts.train)] - packed.first
+            cells = pl.concat(list(self.texts(self.by.column))).gather(rows)
+        return folds(self.parts, count, self.by, cells, packed.gathered)
 
     def texts(self, column: str) -> Iterator[Any]:
-        """The cells of a column as texts, batch by batch."""
+        """The cells of a column as texts, batch by batch, of the rows that this host has."""
         return iter(()) if self.table is None else self.table.texts(column)
 
 
@@ -89,45 +96,107 @@ def read(
 
     `meanwhile` is called beside the reading of a table that takes a while; `table`: one that is
     open already, such as a data frame's (reader.frame.table_of), of which options.path is but the
-    name; `seen`: see reader.pack.pack. Raises TableError.
+    name; `seen`: see reader.pack.pack. Raises TableError, and RunError for a table that several
+    processes cannot read.
     """
-    path, names = options.path, [options.path, *options.other_paths]
-    table = table or open_table(path, options.columns, options.reading)
-    if options.split.method == "files":
-        tables = [open_table(n, options.columns, options.reading) if n else None for n in names]
-        table = _joined([part for part in tables if part])
-    schema, coarse = infer_schema(table, options)
-    schema = with_forms(table, schema, options)
+    if not ranks.is_alone:
+        _check_path(options, table)
+    hosts = Hosts(ranks) if options.per_host and not ranks.is_alone else None
+    table, ends = _opened(options, table)
+    looked = _looked_at(table, options) if hosts is None or ranks.is_first else None
+    if hosts:
+        looked = _agreed(table, looked, hosts)
+        notes = [note for each in hosts.gathered(list(table.notes)) for note in each]
+        table = replace(table, notes=tuple(dict.fromkeys(notes)))
+    assert looked
     cache = Cache(options.cache, options.memory_limit if ranks.is_alone else 0)
     if ranks.local_rank:
         ranks.agree()
-    packed = pack(table, schema, cache, options.may_be_empty, meanwhile, seen)
+    packed = pack(table, looked.schema, cache, options.may_be_empty, meanwhile, seen)
     if not ranks.local_rank:
         ranks.agree()
-    packed = replace(packed, ranks=ranks)
-    by, file_rows = _resolved(options, table, schema), tuple[int, ...]()
-    if options.split.method == "files":
-        ends = np.cumsum([0, *(len(part.files) if part else 0 for part in tables)])
-        file_rows = tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
+    packed = sharded(packed, hosts, ranks) if hosts else replace(packed, ranks=ranks)
+    by, file_rows = looked.by, tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
     none_left = packed.without_target == len(packed)
     if packed.without_target and (none_left or not options.drop_without_target):
         raise TableError(_without_target(table, packed))
     try:
         parts = _divide(packed, by, table.texts(by.column) if by.column else (), file_rows)
     except CellError as error:
-        known = packed.with_target()
-        row = error.row if known is None else int(known[error.row])
+        known = packed.has_target()
+        row = error.row if known is None else int(np.flatnonzero(known)[error.row])
         raise TableError(f"{_place(table, packed, row)}, {error.message}") from None
-    return SplitTable(table, packed, parts, by, coarse)
+    return SplitTable(table, packed, parts, by, looked.coarse)
+
+
+class _Looked(NamedTuple):
+    """What a look at a table's first rows tells: its columns, those that float32 may be too coarse
+    for, and how rows are divided."""
+
+    schema: Schema
+    coarse: tuple[str, ...]
+    by: SplitOptions
+
+
+def _looked_at(table: Table, options: TableOptions) -> _Looked:
+    schema, coarse = infer_schema(table, options)
+    schema = with_forms(table, schema, options)
+    return _Looked(schema, coarse, _resolved(options, table, schema))
+
+
+def _agreed(table: Table, looked: _Looked | None, hosts: Hosts) -> _Looked:
+    """What process 0 sees in its table, in all: a meeting. Raises TableError where this one has
+    other columns."""
+    told: list[Any] = []
+    if looked:
+        by = looked.by
+        told = [str(table.path), looked.schema.describe(), list(looked.coarse), asdict(by)]
+    path, columns, coarse, split_by = hosts.everyone.shared(told)
+    schema = Schema.read(columns)
+    if set(table.columns) != set(schema.names):
+        raise _other_columns(table, schema.names, f"{path} of process 0")
+    return _Looked(schema, tuple(coarse), SplitOptions(**split_by))
+
+
+def _check_path(options: TableOptions, table: Table | None) -> None:
+    """Raises RunError for a table that is not where every process can open it."""
+    names = [options.path, *options.other_paths]
+    streams = [name for name in names if name and not _is_kept(Path(name))]
+    if table or streams:
+        found = f"{streams[0]}, which can be read but once" if streams else "a table in memory"
+        raise RunError(
+            f"data.path: found {found}; several processes that train together expect files or "
+            "folders, which each of them opens; write the rows into one"
+        )
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a path may be opened again and again: no pipe, terminal or device."""
+    return not path.exists() or path.is_dir() or path.is_file()
+
+
+def _opened(options: TableOptions, table: Table | None) -> tuple[Table, list[int]]:
+    """The table; where each part is a table of its own, they are joined, and behind the files of
+    each stands their number so far."""
+    if options.split.method != "files":
+        return table or open_table(options.path, options.columns, options.reading), []
+    first, *others = options.path, *options.other_paths
+    tables = [table or open_table(str(first), options.columns, options.reading)]
+    parts = [open_table(n, options.columns, options.reading) if n else None for n in others]
+    ends = np.cumsum([0, len(tables[0].files), *(len(p.files) if p else 0 for p in parts)])
+    return _joined([*tables, *(part for part in parts if part)]), ends.tolist()
 
 
 def _without_target(table: Table, packed: PackedTable) -> str:
-    """Where the first row without a target is, and how many there are."""
-    row = int(np.isnan(packed.matrix[:, -1]).argmax())
+    """Where the first row without a target is, and how many there are: a meeting."""
+    known, own = packed.has_target(), ""
+    if known is not None and not known.all():
+        own = _place(table, packed, int(known.argmin()))
     advice = "Fill them in, or leave these rows out with data.missing.target=drop"
     if packed.without_target == len(packed):
         advice = "Fill them in, or choose another column"
-    place = f"{_place(table, packed, row)}, column {short(packed.schema.target)} (data.target)"
+    first = next(filter(None, packed.gathered(own)))
+    place = f"{first}, column {short(packed.schema.target)} (data.target)"
     return (
         f"{place}: found an empty cell, expected a number; {packed.without_target:,} of "
         f"{len(packed):,} rows have no target. {advice}"
@@ -147,17 +216,16 @@ def _place(table: Table, packed: PackedTable, row: int) -> str:
 
 
 def _divide(
-    packed: PackedTable, by: SplitOptions, texts: Iterable[pl.Series], file_rows: Sequence[int]
+    packed: PackedTable, by: SplitOptions, texts: Iterable[pl.Series], file_rows: tuple[int, ...]
 ) -> Split:
     """The parts, of the rows that have a target as if there were no others."""
-    known = packed.with_target()
-    if known is None:
-        return split(len(packed), by, texts, tuple(file_rows))
-    has_target = np.zeros(len(packed), dtype=np.bool_)
-    has_target[known] = True
+    has_target = packed.has_target()
+    if has_target is None:
+        return split(len(packed), by, texts, file_rows, packed.gathered)
+    known = np.flatnonzero(np.concatenate(packed.gathered(has_target))).astype(np.int32)
     ends = np.cumsum([0, *file_rows])
     counts = tuple(int(has_target[start:end].sum()) for start, end in pairwise(ends))
-    parts = split(len(known), by, _chosen(texts, has_target), counts)
+    parts = split(len(known), by, _chosen(texts, has_target), counts, packed.gathered)
     return Split(*(known[part] for part in parts))
 
 
@@ -252,12 +320,16 @@ def _joined(tables: Sequence[Table]) -> Table:
     first = tables[0]
     for table in tables[1:]:
         if set(table.columns) != set(first.columns):
-            raise TableError(
-                f"{table.path}: found other columns ({unlike(table.columns, first.columns)}), "
-                f"expected those of {first.path}"
-            )
+            raise _other_columns(table, first.columns, str(first.path))
     return replace(
         first,
         files=tuple(file for table in tables for file in table.files),
         identities=tuple(each for table in tables for each in table.identities),
+    )
+
+
+def _other_columns(table: Table, columns: Sequence[str], of: str) -> TableError:
+    return TableError(
+        f"{table.path}: found other columns ({unlike(table.columns, columns)}), expected those of "
+        f"{of}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from reader.moments import moments
 
 Rows = NDArray[np.int32]  # half the memory of int64, and enough for 2,147,483,647 rows
 Shares = NDArray[np.float64]
+Gathered = Callable[[Any], list[Any]]
 STRATUM = 20
 CHUNK = 1_000 * STRATUM
 
@@ -57,13 +58,20 @@ class SplitOptions:
         return np.array([self.train, self.validation, self.test])
 
 
+def alone(value: Any) -> list[Any]:
+    """What each host tells of its rows, where there is but one."""
+    return [value]
+
+
 def split(
     rows: int,
     options: SplitOptions,
     texts: Iterable[pl.Series] = (),
     file_rows: tuple[int, ...] = (),
+    gathered: Gathered = alone,
 ) -> Split:
-    """Divide `rows` rows. `texts` are the cells of the options' column, in order.
+    """Divide `rows` rows. `texts` are the cells of the options' column, in order; where hosts have
+    rows of their own, those of this one, and `gathered` gives what all of them tell.
 
     sequential: training rows first, then validation, then test; each boundary is rounded down.
     random: every stretch of STRATUM rows is dealt out in an order of its own, so that the parts
@@ -86,17 +94,19 @@ def split(
         bounds = [math.floor(rows * end + 1e-9) for end in ends]
         part = np.repeat(np.arange(3, dtype=np.int8), np.diff([0, *bounds, rows]))
     elif method == "files":
-        part = np.repeat(np.arange(len(file_rows), dtype=np.int8), file_rows)
+        own = np.repeat(np.arange(len(file_rows), dtype=np.int8), file_rows)
+        part = np.concatenate(gathered(own))
     elif method == "column":
-        part = np.concatenate([*_named(texts, column)])
+        part = np.concatenate(gathered(np.concatenate([*_named(texts, column)])))
     elif method == "time":
-        part = _by_time(times_of(texts, column, options.time_format), options.shares)
+        times = times_of(texts, column, options.time_format)
+        part = _by_time(np.concatenate(gathered(times)), options.shares)
     elif method == "group":
-        part = deal_groups(_filled(texts, column), options.seed, options.shares)
+        part = deal_groups(_filled(texts, column), options.seed, options.shares, gathered=gathered)
     else:
         part = np.concatenate([*_dealt(options.seed, rows, ends)])
         if options.column is not None:
-            part = deal_groups(texts, options.seed, options.shares, by_place=part)
+            part = deal_groups(texts, options.seed, options.shares, part, gathered)
     named = method in ("column", "files")
     if not options.test and not named:  # what rounding left over
         part[part == 2] = 1 if options.validation else 0
@@ -123,24 +133,28 @@ def _too_few(rows: int, name: str, share: float, options: SplitOptions) -> str:
 
 
 def folds(
-    parts: Split, count: int, options: SplitOptions, texts: Iterable[pl.Series] = ()
+    parts: Split,
+    count: int,
+    options: SplitOptions,
+    cells: pl.Series | None = None,
+    gathered: Gathered = alone,
 ) -> Iterator[Split]:
     """Cross-validation over the training rows: `count` splits, the held-out fold in place of the
     test part, the validation part as it is.
 
-    Rows are dealt out at random, or whole groups are, by the hash of `texts`, the cells of the
-    table. For time, `texts` are ranked, and a fold's training rows are all earlier than its own.
+    Rows are dealt out at random, or whole groups are, by the hash of the `cells` of the training
+    rows; where hosts have rows of their own, see `split`. For time, cells are ranked, and a fold's
+    training rows are all earlier than its own.
     Raises TableError where a fold, or its training rows, would be empty.
     """
     method, seed = options.method, options.seed
     number: NDArray[np.integer[Any]]
-    if method == "group":
-        members = pl.concat(list(texts)).gather(parts.train)
-        number = deal_groups([members], seed + 1, np.full(count, 1 / count))
-    elif method == "time":
-        members = pl.concat(list(texts)).gather(parts.train)
-        times = times_of([members], str(options.column), options.time_format)
-        places = pl.Series(times).rank("min").to_numpy() - 1
+    if method == "group" and cells is not None:
+        shares = np.full(count, 1 / count)
+        number = deal_groups([cells], seed + 1, shares, gathered=gathered)
+    elif method == "time" and cells is not None:
+        times = times_of([cells], str(options.column), options.time_format)
+        places = pl.Series(np.concatenate(gathered(times))).rank("min").to_numpy() - 1
         edges = np.quantile(places, np.arange(1, count + 1) / (count + 1))
         number = np.searchsorted(edges, places, side="right") - 1
     else:

@@ -93,7 +93,7 @@ class TrainingData:
     def rounding(self) -> Vector:
         """The variance [D] that float32 adds to the encoded features, by some training rows."""
         some = self.parts.train[evenly(len(self.parts.train), SAMPLE)]
-        return rounding(self.encoding.encode(self.packed.take(some)))
+        return rounding(self.encoding.encode(self.packed.sample(some)))
 
     @cached_property
     def _factor(self) -> Factor:
@@ -167,7 +167,7 @@ class TrainingData:
             return self._mixed(self.by_rank("quantile"), self.by_rank("robust"))
         columns, mean, count = self.encoding.columns, self.statistics.mean[:-1], self._numbers
         some = min(MOST_RANKED, MOST_RANKED_CELLS // max(1, count))
-        rows = self.packed.take(self.parts.train[evenly(len(self.parts.train), some)])
+        rows = self.packed.sample(self.parts.train[evenly(len(self.parts.train), some)])
         numbers = self.encoding.encode(rows)[:, :count].astype(np.float32)
         if method != "robust":
             found = [normal_scores(column) for column in numbers.T]
@@ -236,7 +236,7 @@ class TrainingData:
             },
         }
 
-    @property
+    @cached_property
     def missing(self) -> dict[str, int]:
         """How many training rows have no value, by feature."""
         return {column.name: self._missing(column) for column in self.schema.features}
@@ -278,15 +278,12 @@ def fit(source: SplitTable, parts: Split, options: InputOptions) -> TrainingData
 def check_target(packed: PackedTable, parts: Split, where: str = "training rows") -> None:
     """Raises TableError where the target has one value in all training rows."""
     rows, target = parts.train, packed.schema.target
-    some = packed.take(rows[evenly(len(rows), SAMPLE)])[:, -1]
+    some = packed.sample(rows[evenly(len(rows), SAMPLE)])[:, -1]
     if some.min() < some.max():
         return
 
     def ends(block: NDArray[np.float32]) -> tuple[float, float]:
         return float(block[:, -1].min()), float(block[:, -1].max())
-
-    def wider(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
-        return min(a[0], b[0]), max(a[1], b[1])
 
     low, high = packed.reduce(ends, wider, (np.inf, -np.inf), rows)
     if low < high:
@@ -300,9 +297,14 @@ def check_target(packed: PackedTable, parts: Split, where: str = "training rows"
     )
 
 
+def wider(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    """From the least to the largest of both."""
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
 def check_digits(statistics: Statistics, source: SplitTable) -> None:
     """Raises TableError for one of the `coarse` columns whose deviation float32 cannot show."""
-    for name in set(source.coarse) & set(statistics.columns):
+    for name in sorted(set(source.coarse) & set(statistics.columns)):
         index = statistics.position[name]
         low, high = statistics.minimum[index], statistics.maximum[index]
         largest = max(abs(low), abs(high))
@@ -321,8 +323,16 @@ def check_digits(statistics: Statistics, source: SplitTable) -> None:
 
 def _extent(packed: PackedTable, name: str) -> float:
     """How far a column's least and largest number are apart, over all rows."""
-    cells = packed.matrix[:, packed.position[name]]
-    return float(np.nanmax(cells)) - float(np.nanmin(cells))
+    at = packed.position[name]
+
+    def ends(block: NDArray[np.float32]) -> tuple[float, float]:
+        cells = block[:, at]
+        low, high = np.fmin.reduce(cells, initial=np.inf), np.fmax.reduce(cells, initial=-np.inf)
+        return float(low), float(high)
+
+    every = np.arange(len(packed), dtype=np.int32)
+    low, high = packed.reduce(ends, wider, (np.inf, -np.inf), every)
+    return high - low
 
 
 def _other_reading(source: SplitTable, name: str) -> str:

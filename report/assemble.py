@@ -45,6 +45,7 @@ from report.report import (
     Optimum,
     Parity,
     Pattern,
+    Processes,
     Refit,
     Report,
     Residuals,
@@ -86,6 +87,30 @@ class Finished:
     findings: Sequence[Finding]
     elapsed: Callable[[], float]
     trial: AdditiveTrial | None = None
+    passes: Passes | None = None
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What of the report takes passes over rows, which several processes make together."""
+
+    best_line: dict[str, BestLine] | None
+    blend: Blend | None
+    processes: Processes | None = None
+
+
+def passes(run: Finished) -> Passes:
+    """By all processes, before the first parts with the others."""
+    first, metrics, best = run.fit, metrics_of(run.evaluations), run.best_line
+    packed = first.data.packed
+    is_line = first.settings.is_line and first.settings.optimum_is_known
+    lines = None if is_line or not best else best_lines(first, best, metrics)
+    found = Passes(lines, blend(first, run.exported, metrics))
+    if packed.ranks.is_alone:
+        return found
+    _ = run.exported.data.missing  # known from now on
+    hosts, rows = packed.processes()
+    return replace(found, processes=Processes(len(rows), hosts, rows))
 
 
 def table_of(run: Finished) -> Data:
@@ -107,9 +132,9 @@ def assemble(run: Finished, export: Export) -> Report:
     data, metrics = first.data, metrics_of(run.evaluations)
     part = next(part for part in reversed(PARTS) if part in metrics)
     last = run.evaluations[part]
-    rows = fit.data.packed.take(last.rows)
+    rows = fit.data.packed.sample(last.rows)
     parameters = sum(p.size for p in fit.network.parameters() if p.trainable)
-    watched, best = fit.regressor.objective.watched, run.best_line
+    watched, found = fit.regressor.objective.watched, run.passes or passes(run)
     is_line = settings.is_line and settings.optimum_is_known
     warning = worse_than_mean(watched, metrics["train"].r2)
     return Report(
@@ -151,7 +176,7 @@ def assemble(run: Finished, export: Export) -> Report:
         findings=list(run.findings),
         chosen={key: Choice(*choice) for key, choice in settings.chosen.items()},
         optimum=None if run.least is None else distance(first, run.least, state, metrics),
-        best_line=None if is_line or not best else best_lines(first, best, metrics),
+        best_line=found.best_line,
         coefficients=coefficients(fit, metrics) if is_line else None,
         effects=effects(fit),
         trial=Trial("additive", *run.trial) if run.trial else None,
@@ -159,7 +184,8 @@ def assemble(run: Finished, export: Export) -> Report:
         intervals=intervals(part, fit, rows, last) if settings.coverage else None,
         folds=folds_of(run.folds) if run.folds else None,
         members=members(part, fit, last.rows) if settings.members > 1 else None,
-        blend=blend(first, fit, metrics),
+        blend=found.blend,
+        processes=found.processes,
         refit=Refit(len(fit.data.parts.train), state.best_epoch) if fit is not first else None,
         warning=warning.plain if warning else None,
     )
@@ -231,7 +257,7 @@ def patterns(fit: Fit, evaluation: Evaluation) -> list[Pattern]:
     """The numeric features that the residuals of the training rows still follow."""
     some = evenly(len(evaluation.rows), SHUFFLED)
     target, prediction = _floats(evaluation)
-    rows = fit.data.packed.take(evaluation.rows[some])
+    rows = fit.data.packed.sample(evaluation.rows[some])
     features = [column for column in fit.data.schema.features for _ in column.packed]
     numbers = {
         name: rows[:, at]
@@ -333,7 +359,7 @@ def intervals(part: str, fit: Fit, rows: NDArray[np.float32], evaluation: Evalua
 
 def members(part: str, fit: Fit, rows: NDArray[np.integer]) -> Members:
     """What the members of a network predict, each alone, of a part's rows at these indices."""
-    some = fit.data.packed.take(rows[evenly(len(rows), EXAMPLES)])
+    some = fit.data.packed.sample(rows[evenly(len(rows), EXAMPLES)])
     outputs = fit.member_outputs(some)
     error = outputs - some[:, -1:]
     rmse = np.sqrt(np.square(error).mean(axis=0))

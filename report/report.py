@@ -50,6 +50,16 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Processes:
+    """The processes that trained the model together, how many hosts they were on, and of how many
+    rows of the table each had charge, in order."""
+
+    count: int
+    hosts: int
+    rows: list[int]
+
+
+@dataclass(frozen=True)
 class Best:
     """The epoch whose weights are the best by `metric`, and its value on the watched part."""
 
@@ -441,6 +451,7 @@ class Report:
     intervals: Intervals | None = None
     folds: Folds | None = None
     warning: str | None = None
+    processes: Processes | None = None
     training: Training | None = None
     finished: str = ""
     command: str = ""

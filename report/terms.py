@@ -30,7 +30,7 @@ def effects(fit: Fit) -> Effects | None:
     if not fit.effects:
         return None
     tables, target, data = fit.effects, fit.target, fit.data
-    rows = data.packed.take(data.parts.train[evenly(len(data.parts.train), ROWS)])
+    rows = data.packed.sample(data.parts.train[evenly(len(data.parts.train), ROWS)])
     added = Contributions(cast(Additive, additive_section(fit, tables)), data.schema.packed).of(
         rows[:, :-1]
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.places import places
+from reader.places import cells_of
 from reader.source import SplitTable
 from report import diagnostics
 from report.report import Worst, WorstRow
@@ -21,57 +22,38 @@ def worst_rows(part: str, source: SplitTable, evaluation: Evaluation) -> Worst:
     target = evaluation.target.astype(np.float64)
     prediction = evaluation.prediction.astype(np.float64)
     found = diagnostics.worst(target, prediction)
-    rows = evaluation.rows[found]
+    rows, ids = evaluation.rows[found], source.packed.schema.ids
+    cells = cells_of(source, rows)
+    values = values_of(source, rows, [texts for _, texts in cells])
     return Worst(
         part,
         [
             WorstRow(
                 row=int(row) + 1,
-                ids=ids,
+                ids={name: texts[name] for name in ids if name in texts},
                 actual=float(target[at]),
                 predicted=float(prediction[at]),
                 error=float(prediction[at] - target[at]),
                 file=file,
                 line=line,
-                values=values,
+                values=known,
             )
-            for at, row, ids, (file, line), values in zip(
-                found,
-                rows,
-                texts_of(source, source.packed.schema.ids, rows),
-                places(source, rows),
-                values_of(source, rows),
-                strict=True,
+            for at, row, ((file, line), texts), known in zip(
+                found, rows, cells, values, strict=True
             )
         ],
     )
 
 
-def texts_of(
-    source: SplitTable, names: tuple[str, ...], rows: NDArray[Any]
-) -> list[dict[str, str]]:
-    """The cells of these columns as texts, of the table's rows at these indices."""
-    texts: list[dict[str, str]] = [{} for _ in rows]
-    for name in names:
-        start = 0
-        for cells in source.texts(name):
-            for place, row in enumerate(rows):
-                if start <= row < start + len(cells):
-                    cell = cells[int(row) - start]
-                    texts[place][name] = "" if cell is None else str(cell)
-            start += len(cells)
-    return texts
-
-
-def values_of(source: SplitTable, rows: NDArray[Any]) -> list[dict[str, Cell]]:
-    """The features of the rows at these indices: numbers, levels and times as the table has
-    them."""
+def values_of(
+    source: SplitTable, rows: NDArray[Any], texts: Sequence[Mapping[str, str]]
+) -> list[dict[str, Cell]]:
+    """The features of the rows at these indices: numbers, levels and times as the table has them,
+    these by their `texts`."""
     packed, features = source.packed, source.packed.schema.features
-    times = tuple(column.name for column in features if column.kind == "time")
-    texts = texts_of(source, times, rows) if source.table else [{} for _ in rows]
     values = []
-    for row, known in zip(rows, texts, strict=True):
-        numbers = dict(zip(packed.columns, packed.matrix[row], strict=True))
+    for row, known in zip(packed.sample(rows), texts, strict=True):
+        numbers = dict(zip(packed.columns, row, strict=True))
         cells: dict[str, Cell] = {}
         for column in features:
             for name in [column.name] if column.name in known else column.packed:

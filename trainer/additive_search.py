@@ -57,7 +57,7 @@ class AdditiveSearch:
     def __init__(self, rows: TrainingRows, options: AdditiveOptions) -> None:
         self.rows, self.options, self.schema = rows, options, rows.packed.schema
         self.choice = options.choice or TermChoice(tuple(range(len(self.schema.packed))))
-        self.sample = rows.packed.take(rows.some(KNOT_ROWS).rows)
+        self.sample = rows.packed.sample(rows.some(KNOT_ROWS).rows)
 
     def fit(self) -> AdditiveFit:
         """Raises OutOfTimeError."""

@@ -166,7 +166,7 @@ def build(settings: Settings, data: TrainingData) -> Fit:
     if settings.is_line and data.levels:
         options = options | {"levels": level_scaling(settings, data)}
     if settings.is_network:
-        rows = data.packed.take(data.parts.train[evenly(len(data.parts.train), FIRST_ROWS)])
+        rows = data.packed.sample(data.parts.train[evenly(len(data.parts.train), FIRST_ROWS)])
         seeds = [settings.seed + member for member in range(settings.members)]
         network = build_members(
             model.name, inputs.columns, seeds, inputs.transform(rows), objective.width, **options

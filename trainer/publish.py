@@ -41,7 +41,7 @@ def proof_of(fit: Fit, table: TableOptions) -> Proof:
     statistics = data.statistics
     some = rows[evenly(len(rows), PROVEN_ROWS)]
     return Proof(
-        rows=data.packed.take(some)[:, :-1],
+        rows=data.packed.sample(some)[:, :-1],
         expected=fit.predict,
         target_range=float(statistics.maximum[-1] - statistics.minimum[-1]),
         unusual=unusual_rows(data, table.may_be_empty),
@@ -88,7 +88,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 def unusual_rows(data: TrainingData, may_be_empty: bool) -> dict[str, NDArray[np.float32]]:
     """Rows that a table seldom has, by kind: made of what training rows hold."""
-    real = data.packed.take(data.parts.train[:1])[:, :-1]
+    real = data.packed.sample(data.parts.train[:1])[:, :-1]
     low, high, unknown, empty = (real.copy() for _ in range(4))
     columns = [column for column in data.schema.features for _ in column.packed]
     coded = {i for i, column in enumerate(columns) if column.kind == "categorical"}

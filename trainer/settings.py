@@ -212,6 +212,7 @@ def table_options(data: DataConfig) -> TableOptions:
         drop_without_target=data.missing.target == "drop",
         cache=Path(data.cache),
         memory_limit=data.memory_limit << 20,
+        per_host=data.shards == "per_host",
     )
 
 

@@ -89,6 +89,7 @@ def test_folds_of_few_groups(seed: int) -> None:
     cells = groups_of([9] * 6)
     options = SplitOptions("group", 1.0, 0.0, 0.0, seed, "c")
     parts = split(54, options, [cells])
-    held = [set(cells.gather(fold.test)) for fold in folds(parts, 3, options, [cells])]
+    trained = cells.gather(parts.train)
+    held = [set(cells.gather(fold.test)) for fold in folds(parts, 3, options, trained)]
     assert [len(groups) for groups in held] == [2, 2, 2]
     assert set.union(*held) == set(cells)

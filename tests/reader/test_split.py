@@ -147,7 +147,7 @@ def test_folds_by_time_go_by_moments_and_not_by_texts() -> None:
     options = SplitOptions("time", 0.8, 0.0, 0.2, column="c", time_format="%Y-%m-%d")
     parts = split(300, options, [texts])
     assert parts.train.tolist() == list(range(240))
-    for fold in folds(parts, 3, options, [texts]):
+    for fold in folds(parts, 3, options, texts.gather(parts.train)):
         assert fold.train.max() < fold.test.min()
 
 
