@@ -23,7 +23,7 @@ from errors import UserError, tell
 from pipeline import is_done, plan, prepare, write_recipe
 from pipeline import train as train_regressor
 from ranks.alone import ALONE, Ranks
-from ranks.job import joined
+from ranks.job import joined, leave
 from ranks.restart import is_to_be_kept, keep_running, restarts
 from report.console import announce, closing, stopped_lines
 from run.folder import Begin
@@ -82,4 +82,4 @@ def train(options: argparse.Namespace, signals: Signals, ranks: Ranks = ALONE) -
 if __name__ == "__main__":
     if is_to_be_kept():
         sys.exit(keep_running([sys.executable, "-u", *sys.argv]))
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -7,12 +7,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from errors import UserError, lines_of
 from ranks.alone import ALONE, Ranks
 from ranks.lifeline import Lifeline
 from ranks.place import cores_of, place
-from ranks.restart import restarts
+from ranks.restart import is_of_several, restarts
 from run.signals import Signals, Stopped
 
 AT_FIRST, AGAIN = 600.0, 60.0  # seconds to wait for the others
@@ -44,11 +45,21 @@ def joined(signals: Signals) -> Iterator[Ranks]:
         lifeline.fail(code, lines)
         if here.rank == 0:
             raise
-        raise SystemExit(code) from None
+        leave(code)
     if here.rank == 0:
         lifeline.close()
     else:
         lifeline.wait()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process. One that has left others ends at once: Paddle's connections to processes
+    that are gone may fail while the interpreter clears up."""
+    if not is_of_several():
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _ending(error: BaseException, rank: int) -> tuple[int, list[str]]:

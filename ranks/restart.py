@@ -25,9 +25,14 @@ def restarts(default: int = 0) -> int:
     return int(text) if text.isdecimal() else default
 
 
+def is_of_several() -> bool:
+    """Whether this is one of several processes, by the environment."""
+    return os.environ.get(COUNT, "1").strip() not in ("", "1")
+
+
 def is_to_be_kept() -> bool:
-    """Whether this is one of several processes, and nothing watches over it yet."""
-    return os.environ.get(COUNT, "1").strip() not in ("", "1") and restarts(-1) < 0
+    """Whether it is one of several, and nothing watches over it yet."""
+    return is_of_several() and restarts(-1) < 0
 
 
 def keep_running(command: Sequence[str]) -> int:

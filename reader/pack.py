@@ -27,6 +27,7 @@ Matrix = NDArray[np.float32]
 Rows = NDArray[np.int32]
 NUMBERS = 1 << 22  # of a piece
 FEW = 8
+SMALL = 1 << 28  # products of a pass, about 0.1 s of a core
 LARGE = 64 << 20  # bytes of text, which take about as long to read as a package to import
 PIECE = 16_384  # rows that stay in a core's cache while they are worked on
 
@@ -101,10 +102,10 @@ class PackedTable:
     ) -> Whole:
         """merge(merge(start, function(block)), ...) over all rows, as `map` has them. Each process
         does this for its share of them; `merge` also takes what two processes have, in order."""
-        whole = start
-        for part in self.map(function, rows[self.share_of(rows)], width):
+        ranks, whole = self.ranks_for(len(rows), width), start
+        for part in self.map(function, rows[self.share_of(rows, ranks)], width):
             whole = merge(whole, part)
-        return self.ranks.merged(whole, merge)
+        return ranks.merged(whole, merge)
 
     def reduce_in_batches(
         self,
@@ -114,12 +115,20 @@ class PackedTable:
         rows: NDArray[np.integer[Any]],
     ) -> Whole:
         """The same in blocks of ROWS_PER_BATCH, one after the other."""
-        mine = self.blocks(rows[self.share_of(rows)])
-        return self.ranks.merged(reduce(merge, map(function, mine), start), merge)
+        ranks = self.ranks_for(len(rows))
+        mine = self.blocks(rows[self.share_of(rows, ranks)])
+        return ranks.merged(reduce(merge, map(function, mine), start), merge)
 
-    def share_of(self, rows: NDArray[np.integer[Any]]) -> slice:
+    def ranks_for(self, rows: int, width: int = 0) -> Ranks:
+        """The processes that share a pass over so many rows, of each of which something of this
+        width is made: where that is quickly done, each does all of it, and has the bits of a
+        process that is alone."""
+        products = rows * max(width, self.matrix.shape[1]) ** 2
+        return ALONE if products <= SMALL else self.ranks
+
+    def share_of(self, rows: NDArray[np.integer[Any]], ranks: Ranks) -> slice:
         """Where those of the rows stand that are this process's."""
-        return self.ranks.share_of(len(rows))
+        return ranks.share_of(len(rows))
 
     def own(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
         """Which of these rows, in any order, are this process's: their places."""

@@ -50,14 +50,15 @@ def evaluate_rows(fit: Fit, rows: NDArray[np.integer], most: int) -> Evaluation:
         return sums, np.hstack([target, prediction.astype(np.float32)])
 
     packed = fit.data.packed
-    mine = packed.share_of(rows)
+    ranks = packed.ranks_for(len(rows), fit.width)
+    mine = packed.share_of(rows, ranks)
     sums, pairs, start = Sums(), list[NDArray[np.float32]](), mine.start
     kept, step = evenly(len(rows), most), max(1, -(-len(rows) // most))
     for block_sums, block in packed.map(predict, rows[mine], fit.width):
         sums.merge(block_sums)
         pairs.append(block[-start % step :: step].copy())
         start += len(block)
-    sums, pairs = packed.ranks.merged((sums, pairs), both)
+    sums, pairs = ranks.merged((sums, pairs), both)
     target, prediction = np.concatenate(pairs).T
     return Evaluation(sums.metrics(), rows[kept], target, prediction)
 
