@@ -55,7 +55,7 @@ class Scale:
     text: int = 1_000_000
 
 
-QUICK = Scale(rounds=1, epoch=2 * BATCH, one_pass=1_000_000, text=50_000)
+QUICK = Scale(rounds=1, epoch=2 * BATCH, one_pass=4_000_000, text=50_000)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,8 @@ def page(found: Measured, command: str) -> Iterator[str]:
     yield (
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d}. Each process has one thread and, as long as "
         f"there are as many, a core of its own; all take turns, {spoken_rounds(scale.rounds)} "
-        "after one to warm up. Figures are medians over rounds; ratios those of a round: median [least - most]."
+        "after one to warm up. Figures are medians over rounds; ratios are those of a round: "
+        "median [least - most]."
     )
     yield ""
     for name, value in machine(("paddlepaddle", "numpy")).items():
@@ -332,8 +333,8 @@ def _paper(found: Measured) -> Iterator[str]:
     )
     yield (
         f"- Every process holds the numbers of all training rows, {FLOAT} bytes each, and the "
-        f"order of an epoch, a quarter of a byte: {CORES * 4.25:.0f} GB a host of {CORES} processes for "
-        f"a billion rows. Every host's disk holds the whole packed table, {NARROW * FLOAT} or "
+        f"order of an epoch, a quarter of a byte: {CORES * 4.25:.0f} GB a host of {CORES} "
+        f"processes for a billion rows. Every host's disk holds the whole packed table, {NARROW * FLOAT} or "
         f"{WIDE * FLOAT} GB."
     )
     yield (
