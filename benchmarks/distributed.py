@@ -334,8 +334,8 @@ def _paper(found: Measured) -> Iterator[str]:
     yield (
         f"- Every process holds the numbers of all training rows, {FLOAT} bytes each, and the "
         f"order of an epoch, a quarter of a byte: {CORES * 4.25:.0f} GB a host of {CORES} "
-        f"processes for a billion rows. Every host's disk holds the whole packed table, {NARROW * FLOAT} or "
-        f"{WIDE * FLOAT} GB."
+        "processes for a billion rows. Every host's disk holds the whole packed table, "
+        f"{NARROW * FLOAT} or {WIDE * FLOAT} GB."
     )
     yield (
         "- Merging tells every process of every process's value: the bytes that one receives grow "

@@ -132,7 +132,7 @@ def test_a_process_that_ends_is_told() -> None:
 def test_the_model_is_near_what_is_measured(tmp_path: Path) -> None:
     """How many times as fast two and four processes are as one, in the same rounds: whatever the
     machine does besides, the model is not off by more than NEAR."""
-    found = distributed.measure(replace(QUICK, rounds=3), tmp_path)
+    found = distributed.measure(replace(QUICK, rounds=2), tmp_path)
     for name, seconds in found.taken().items():
         alone = found.foretold(1)[name].seconds
         for count in (2, 4):
