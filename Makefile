@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TABLES ?= tables
 MODEL ?= runs/boston
 
-.PHONY: help setup train serve test quick recipe soak check format curves lesson bench bench-accuracy clean
+.PHONY: help setup train serve test quick recipe soak gpu check format curves lesson bench bench-accuracy clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,9 @@ recipe: setup  ## write docs/recipe.md, the list of all keys, from configs/schem
 
 soak: $(VENV)/.installed-dev  ## kill runs at random moments, of every kind of model, and resume them
 	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k "killed or verify"
+
+gpu: $(VENV)/.installed-dev  ## the tests that need a GPU; each says so where there is none
+	@$(BIN)/pytest -q -m gpu -rs
 
 format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 	@$(BIN)/ruff format .

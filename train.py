@@ -22,9 +22,8 @@ from display import say
 from errors import UserError, tell
 from pipeline import is_done, plan, prepare, write_recipe
 from pipeline import train as train_regressor
-from ranks.alone import ALONE, Ranks
-from ranks.job import joined, leave
-from ranks.restart import is_to_be_kept, keep_running, restarts
+from ranks.alone import Ranks
+from ranks.job import joined, run
 from report.console import announce, closing, stopped_lines
 from run.folder import Begin
 from run.signals import Signals, Stopped
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def train(options: argparse.Namespace, signals: Signals, ranks: Ranks = ALONE) -> None:
+def train(options: argparse.Namespace, signals: Signals, ranks: Ranks) -> None:
     """One run, from the recipe to the report; nothing is written before the table has been read. Of
     several processes, `ranks`, the first writes and speaks."""
     progress = Progress(options.quiet, options.verbose) if ranks.is_first else Silence()
@@ -60,7 +59,7 @@ def train(options: argparse.Namespace, signals: Signals, ranks: Ranks = ALONE) -
             progress.say(write_recipe(recipe, options.overrides))
         return
     begin = Begin(options.overwrite, options.resume)
-    if restarts():
+    if ranks.restarts:
         begin = begin.again(recipe.folder)
     if not options.check and is_done(recipe, begin, ranks):
         progress.say(f"{recipe.folder}: this run is finished already; there is nothing to resume")
@@ -80,6 +79,4 @@ def train(options: argparse.Namespace, signals: Signals, ranks: Ranks = ALONE) -
 
 
 if __name__ == "__main__":
-    if is_to_be_kept():
-        sys.exit(keep_running([sys.executable, "-u", *sys.argv]))
-    leave(main(sys.argv[1:]))
+    run(main)

@@ -1,7 +1,7 @@
 """Paddle's process group: collectives by gloo between processors, by NCCL between GPUs.
 
-Values go from process to process as bytes (`ranks.codec`), never pickled as by Paddle's *_object
-calls.
+Values go from process to process as bytes that nothing executes (`ranks.codec`), unlike those of
+Paddle's *_object calls.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ranks.alone import Ranks
 from ranks.codec import decode, encode
 from ranks.lifeline import LINGER, Lifeline, Lost
 from ranks.place import Place
+from ranks.restart import restarts
 
 Value = TypeVar("Value")
 HEAD_START = 0.2  # seconds for process 0 to listen; who calls before waits for three
@@ -34,12 +35,14 @@ class Group(Ranks):
 
     def __init__(self, place: Place, lifeline: Lifeline) -> None:
         self.rank, self.count, self.local_rank = place.rank, place.count, place.local_rank
-        self.lifeline = lifeline
+        self.lifeline, self.restarts = lifeline, restarts()
         _name_variables(place)
         self.agree()
         if not self.is_first:
             time.sleep(HEAD_START)
         with self._together():
+            if paddle.is_compiled_with_cuda():
+                paddle.set_device(f"gpu:{dist.ParallelEnv().device_id}")
             dist.init_parallel_env()
 
     def agree(self, number: int = 0) -> int:

@@ -215,11 +215,12 @@ class Lifeline:
             threading.Timer(GRACE, self._leave, (code, lines)).start()
 
     def _leave(self, code: int, lines: list[str]) -> None:
-        if self.place.rank == 0 and not self._is_closed:  # else it has told of an error itself
+        if not self._is_closed:  # else process 0 has told of an error itself
             if lines:
                 first, *others = lines
                 say(f"error: {first}", *others, to=sys.stderr)
-            self._send({"end": code})
+            if self.place.rank == 0:
+                self._send({"end": code})
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

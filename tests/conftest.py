@@ -68,6 +68,20 @@ def plain_contract(features: Sequence[str], target: str = "y") -> dict[str, Any]
     }
 
 
+def without_a_gpu() -> str:
+    """Why tests of a GPU cannot run, empty where they can."""
+    import paddle
+
+    if not paddle.is_compiled_with_cuda():
+        return "no GPU: this build of Paddle is for CPU only"
+    return "" if paddle.device.cuda.device_count() else "no GPU: Paddle finds none"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (why := without_a_gpu()):
+        pytest.skip(why)
+
+
 @pytest.fixture(autouse=True)
 def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipes name their tables relative to the project."""

@@ -14,6 +14,7 @@ from tests.conftest import ROOT, command
 
 ROOMS = (
     "configs",
+    "ranks",
     "reader",
     "model",
     "run",
@@ -31,11 +32,15 @@ GROUND = {
     "files",
     "spelling",
 }  # that every room stands on
-BELOW_REPORT = {"trainer", "model", "reader", "run", "configs"}
+BELOW_REPORT = {"trainer", "model", "reader", "ranks", "run", "configs"}
 MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
-    "reader": {"reader", "numpy", "polars"},
-    "model": {"model", "numpy", "paddle"},
+    "ranks": {"ranks", "numpy", "run.signals"},
+    "ranks/alone.py": {"paddle"},
+    "ranks/group.py": {"ranks", "numpy", "paddle"},
+    "ranks/job.py": {"ranks", "run.signals", "paddle"},
+    "reader": {"reader", "ranks.alone", "numpy", "polars"},
+    "model": {"model", "ranks.share", "numpy", "paddle"},
     "run": {
         *("run", "configs.flatten", "numpy", "paddle", "visualdl", "safetensors"),
         *("pydantic", "pydantic_core"),
@@ -50,7 +55,7 @@ MAY_IMPORT = {
     "lesson": {"lesson", "reader", "model", "trainer.trainer", "numpy", "paddle", "matplotlib"},
     "benchmarks": {"benchmarks", *BELOW_REPORT, "ranks", "numpy", "polars", "paddle"},
     "benchmarks/peers.py": {"benchmarks", "numpy", "torch", "sklearn"},
-    "reader/dataset.py": {"reader", "numpy", "paddle"},
+    "reader/dataset.py": {"reader", "ranks.alone", "ranks.share", "numpy", "paddle"},
     "reader/workbook.py": {"reader", "polars", "fastexcel"},
     "reader/cache.py": {"reader", "numpy", "pydantic"},
     "lesson/chapter.py": {"lesson", "jinja2", "markupsafe"},
@@ -61,7 +66,10 @@ MAY_IMPORT = {
         *("numpy", "model.contract", "model.folder"),
         *("reader.formats", "reader.frame", "reader.kinds", "reader.schema"),
     },
-    "model/predictor.py": {"numpy", "paddle", "model.base_predictor", "model.folder"},
+    "model/predictor.py": {
+        *("numpy", "paddle", "model.base_predictor", "model.device", "model.folder"),
+    },
+    "model/device.py": {"paddle"},
     "model/onnx_predictor.py": {
         *("numpy", "onnxruntime", "model.base_predictor", "model.folder", "model.onnx_graph"),
     },
@@ -201,7 +209,7 @@ def test_reader_and_model_meet_above_them() -> None:
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    parts = ["base_predictor", "conform", "contract", "folder", "graph", "onnx_graph"]
+    parts = ["base_predictor", "conform", "contract", "device", "folder", "graph", "onnx_graph"]
     parts += ["predictor", "onnx_predictor"]
     ground = ("display.py", "errors.py", "files.py")
     for name in (*ground, *(f"model/{part}.py" for part in parts)):
@@ -248,7 +256,7 @@ def test_the_command_line_is_a_page() -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ours
         for alias in node.names
     ]
-    assert len(names) <= 17
+    assert len(names) <= 21
 
 
 @pytest.mark.parametrize("word", ["pickle", "paddle.load(", "eval(", "exec(", "shell=True"])

@@ -26,8 +26,10 @@ from model.network import Embedded, Network
 from model.networks import build_members, build_network
 from model.objective import OBJECTIVES
 from model.optimizer import build_optimizer, build_schedule
+from model.precision import build_precision
 from model.regressor import Regressor
 from model.ridge import FOLDS, Fold, ridge
+from ranks.alone import Ranks
 from reader.dataset import TableDataset
 from reader.inputs import Beside, Inputs, TargetScale
 from reader.split import evenly
@@ -173,7 +175,7 @@ def build(settings: Settings, data: TrainingData) -> Fit:
         network = build_network(
             model.name, inputs.columns, settings.seed, objective.width, **options
         )
-    check_rows(network, min(settings.batch_size, len(data.parts.train)))
+    check_rows(network, min(settings.batch_size, len(data.parts.train)), data.packed.ranks)
     if isinstance(network, Embedded) and network.numbers:
         network.set_line(*_line(data, inputs, target))
     layers = layers_of(inputs.steps)
@@ -240,8 +242,14 @@ def _line(data: TrainingData, inputs: Inputs, target: TargetScale) -> tuple[Vect
     return ridge([Fold(fold.count, fold.mean, fold.covariance) for fold in folds])
 
 
-def check_rows(network: Network, rows: int) -> None:
-    """Raises RunError where mini-batches of so many rows are too small for the network."""
+def check_rows(network: Network, rows: int, ranks: Ranks) -> None:
+    """Raises RunError where mini-batches of so many rows are too small for the network, or where
+    several processes have but a share of what it must see whole."""
+    if network.fewest_rows > 1 and not ranks.is_alone:
+        raise RunError(
+            f"batch normalisation needs all rows of a mini-batch in one process, and {ranks.count} "
+            "processes train; choose -o model.normalization=layer"
+        )
     if rows < network.fewest_rows:
         raise RunError(
             f"mini-batches of {rows} rows (train.batch_size, or all training rows): batch "
@@ -276,7 +284,9 @@ def build_trainer(fit: Fit) -> Trainer:
         **settings.schedule.options,
     )
     average = Average(network) if settings.average else None
-    return Trainer(network, fit.regressor.objective, optimizer, schedule, loader, average)
+    trainer = Trainer(network, fit.regressor.objective, optimizer, schedule, loader, average)
+    trainer.precision = build_precision(settings.precision, network)
+    return trainer
 
 
 def _transform(inputs: Inputs, target: TargetScale, rows: Rows) -> tuple[Rows, Rows]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from display import say
 from errors import RunError
+from ranks.job import refuse_several
 from run.contents import CONFIG
 from run.restore import STEP
 
@@ -30,8 +31,9 @@ def resumes_exactly(script: Path, arguments: Sequence[str]) -> bool:
     """Run `script` with `arguments` twice, once killed at a random block and resumed; say on
     standard output whether weights, optimizer and export are the same bytes.
 
-    Raises RunError where a child fails by itself.
+    Raises RunError where a child fails by itself, and in one of several processes.
     """
+    refuse_several("--verify-resume starts processes of its own")
     given = [a for a in arguments if a not in ("--verify-resume", "--overwrite", "--resume")]
     with tempfile.TemporaryDirectory(prefix="verify-resume-") as folder:
         whole = Path(folder) / "whole"

@@ -28,24 +28,32 @@ def free_port() -> int:
 
 
 class Job:
-    """`python train.py` with these arguments, as so many processes; each writes to a log."""
+    """`python train.py` with these arguments, as so many processes; each writes to a log. With
+    `prefixes`, commands that put each on a host of its own, `master` says where the first is."""
 
     def __init__(
-        self, count: int, logs: Path, arguments: Sequence[str], prefixes: Sequence[list[str]] = ()
+        self,
+        count: int,
+        logs: Path,
+        arguments: Sequence[str],
+        prefixes: Sequence[list[str]] = (),
+        master: str = "",
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.logs = [logs / f"{rank}.log" for rank in range(count)]
-        master = f"127.0.0.1:{free_port()}"
+        master = master or f"127.0.0.1:{free_port()}"
         self.processes = []
         for rank, log in enumerate(self.logs):
             places = {"PADDLE_TRAINER_ID": rank, "PADDLE_TRAINERS_NUM": count}
-            places |= {"PADDLE_LOCAL_RANK": rank, "PADDLE_LOCAL_SIZE": count}
+            if not prefixes:
+                places |= {"PADDLE_LOCAL_RANK": rank, "PADDLE_LOCAL_SIZE": count}
             environment = {name: str(value) for name, value in places.items()}
             environment |= {"PADDLE_MASTER": master, "OMP_NUM_THREADS": "1"}
+            before = prefixes[rank] if prefixes else []
             with log.open("wb") as output:
                 self.processes.append(
                     subprocess.Popen(
-                        [sys.executable, "train.py", *arguments],
+                        [*before, sys.executable, "train.py", *arguments],
                         cwd=ROOT,
                         env={**os.environ, **environment},
                         stdout=output,
