@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "trainer/progress.py": {"reader", "tqdm"},
     "report": {"report", *BELOW_REPORT, "numpy", "pydantic", "PIL", "jinja2", "yaml"},
     "lesson": {"lesson", "reader", "model", "trainer.trainer", "numpy", "paddle", "matplotlib"},
-    "benchmarks": {"benchmarks", *BELOW_REPORT, "ranks", "numpy", "polars", "paddle"},
+    "benchmarks": {"benchmarks", *BELOW_REPORT, "numpy", "polars", "paddle"},
     "benchmarks/peers.py": {"benchmarks", "numpy", "torch", "sklearn"},
     "reader/dataset.py": {"reader", "ranks.alone", "ranks.share", "numpy", "paddle"},
     "reader/workbook.py": {"reader", "polars", "fastexcel"},
