@@ -104,6 +104,13 @@ class Worker:
         assert found[0].rows == len(chosen)
         return seconds
 
+    def cpu(self, of: str, **arguments: Any) -> float:
+        """Seconds that this process computes for another of these methods, on whatever cores: those
+        that it waits, for others or for a core that others have, do not count."""
+        start = time.process_time()
+        getattr(self, of)(**arguments)
+        return time.process_time() - start
+
     def pack(self, path: str) -> float:
         """A table of tables.write_csv, read, every cell checked, into memory."""
         options = TableOptions(path, tables.TARGET, memory_limit=1 << 40)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import distributed
-from benchmarks.distributed import APART, COLUMNS, FLOATS, HALF, QUICK, Measured, page
+from benchmarks.distributed import APART, COLUMNS, CPU, FLOATS, HALF, QUICK, Measured, page
 from benchmarks.processes import processes
 from benchmarks.sizing import Hosts, Line, Link, Network, Work
 from benchmarks.timing import Ratio
@@ -112,12 +112,15 @@ def test_the_network_on_paper_is_the_one_that_is_measured() -> None:
 
 def test_a_page_tells_what_was_measured() -> None:
     seconds = {"1": [4.0, 4.0], "2": [2.0, 2.5], "4": [2.0, 2.0], APART: [2.0] * 2, HALF: [2.0] * 2}
+    seconds |= {f"{CPU}1": [3.8] * 2, f"{CPU}2": [1.9] * 2}
     found = Measured(
         *(QUICK, NETWORK, LINE, replace(LINE, columns=91), LINK, 1e-4, 1e6),
         *(seconds, seconds, (0.5, 1.5)),
     )
     text = "\n".join(page(found, "a command"))
-    assert "| network | 4.00 s | 2.25 s | 1.8 [1.6 - 2] | 1.6: met |" in text
+    assert (
+        "| network | 4.00 s | 2.25 s | 1.8 [1.6 - 2] | 1.6: met | 2 [2 - 2] | 2 [2 - 2] |" in text
+    )
     assert "before and after: 0.5 and 1.5" in text
     assert "2,147,483,647 rows" in text
     assert text.count("\n| 14 | ") == text.count("\n| 91 | ") == len(distributed.HOSTS)
