@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TABLES ?= tables
 MODEL ?= runs/boston
 
-.PHONY: help setup train serve test quick recipe soak check format curves lesson bench bench-accuracy clean
+.PHONY: help setup train serve test quick recipe soak gpu check format curves lesson bench bench-accuracy clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,13 +31,16 @@ quick: $(VENV)/.installed-dev  ## what to run before each commit: all of it but 
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "not slow" -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "not slow" -n 2 --dist loadgroup
 
 recipe: setup  ## write docs/recipe.md, the list of all keys, from configs/schema.py
 	@$(BIN)/python -m configs.document > docs/recipe.md
 
-soak: $(VENV)/.installed-dev  ## kill runs at random moments, of every kind of model, and resume them
-	@KILLS=60 $(BIN)/pytest -q tests/test_resume.py -k "killed or verify"
+soak: $(VENV)/.installed-dev  ## try SOAK=15 times what the gate tries, with fresh seeds; takes long
+	@SOAK=$(or $(SOAK),15) $(BIN)/pytest -q -m "soak or hypothesis"
+
+gpu: $(VENV)/.installed-dev  ## the tests that need a GPU; each says so where there is none
+	@$(BIN)/pytest -q -m gpu -rs
 
 format: $(VENV)/.installed-dev  ## let ruff format and mend what it can
 	@$(BIN)/ruff format .

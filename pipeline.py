@@ -17,8 +17,8 @@ from configs.starter import starter
 from display import for_shell
 from errors import ConfigError, DivergedError, RunError, UserError
 from files import drafted_folder, to_json, write_atomically
+from model.device import FLOAT32, use_device
 from model.onnx import check_installed
-from model.predictor import resolve_device
 from ranks.alone import ALONE, Ranks
 from reader.data_checks import find
 from reader.findings import Finding
@@ -119,8 +119,8 @@ def prepare(
     Raises TableError, DeviceError, and RunError where a part is too small for what it is to do.
     """
     share_machine()
-    if signals and experiment.device.startswith("gpu"):
-        start_paddle(experiment.device, signals)
+    if signals and (experiment.device.startswith("gpu") or experiment.precision != FLOAT32):
+        start_paddle(experiment, signals)
     return look_at(experiment, table, progress or Progress(), ranks)
 
 
@@ -195,7 +195,7 @@ def train(
     progress = prepared.progress
     progress.say(*choices(settings, progress.verbose))
     progress.phase("loading Paddle")
-    start_paddle(experiment.device, signals)
+    start_paddle(experiment, signals)
     from trainer.session import Keeping
 
     fit, prepared = built(settings, prepared)
@@ -234,7 +234,7 @@ def train_in_memory(experiment: Experiment, table: Table | None, progress: Progr
         import paddle
 
         paddle.disable_static()
-        paddle.set_device(resolve_device(experiment.device))
+        use_device(experiment.device, experiment.precision)
         fit, prepared = built(settings, prepared)
         try:
             return finished(experiment, prepared, fit, None)
@@ -372,7 +372,7 @@ def folds_of(experiment: Experiment, source: SplitTable) -> Iterator[Fit]:
         yield build(experiment.resolve(data), data)
 
 
-def start_paddle(device: str, signals: Signals) -> None:
+def start_paddle(experiment: Experiment, signals: Signals) -> None:
     """Import Paddle and choose the device. Raises DeviceError where there is no such one."""
     with signals.held():  # an exception in the midst of Paddle's import would become another one
         import paddle
@@ -381,4 +381,4 @@ def start_paddle(device: str, signals: Signals) -> None:
     paddle.disable_static()  # in this thread, if another one has imported it
     paddle.disable_signal_handler()  # its own ends the process at once, with nothing saved
     signals.install()
-    paddle.set_device(resolve_device(device))
+    use_device(experiment.device, experiment.precision)

@@ -19,6 +19,7 @@ from configs.load import check
 from configs.yaml_text import dump
 from model.folder import GRAPH, WEIGHTS, find_export
 from model.predictor import Predictor
+from ranks.alone import ALONE, Ranks
 from reader.fitting import InputOptions
 from reader.inputs import InputColumn
 from reader.pack import PackedTable
@@ -70,17 +71,25 @@ def infer_process(folder: Path, table: Path, output: Path) -> list[str]:
     return [sys.executable, "infer.py", "--model", str(folder), *files]
 
 
-def trainer(matrix: Matrix, batch: int | None = None) -> tuple[Trainer, Fit]:
-    """What train.py trains, on arrays; no setting chosen by hand, except the batch size where one
-    is given. `matrix`: float32 [N, D + 1], the target last."""
+def trainer(
+    matrix: Matrix,
+    batch: int | None = None,
+    model: Mapping[str, Any] | None = None,
+    ranks: Ranks = ALONE,
+) -> tuple[Trainer, Fit]:
+    """What train.py trains, on arrays; no setting chosen by hand, except the batch size and the
+    keys of the section `model` where they are given. `matrix`: float32 [N, D + 1], the target
+    last."""
     names = [f"x{i}" for i in range(matrix.shape[1] - 1)]
     columns = (*(Column(name, "numeric") for name in names), Column(TARGET, "target"))
     every = np.arange(len(matrix), dtype=np.int32)
     parts = Split(every, every[:0], every[:0])
-    source = SplitTable(None, PackedTable(Schema(columns), matrix, sha256=""), parts)
+    source = SplitTable(None, PackedTable(Schema(columns), matrix, "", ranks=ranks), parts)
     data = fit_rows(source, parts, InputOptions())
     values = {"data": {"path": "rows", "target": TARGET}, "run": {"dir": "runs/memory"}}
-    chosen = {"train": {"batch_size": batch}} if batch else {}
+    chosen: dict[str, Any] = {"train": {"batch_size": batch}} if batch else {}
+    if model:
+        chosen["model"] = dict(model)
     settings = experiment(check(values | chosen, "benchmark")).resolve(data)
     fit = build(settings, data)
     return build_trainer(fit), fit

@@ -497,7 +497,12 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """seed of the initial weights, the order of rows and dropout"""
     device: str = "auto"
-    """auto (a GPU where there is one), cpu, gpu or gpu:N; also --device"""
+    """auto (a GPU where there is one), cpu, gpu or gpu:N; also --device. Where a job has several
+    processes on a machine, auto and gpu give each a GPU of its own"""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """numbers of the products of matrices in training steps: float32; bfloat16 or float16, which
+    need a network and a GPU that has them, and may be faster where layers are wide. Parameters, the
+    rest of a step, evaluation and export are float32 in any case"""
     average: bool = False
     """end each epoch at the mean of the weights of all its steps, and continue from there: less
     noise at a constant learning rate"""
@@ -637,6 +642,21 @@ class Config(Section):
         split = self.data.split
         if self.train.refit and split.method not in ("column", "files") and not split.validation:
             raise ValueError("train.refit needs a validation part: set data.split.validation")
+        return self
+
+    @model_validator(mode="after")
+    def check_precision(self) -> Config:
+        precision, device, model = self.train.precision, self.train.device, self.model.name
+        if precision != "float32" and model in ("linear", "additive"):
+            raise ValueError(
+                f"train.precision: {precision} is for networks, and what tells the optimum of "
+                f"model.name={model} needs float32; leave it out"
+            )
+        if precision != "float32" and device == "cpu":
+            raise ValueError(
+                f"train.precision: {precision} needs a GPU, and train.device is cpu; leave it out, "
+                "or use --device gpu"
+            )
         return self
 
     @model_validator(mode="after")

@@ -73,6 +73,7 @@ KEY_NAMES = {
     "train_batch_size per_device_train_batch_size",
     "train.seed": "seed random_state random_seed manual_seed rng",
     "train.device": "gpu gpus cuda use_gpu use_cuda accelerator devices task_type place",
+    "train.precision": "amp mixed_precision use_amp amp_level fp16 bf16 half dtype",
     "train.patience": "early_stop early_stopping early_stopping_rounds n_iter_no_change "
     "early_stopping_patience",
     "train.average": "averaging ema swa weight_averaging",
@@ -121,6 +122,9 @@ VALUE_NAMES = {
     "cosine": "cos cosineannealing cosine_annealing",
     "step": "steplr multistep",
     "gpu": "cuda",
+    "float32": "fp32 full single",
+    "bfloat16": "bf16 mixed",
+    "float16": "fp16 half",
     "relu": "rectifier",
     "sigmoid": "logistic",
     "white_space": "whitespace space spaces",

@@ -26,16 +26,19 @@ def lead(members: int) -> list[int]:
     return [members] if members > 1 else []
 
 
-class Dense(nn.Layer):
-    """x -> gain x W + b, with W [k, width_in, width_out]; x of one member or of all.
+def fuses() -> bool:
+    """Whether layers that are made now train by `addmm` and `baddbmm`, whose gradient for a bias is
+    a product: on a CPU the sum over rows, which an addition that broadcasts would take, is ten
+    times as slow. On a GPU it is not, and paddle.amp knows `matmul` alone."""
+    return paddle.get_device() == "cpu"
 
-    In training by `addmm` and `baddbmm`, whose gradient for b is a product: on a CPU the sum over
-    rows, which an addition that broadcasts would take, is ten times as slow.
-    """
+
+class Dense(nn.Layer):
+    """x -> gain x W + b, with W [k, width_in, width_out]; x of one member or of all."""
 
     def __init__(self, width_in: int, width_out: int, members: int = 1, gain: float = 1.0) -> None:
         super().__init__()
-        self.members, self.gain = members, gain
+        self.members, self.gain, self.fuses = members, gain, fuses()
         first = nn.initializer.XavierUniform(width_in, width_out)
         self.weight = self.create_parameter(
             [*lead(members), width_in, width_out], default_initializer=first
@@ -48,7 +51,8 @@ class Dense(nn.Layer):
 
     def product(self, x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
         """gain x `weight` + b, with any weights of this shape."""
-        if not self.training:  # a graph's rows are of unknown number, which `addmm` does not take
+        # A graph's rows are of unknown number, which `addmm` does not take.
+        if not (self.training and self.fuses):
             product = paddle.matmul(x.unsqueeze(0) if x.ndim < weight.ndim else x, weight)
             return (product * self.gain if self.gain != 1 else product) + self.bias
         if self.members == 1:

@@ -13,6 +13,7 @@ from paddle import _C_ops, nn, optimizer
 
 from model.average import SUFFIX
 from model.network import Group, Network
+from model.precision import SCALE
 
 
 class SGD(optimizer.SGD):
@@ -200,7 +201,7 @@ def set_optimizer_state(
     tensors = {}
     for key, value in state.items():
         name, _, kind = key.rpartition("/")
-        if f"/{kind}" == SUFFIX:
+        if f"/{kind}" == SUFFIX or key == SCALE:
             continue
         tensors[f"{names[name]}_{kind}"] = paddle.to_tensor(value)
     optimizer.set_state_dict(tensors)

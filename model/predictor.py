@@ -5,7 +5,6 @@ Needs numpy, paddle, and what model/base_predictor.py needs.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from display import short
-from errors import DeviceError, ExportError
+from errors import ExportError
 from model.base_predictor import BasePredictor, available_cores
+from model.device import full_float32, resolve_device
 from model.folder import GRAPH, WEIGHTS, Export, read_export
 
 PADDLE_ERRORS = (
@@ -104,28 +103,6 @@ def export_error(error: BaseException) -> ExportError:
     return ExportError(f"Paddle cannot run this model: {reason or type(error)}")
 
 
-def resolve_device(name: str) -> str:
-    """`cpu` or `gpu:N` for auto, cpu, gpu or gpu:N; auto is the first GPU, where there is one.
-
-    Raises DeviceError for a GPU that this machine, or this build of Paddle, does not have.
-    """
-    if not re.fullmatch(r"auto|cpu|gpu|gpu:\d+", name):
-        hint = "; a CUDA GPU is called gpu here" if name.startswith("cuda") else ""
-        raise DeviceError(f"device {short(name)}: expected auto, cpu, gpu or gpu:N{hint}")
-    import paddle
-
-    count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
-    if name == "cpu" or (name == "auto" and not count):
-        return "cpu"
-    number = int(name.partition(":")[2] or 0)
-    if number >= count:
-        found = f"found {count} GPU{'s' * (count != 1)}"
-        cpu_only = "this build of Paddle is for CPU only (README, section GPU)"
-        why = found if paddle.is_compiled_with_cuda() else cpu_only
-        raise DeviceError(f"device {name}: no such GPU, {why}; use --device cpu or auto")
-    return f"gpu:{number}"
-
-
 class Graph(NamedTuple):
     """A Paddle Inference predictor, and the handles of its input and output: to look them up by
     name costs more than to predict one row."""
@@ -142,6 +119,7 @@ def load_graph(graph: Path, weights: Path, device: str, onednn: bool, threads: i
     config = inference.Config(str(graph), str(weights))
     config.disable_glog_info()
     if device.startswith("gpu"):
+        full_float32()
         config.enable_use_gpu(256, int(device.removeprefix("gpu:")))
     else:
         config.disable_gpu()

@@ -14,7 +14,7 @@ from paddle import nn
 
 from model.columns import Columns
 from model.embedding import ColumnEmbeddings, Kind
-from model.members import Masks
+from model.members import Masks, fuses
 from model.network import Group, Network, Rows
 
 LEVEL_WIDTH = 8
@@ -31,6 +31,7 @@ class Adapted(nn.Layer):
 
     def __init__(self, width_in: int, width_out: int, members: int, is_first: bool) -> None:
         super().__init__()
+        self.fuses = fuses()
         near = width_in**-0.5
         uniform, one = nn.initializer.Uniform(-near, near), nn.initializer.Constant(1.0)
         self.weight = self.create_parameter([width_in, width_out], default_initializer=uniform)
@@ -41,7 +42,7 @@ class Adapted(nn.Layer):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         weight = self.weight * self.r * self.s
-        if self.training:
+        if self.training and self.fuses:
             return paddle.baddbmm(self.bias, x, weight)
         return paddle.matmul(x, weight) + self.bias
 
@@ -59,7 +60,7 @@ class TabM(Network):
         numeric_embedding: Kind = "ple",
     ) -> None:
         super().__init__()
-        self.masks, self.members = masks, len(masks.seeds)
+        self.masks, self.members, self.fuses = masks, len(masks.seeds), fuses()
         members = self.members
         self.columns = ColumnEmbeddings(columns, LEVEL_WIDTH, numeric_embedding)
         width = self.columns.width
@@ -86,7 +87,7 @@ class TabM(Network):
         for layer in self.layers:
             x = F.relu(layer(x))
             x = self.masks(x) if self.training and self.masks else x
-        if self.training:
+        if self.training and self.fuses:
             x = paddle.baddbmm(self.bias, x, self.weight)
         else:
             x = paddle.matmul(x, self.weight) + self.bias

@@ -95,6 +95,8 @@ def _shaped(value: Any, like: Any) -> Any:
         return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
     if isinstance(value, list) and isinstance(like, list) and len(value) == len(like):
         return [_shaped(each, of) for each, of in zip(value, like, strict=True)]
+    if isinstance(value, dict) and isinstance(like, dict):
+        return {key: _shaped(each, like.get(key)) for key, each in value.items()}
     if isinstance(value, dict) and is_dataclass(like) and not isinstance(like, type):
         result = copy(like)
         vars(result).update(value)

@@ -41,6 +41,8 @@ class Group(Ranks):
         if not self.is_first:
             time.sleep(HEAD_START)
         with self._together():
+            if paddle.is_compiled_with_cuda():
+                paddle.set_device(f"gpu:{dist.ParallelEnv().device_id}")
             dist.init_parallel_env()
 
     def agree(self, number: int = 0) -> int:

@@ -91,12 +91,12 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         is_alone = self.table.ranks.is_alone
         block = self.table.take(rows) if is_alone else self._own(self.first_block + index, rows)
         inputs, target = self.transform(block)
-        return _tensor(inputs), _tensor(target)
+        return _in_memory(inputs), _in_memory(target)
 
     def first_row(self) -> Block:
         """One row as a block, whatever the order, in all processes: a meeting."""
         inputs, target = self.transform(self._spare)
-        return _tensor(inputs), _tensor(target)
+        return paddle.to_tensor(inputs), paddle.to_tensor(target)
 
     def _own(self, index: int, rows: NDArray[np.integer[Any]]) -> Numbers:
         """Those of a block's rows that are this process's, and a spare one for each mini-batch of
@@ -138,9 +138,17 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
         return int(words[0])
 
     def loader(self) -> DataLoader:
-        """Blocks as tensors on the current device, in order, two of them made ahead."""
+        """Blocks as tensors on the current device, in order, two of them made ahead.
+
+        A GPU has two of these already: a thread copies them there, through pinned memory and on a
+        stream of its own, while the block before them trains.
+        """
         batch_size: Any = None  # an item is a block already; Paddle's stubs leave this case out
-        return DataLoader(self, batch_size=batch_size, shuffle=False, use_buffer_reader=False)
+        on_gpu = paddle.get_device() != "cpu"
+        loader = DataLoader(self, batch_size=batch_size, shuffle=False, use_buffer_reader=on_gpu)
+        if on_gpu:
+            loader.pin_memory = False  # else blocks stay in pinned memory, to be copied by each use
+        return loader
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
         """What is left of the epoch, block by block, each with its number in the epoch."""
@@ -149,8 +157,6 @@ class TableDataset(Dataset):  # type: ignore[type-arg]
             yield index, (block[0], block[1])
 
 
-def _tensor(values: Numbers) -> paddle.Tensor:
-    """On the current device; on a CPU the same memory."""
-    if paddle.get_device() == "cpu":
-        return paddle.utils.dlpack.from_dlpack(values)
-    return paddle.to_tensor(values)
+def _in_memory(values: Numbers) -> paddle.Tensor:
+    """The same memory as a tensor of the CPU."""
+    return paddle.utils.dlpack.from_dlpack(values)

@@ -14,7 +14,7 @@ from reader.decode import Plain
 from reader.formats import Reading
 from reader.header import Header, header_of, name_of
 from reader.schema import is_number
-from reader.text import WHITE_SPACE, Lines, Record, records
+from reader.text import WHITE_SPACE, Lines, Record, is_blank, records
 
 SEPARATORS = {"text": None, "csv": None, "tsv": "\t", "white_space": WHITE_SPACE}
 CANDIDATES = ",;\t|"
@@ -49,7 +49,7 @@ def sniff(plain: Plain, format_name: str, reading: Reading, names: Names) -> Dia
     lines = Lines(plain, reading.comment)
     texts, letters = list[str](), 0
     for text in lines:
-        if text.strip():
+        if not is_blank(text):
             texts.append(text)
             letters += len(text)
         if len(texts) == LINES or letters > LETTERS:
@@ -141,7 +141,8 @@ def _most(counts: Sequence[int]) -> int:
 
 def extent(cells: Sequence[str]) -> int:
     """How many cells there are up to the last that is not blank."""
-    return max((index for index, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+    filled = (index for index, cell in enumerate(cells, start=1) if not is_blank(cell))
+    return max(filled, default=0)
 
 
 def _tail(width: int, rows: Sequence[Record]) -> int:

@@ -14,6 +14,7 @@ from errors import TableError
 from reader.decode import Plain, as_utf8, copied, whole
 from reader.formats import POLARS_ERRORS, Reading, TypedFile
 from reader.schema import abridged
+from reader.text import is_blank
 
 DIGITS = 19  # that a whole number of 64 bits may not have
 EXPECTED = (
@@ -65,7 +66,7 @@ def _objects(plain: Plain) -> Iterator[dict[str, Any]]:
     empty = True
     with plain.path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
-            if line.strip():
+            if not is_blank(line):
                 empty = False
                 yield _object(plain, number, line)
     if empty:

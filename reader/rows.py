@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from reader.written import read, survey
 
 ROWS_PER_BATCH = 65_536
 NO_IDS = pl.DataFrame()
+LONGEST = 80  # letters of a cell that may be a written number
 
 
 class Batch(NamedTuple):
@@ -298,11 +300,18 @@ def _advice(encoder: Encoder, cell: str, file: TableFile, otherwise: str) -> str
 
 def _other_reading(encoder: Encoder, cell: str) -> str:
     """Which key reads a text in a column of numbers."""
-    text, readings = pl.Series([cell]), dict[float, str]()
-    for comma in (False, True) if not encoder.form else ():
-        if (seen := survey(text, comma)).example and seen.form.is_known:
-            key = "data.decimal_comma: true" if comma else as_kind(encoder.column.name, "numeric")
-            readings.setdefault(read(text, seen.form)[0], key)
+    readings = dict[float, str]()
+    for comma, number in _readings(cell) if not encoder.form and len(cell) <= LONGEST else ():
+        key = "data.decimal_comma: true" if comma else as_kind(encoder.column.name, "numeric")
+        readings.setdefault(number, key)
     if readings:
         return ", ".join(f"{key} reads it as {number:g}" for number, key in readings.items())
     return "add it to data.missing.values if it means missing"
+
+
+@lru_cache(1_024)  # a wrong cell rarely comes alone, and each takes some 20 ms
+def _readings(cell: str) -> list[tuple[bool, float]]:
+    """What a text is as a written number, without and with a decimal comma."""
+    text = pl.Series([cell])
+    seen = [(comma, survey(text, comma)) for comma in (False, True)]
+    return [(c, read(text, s.form)[0]) for c, s in seen if s.example and s.form.is_known]

@@ -23,7 +23,11 @@ from reader.quotes import quotes_match
 from reader.schema import abridged
 
 WHITE_SPACE = " "
-WORD = r'"(?:[^"]|"")*"|[^\s\ufeff]+'  # between runs of white space: in quotes, or not
+# What Unicode calls white space, as Polars strips it; Python's own has \x1c to \x1f as well.
+SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+WORD = rf'"(?:[^"]|"")*"|[^{SPACES}\ufeff]+'  # between runs of white space: in quotes, or not
 COMMON = ("NA", "NaN", "nan", "null")  # marks of missing cells
 COMMENT = re.compile(r"\s*(#|%|//)")  # how a comment often starts
 CSV_ERRORS = {
@@ -116,6 +120,8 @@ class TextFile(OnDisk):
         """Polars fills up a short row with nulls; a tail is all nulls."""
         last = len(self.columns)
         suspect = pl.col(str(last - 1)).is_null()
+        if last == 1:  # a line of white space alone looks like a cell
+            suspect |= pl.col("0").cast(pl.String).str.strip_chars() == ""
         for position in range(last, last + self.tail):
             suspect |= pl.col(str(position)).is_not_null()
         return suspect
@@ -158,12 +164,12 @@ class TextFile(OnDisk):
 
     def _fits(self, cells: Sequence[str]) -> bool:
         width = len(self.columns)
-        return width <= len(cells) <= width + self.tail and not any(map(str.strip, cells[width:]))
+        return width <= len(cells) <= width + self.tail and all(map(is_blank, cells[width:]))
 
     def lines(self) -> NDArray[np.int64]:
-        """The line that each row begins on; blank ones are no rows."""
+        """The line that each row begins on; blank ones are no rows (`is_blank`)."""
         line = pl.col("line")
-        blank = line.str.strip_chars() == ""
+        blank = line.str.strip_chars(SPACES + "\ufeff" * (self.separator == WHITE_SPACE)) == ""
         if self.separator != WHITE_SPACE:
             blank &= ~line.str.contains(self.separator, literal=True)
         lines = pl.scan_lines(self.plain.path, glob=False).with_row_index("number", offset=1)
@@ -224,20 +230,27 @@ def words(text: str) -> list[str]:
     ]
 
 
+def is_blank(text: str) -> bool:
+    """Whether there is white space alone, or nothing."""
+    return not text.strip(SPACES)
+
+
 class Lines:
-    """The lines of a text file, unpacked, comments left out; `number` is that of the last."""
+    """The lines of a text file, unpacked, comments left out; `text` is the last, and `number` its
+    number."""
 
     def __init__(self, plain: Plain, comment: str | None) -> None:
         self.plain = plain
         self.comment = comment
-        self.number = 0
+        self.number, self.text = 0, ""
 
     def __iter__(self) -> Iterator[str]:
         for batch in self._batches():
             for text in batch["line"]:
                 self.number += 1
                 if not (self.comment and text.startswith(self.comment)):
-                    yield text.removeprefix("\ufeff") if self.number == 1 else text
+                    self.text = text.removeprefix("\ufeff") if self.number == 1 else text
+                    yield self.text
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         try:
@@ -267,7 +280,7 @@ def records(plain: Plain, separator: str, comment: str | None = None) -> Iterato
         reader, read = csv.reader(ended, delimiter=separator, strict=True), 0
         for cells in reader:
             first, read = lines.number - (reader.line_num - read) + 1, reader.line_num
-            blank = not cells or (len(cells) == 1 and not cells[0].strip())
+            blank = not cells or (len(cells) == 1 and is_blank(lines.text))
             yield Record(first, lines.number, [] if blank else cells)
             first = lines.number + 1
     except csv.Error as error:

@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+PATIENCE = 300_000.0  # milliseconds: a busy machine is no failure
 
 QUIET = [
     "--no-sandbox",
@@ -26,6 +28,10 @@ def browser() -> Iterator[Browser]:
     if executable is None:
         pytest.skip("no Chromium: apt-get install chromium fonts-noto-cjk")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        started = playwright.chromium.launch(
+            executable_path=executable, args=QUIET, timeout=PATIENCE
+        )
+        started.on("context", lambda context: context.set_default_timeout(PATIENCE))
+        expect.set_options(timeout=PATIENCE)
         yield started
         started.close()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
+import pipeline
 import train
 from bilingual import Text
 from reader.formats import Reading
@@ -23,6 +33,24 @@ from reader.schema import Column, Schema
 pytest_plugins = ["tests.browser"]
 
 ROOT = Path(__file__).parent.parent
+SOAK = int(os.environ.get("SOAK", "1"))  # times what the gate tries; `make soak` sets more
+
+# The gate tries the same examples each time; `make soak` looks for others, and remembers those that
+# fail. Time decides nothing, for a machine may be busy.
+settings.register_profile(
+    "gate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "soak",
+    settings.get_profile("gate"),
+    derandomize=False,
+    max_examples=100 * SOAK,
+    database=settings.get_profile("default").database,
+)
+settings.load_profile("soak" if SOAK > 1 else "gate")
+# Else examples hold constants of whatever modules are imported by then, and so depend on the order.
+assert callable(providers._get_local_constants)
+providers._get_local_constants = Constants
 COLUMNS = [
     "CRIM",
     "ZN",
@@ -68,18 +96,49 @@ def plain_contract(features: Sequence[str], target: str = "y") -> dict[str, Any]
     }
 
 
+def without_a_gpu() -> str:
+    """Why tests of a GPU cannot run, empty where they can."""
+    import paddle
+
+    if not paddle.is_compiled_with_cuda():
+        return "no GPU: this build of Paddle is for CPU only"
+    return "" if paddle.device.cuda.device_count() else "no GPU: Paddle finds none"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before a test and its fixtures: what it draws from global generators is its own, too."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    if paddle := sys.modules.get("paddle"):
+        paddle.seed(0)
+    if item.get_closest_marker("gpu") and (why := without_a_gpu()):
+        pytest.skip(why)
+
+
 @pytest.fixture(autouse=True)
 def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipes name their tables relative to the project."""
     monkeypatch.chdir(ROOT)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trial() -> Iterator[float]:
+    """Lines end without the trial of an additive model, which may double the time of each run;
+    what it would be."""
+    with pytest.MonkeyPatch.context() as patch:
+        length = pipeline.TRIAL
+        patch.setattr(pipeline, "TRIAL", 0.0)
+        yield length
+
+
 @pytest.fixture(autouse=True)
-def without_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines end without the trial of an additive model, except in the tests of it: it may double
-    the time of each run."""
-    if "trial" not in request.keywords:
-        monkeypatch.setattr("pipeline.TRIAL", 0.0)
+def with_trials_where_marked(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, trial: float
+) -> None:
+    """In the tests of them."""
+    if "trial" in request.keywords:
+        monkeypatch.setattr(pipeline, "TRIAL", trial)
 
 
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -87,6 +146,34 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, **options
     )
+
+
+PATIENCE = 300.0  # seconds: for what never takes so long, however busy the machine
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds; a process that is waited for should end the waiting, too."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def imports(process: subprocess.Popen[Any], package: str) -> bool:
+    """Whether a process has come to import a package of machine code, or has ended."""
+    return process.poll() is not None or package in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) != 0
+
+
+def free_ports(count: int) -> list[int]:
+    """For what has to be told its ports: none of those that systems give to whoever asks for any,
+    and others in each process, so that nobody takes them before they are used."""
+    chance = random.SystemRandom()
+    return list(islice(filter(is_free, chance.sample(range(15_000, 30_000), 100)), count))
 
 
 def assert_says_the_same(text: Text) -> None:

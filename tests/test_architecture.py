@@ -66,7 +66,10 @@ MAY_IMPORT = {
         *("numpy", "model.contract", "model.folder"),
         *("reader.formats", "reader.frame", "reader.kinds", "reader.schema"),
     },
-    "model/predictor.py": {"numpy", "paddle", "model.base_predictor", "model.folder"},
+    "model/predictor.py": {
+        *("numpy", "paddle", "model.base_predictor", "model.device", "model.folder"),
+    },
+    "model/device.py": {"paddle"},
     "model/onnx_predictor.py": {
         *("numpy", "onnxruntime", "model.base_predictor", "model.folder", "model.onnx_graph"),
     },
@@ -206,7 +209,7 @@ def test_reader_and_model_meet_above_them() -> None:
 
 def test_a_predictor_of_numbers_needs_numpy_and_paddle_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    parts = ["base_predictor", "conform", "contract", "folder", "graph", "onnx_graph"]
+    parts = ["base_predictor", "conform", "contract", "device", "folder", "graph", "onnx_graph"]
     parts += ["predictor", "onnx_predictor"]
     ground = ("display.py", "errors.py", "files.py")
     for name in (*ground, *(f"model/{part}.py" for part in parts)):

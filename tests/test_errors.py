@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+import paddle
 import pytest
 
 import pipeline
 import train
+from errors import DeviceError
+from regressor import Regressor
 from tests.conftest import COLUMNS, command
 
 LINES = Path("data/boston/housing.data").read_text().splitlines()
@@ -149,6 +153,27 @@ def test_a_device_is_looked_for_before_the_table_is_read(
     assert "device gpu:99: no such GPU" in capsys.readouterr().err
     with pytest.raises(AssertionError, match="read"):
         train.main([*given, "--device", "cpu"])
+
+
+@pytest.mark.skipif(paddle.is_compiled_with_cuda(), reason="this build of Paddle may have a GPU")
+def test_half_precision_without_a_gpu_is_told_before_the_table_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("read")
+
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(DeviceError, match="bfloat16 needs a GPU of compute capability 8"):
+        Regressor("mlp", train={"precision": "bfloat16"}).fit(x, x[:, 0])
+    monkeypatch.setattr(pipeline, "read", read)
+    given = ["model.name=mlp", "optimizer.name=auto", "optimizer.learning_rate=auto"]
+    given += ["train.precision=bfloat16", f"run.dir={tmp_path / 'run'}"]
+    options = [option for key in given for option in ("-o", key)]
+    assert train.main(["-c", "configs/boston.yaml", *options]) == 2
+    told = capsys.readouterr().err
+    assert "train.precision: bfloat16 needs a GPU" in told
+    assert "and this run is on cpu; use -o train.precision=float32" in told
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

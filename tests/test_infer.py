@@ -20,7 +20,7 @@ from errors import TableError
 from model.predictor import Predictor
 from reader.parallel import read_ahead
 from reader.rows import NO_IDS, Batch
-from tests.conftest import COLUMNS, ROOT, command
+from tests.conftest import COLUMNS, ROOT, command, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -278,9 +278,7 @@ class Batches:
 
 
 def wait_until_read(batches: Batches, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while batches.read < count and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: batches.read >= count)
     time.sleep(0.1)  # in which a thread that knows no bound would read on
 
 

@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
+ROOMS = ("configs", "ranks", "reader", "model", "run", "trainer", "report", "service", "data")
 READMES = ["README.md", "README.zh-CN.md"]
 COMMANDS = {
     "README": 4,
@@ -23,6 +24,7 @@ COMMANDS = {
     "docs/where": 4,
     "docs/serving": 0,
     "docs/tables": 0,
+    "docs/distributed": 1,
     "docs/safety": 0,
 }
 DOCUMENTS = [f"{name}{language}.md" for name in COMMANDS for language in ("", ".zh-CN")]
@@ -36,7 +38,7 @@ def blocks(readme: str, language: str) -> list[str]:
 @pytest.fixture
 def clone(tmp_path: Path, boston_run: Path) -> Path:
     """The project with a finished run of Boston, as after `make train`."""
-    for room in ("configs", "reader", "model", "run", "trainer", "report", "service", "data"):
+    for room in ROOMS:
         shutil.copytree(ROOT / room, tmp_path / room)
     for script in [*ROOT.glob("*.py"), ROOT / "Makefile"]:
         shutil.copy(script, tmp_path)

@@ -24,15 +24,14 @@ from files import seal, unseal, write_atomically
 from run import checkpoint as module
 from run.checkpoint import load_checkpoint
 from run.folder import RunFolder
-from tests.conftest import ROOT, command, train_recipe
+from tests.conftest import ROOT, SOAK, command, train_recipe, wait_for
 from tests.run.checkpoints import expected_of
 from tests.test_train import points
 from trainer.observers import Checkpointing
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
 
-SOAK = "KILLS" in os.environ
-KILLS = int(os.environ.get("KILLS", "4"))  # `make soak` sets 60
+KILLS = 3 * SOAK
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]
@@ -71,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "recipe.yaml").write_text(
         f"data: {{path: {folder / 'table.csv'}, target: y, cache: {folder / 'cache'}}}\n"
         "optimizer: {learning_rate: 0.01}\n"
-        "train: {epochs: 4, batch_size: 512}\n"
+        "train: {epochs: 4, batch_size: 2048}\n"
         "checkpoint: {steps: 1}\n"
     )
     return folder
@@ -123,6 +122,7 @@ def whole(folder: Path) -> Callable[..., tuple[dict[str, Any], float]]:
     return run
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_killed_run_resumes_to_the_bit(
     folder: Path, tmp_path: Path, whole: Callable[..., Any], number: int
@@ -133,10 +133,10 @@ def test_a_killed_run_resumes_to_the_bit(
     child = subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not (tmp_path / "run" / "config.yaml").exists():
-        assert child.poll() is None
-        time.sleep(0.001)
-    time.sleep(random.uniform(0, 2 * seconds + 0.3))  # into the export, too  # noqa: S311
+    begun = tmp_path / "run" / "config.yaml"
+    wait_for(lambda: begun.exists() or child.poll() is not None)
+    chance = random.Random() if SOAK > 1 else random.Random(number)  # noqa: S311
+    time.sleep(chance.uniform(0, 2 * seconds + 0.3))  # into the export, too
     child.send_signal(signal.SIGKILL)
     child.wait()
     resumed = command(*arguments, "--resume", cwd=ROOT)
@@ -175,7 +175,7 @@ def test_a_signal_saves_and_stops_and_curves_go_on(
     number: int,
     code: int,
 ) -> None:
-    case = ("mlp", "adam", "in memory")
+    case = FIRST[1]
     expected, _ = whole(*case)
     arguments = options(folder, tmp_path / "run", *case)
     rarely = ["-o", "checkpoint.steps=0"]  # so that it is the signal that makes the checkpoint
@@ -201,15 +201,14 @@ def test_a_signal_from_outside(
     folder: Path, tmp_path: Path, whole: Callable[..., Any], number: int, code: int
 ) -> None:
     """In a process of its own, where Paddle brings handlers with it."""
-    case = ("linear", "momentum", "in memory")
+    case = FIRST[0]
     expected, _ = whole(*case)
     arguments = ["train.py", *options(folder, tmp_path / "run", *case)]
     child = subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    while not list((tmp_path / "run").glob("checkpoints/step-*")):
-        assert child.poll() is None
-        time.sleep(0.001)
+    run = tmp_path / "run"
+    wait_for(lambda: [*run.glob("checkpoints/step-*")] or child.poll() is not None)
     child.send_signal(number)
     _, error = child.communicate()
     assert child.returncode == code
@@ -398,14 +397,14 @@ def test_best_is_never_overwritten_by_a_worse_one(tmp_path: Path) -> None:
     assert (best["w"][0], noted["mse"]) == (2.0, 2.0)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["intervals.coverage=0.8"],
-        [*BLEND, FEW],  # which has an additive model inside
-        *([[*TABM, FEW], ADDITIVE, [*RESNET, FEW], [*NETWORK, FEW]] if SOAK else []),
+        [*BLEND, FEW, "intervals.coverage=0.8"],  # which has an additive model inside
+        *([[*TABM, FEW], ADDITIVE, [*RESNET, FEW], [*NETWORK, FEW], []] if SOAK > 1 else []),
     ],
-    ids=["line, intervals", "blend", *(["tabm", "additive", "resnet", "mlp"] if SOAK else [])],
+    ids=["blend", *(["tabm", "additive", "resnet", "mlp", "line"] if SOAK > 1 else [])],
 )
 def test_verify_resume_says_equal(overrides: list[str], tmp_path: Path) -> None:
     given = [option for key in overrides for option in ("-o", key)]

@@ -16,7 +16,7 @@ import train
 from model.predictor import Predictor
 from run.checkpoint import load_checkpoint
 from run.curves import HYPER_PARAMETERS, LOG
-from tests.conftest import COLUMNS, train_recipe
+from tests.conftest import COLUMNS, SOAK, train_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +76,10 @@ def test_resolved_recipe_repeats_the_run(boston_run: Path, tmp_path: Path) -> No
     assert weights_of(tmp_path / "again") == weights_of(boston_run)
 
 
-def test_boston_reaches_the_optimum_for_ten_seeds(tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_boston_reaches_the_optimum_for_any_seed(tmp_path: Path) -> None:
     gaps = []
-    for seed in range(10):
+    for seed in range(3 * SOAK):
         seeds = [f"train.seed={seed}", f"data.split.seed={seed}"]
         report = train_recipe(tmp_path / str(seed), BOSTON, seeds)
         gaps.append(report["optimum"]["gap"])
@@ -191,7 +192,7 @@ def product(tmp_path: Path) -> str:
 def test_mlp_learns_what_no_line_can(tmp_path: Path, product: str) -> None:
     line = train_recipe(tmp_path / "line", product)
     mlp = ["model.name=mlp", "optimizer.name=adam", "optimizer.learning_rate=0.01"]
-    network = train_recipe(tmp_path / "mlp", product, [*mlp, "train.epochs=40"])
+    network = train_recipe(tmp_path / "mlp", product, [*mlp, "train.epochs=20"])
     assert line["metrics"]["test"]["r2"] < 0.1
     assert network["metrics"]["test"]["r2"] > 0.98
     assert "optimum" not in network
@@ -200,7 +201,7 @@ def test_mlp_learns_what_no_line_can(tmp_path: Path, product: str) -> None:
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
 def test_resnet_learns_what_no_line_can(tmp_path: Path, product: str, normalization: str) -> None:
     blocks = ["model.name=resnet", "model.width=32", f"model.normalization={normalization}"]
-    adam = ["optimizer.name=adam", "optimizer.learning_rate=0.005", "train.epochs=40"]
+    adam = ["optimizer.name=adam", "optimizer.learning_rate=0.005", "train.epochs=15"]
     report = train_recipe(tmp_path / "run", product, [*blocks, *adam])
     assert report["metrics"]["test"]["r2"] > 0.97
     # 2 x 32 and 32 into it, 2 blocks of 32 x 64 x 2 + 96, their norms, the last one, and out
@@ -232,7 +233,7 @@ def test_holes_are_filled_in_by_the_exported_graph(
     report = train_recipe(
         tmp_path / "run",
         str(holes),
-        [*missing, "data.missing.constant=2.5", "train.epochs=300", "train.export=last"],
+        [*missing, "data.missing.constant=2.5", "train.epochs=60", "train.export=last"],
     )
     assert abs(report["optimum"]["gap"]) < 0.01
     assert report["model"]["parameters"] == (4 if indicator == "true" else 3)

@@ -25,6 +25,7 @@ from model.network import Embedded, Network
 from model.networks import build_members, build_network
 from model.objective import OBJECTIVES
 from model.optimizer import build_optimizer, build_schedule
+from model.precision import build_precision
 from model.regressor import Regressor
 from model.ridge import FOLDS, Fold, ridge
 from ranks.alone import Ranks
@@ -291,7 +292,9 @@ def build_trainer(fit: Fit) -> Trainer:
         **settings.schedule.options,
     )
     average = Average(network) if settings.average else None
-    return Trainer(network, fit.regressor.objective, optimizer, schedule, loader, average)
+    trainer = Trainer(network, fit.regressor.objective, optimizer, schedule, loader, average)
+    trainer.precision = build_precision(settings.precision, network)
+    return trainer
 
 
 def _transform(inputs: Inputs, target: TargetScale, rows: Rows) -> tuple[Rows, Rows]:

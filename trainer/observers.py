@@ -191,6 +191,7 @@ class Checkpointing(Observer):
         set_optimizer_state(self.trainer.optimizer, self.trainer.network, newest.optimizer)
         if self.trainer.average:
             self.trainer.average.restore(newest.optimizer)
+        self.trainer.precision.restore(newest.optimizer)
         self.best.state = dict(newest.best)
         self.curves.rewind(saved.curves)
         state = State(**saved.model_dump(include={field.name for field in fields(State)}))
@@ -207,6 +208,7 @@ class Checkpointing(Observer):
         optimizer = first_optimizer_state(trainer.optimizer, trainer.network)
         if trainer.average:
             optimizer |= trainer.average.state()
+        optimizer |= trainer.precision.state()
         return Expected(
             of=self.of,
             watched=trainer.objective.watched,
@@ -250,4 +252,5 @@ class Checkpointing(Observer):
         optimizer = get_optimizer_state(self.trainer.optimizer, self.trainer.network)
         if self.trainer.average:
             optimizer |= self.trainer.average.state()
+        optimizer |= self.trainer.precision.state()
         return Checkpoint(get_state(self.trainer.network), optimizer, self.best.state, values)

@@ -86,6 +86,7 @@ class Settings:
     batch_size: int
     epochs: int
     log_every: int
+    precision: str
     fill: float | None
     seed: int
     average: bool
@@ -149,6 +150,7 @@ class Experiment:
     patience: int
     skew_counts: bool
     device: str
+    precision: str
     folder: Path
     onnx: bool
     checkpoint: CheckpointOptions
@@ -169,6 +171,7 @@ def experiment(config: Config) -> Experiment:
         patience=given_patience(config.train.patience),
         skew_counts=config.loss.name == "mse" and config.data.scale.target != "log1p",
         device=config.train.device,
+        precision=config.train.precision,
         folder=Path(config.run.dir),
         onnx=config.export.onnx,
         checkpoint=CheckpointOptions(**config.checkpoint.model_dump()),
@@ -282,6 +285,7 @@ class _Resolving:
             batch_size=batch_size,
             epochs=epochs,
             log_every=self.choose("train.log_every", config.train.log_every, every),
+            precision=config.train.precision,
             fill=missing.constant if missing.numeric == "constant" else None,
             seed=config.train.seed,
             average=config.train.average,

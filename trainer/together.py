@@ -43,8 +43,9 @@ def begin_together(
         set_state(trainer.network, given.weights)
         if given.optimizer:
             set_optimizer_state(trainer.optimizer, trainer.network, given.optimizer)
-        if given.optimizer and trainer.average:
-            trainer.average.restore(given.optimizer)
+            trainer.precision.restore(given.optimizer)
+            if trainer.average:
+                trainer.average.restore(given.optimizer)
         best.state = given.best
     return given.state
 

@@ -13,6 +13,7 @@ import paddle
 
 from errors import DivergedError
 from model.network import flat_cosine
+from model.precision import Precision
 from ranks.share import WHOLE, Share
 from reader.metrics import Metrics
 
@@ -87,7 +88,8 @@ class Trainer:
     Nothing is drawn from a global random state: the order of rows follows from (seed, epoch),
     dropout from (seed, epoch, block), the learning rate from the step. `average`: the mean of the
     weights after each step of an epoch takes their place at its end. Where several processes train,
-    each has its share of every mini-batch, and all make the same steps.
+    each has its share of every mini-batch, and all make the same steps. `precision`: the numbers
+    that steps compute in, float32 unless it is set.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.schedule, self.loader, self.average = schedule, loader, average
+        self.precision = Precision()
         self.epochs, self._is_checked = 1, False
 
     def fit(
@@ -152,7 +155,7 @@ class Trainer:
                 if rate != (rate := rate_of(state.step)):
                     optimizer.set_lr(rate)
                 loss = self.gradients(x, y, share)
-                optimizer.step()
+                self.precision.step(optimizer)
                 if average:
                     average.add()
                 yield loss
@@ -175,12 +178,13 @@ class Trainer:
         network = self.network
         if network.masks:
             network.masks.part = share
-        loss = self.objective.loss(network(x), y)
+        with self.precision.casts():
+            loss = self.objective.loss(network(x), y)
         penalty = network.penalty()
         self.optimizer.clear_grad(set_to_zero=False)
         total = loss if penalty is None else loss + penalty
         # Of the members' mean loss, each is to have the gradient that it has alone.
-        (total if network.members == 1 else total * network.members).backward()
+        self.precision.backward(total if network.members == 1 else total * network.members)
         if share is WHOLE:
             return loss
         ranks = self.loader.table.ranks

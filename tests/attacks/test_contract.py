@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -32,7 +33,7 @@ from reader.formats import Reading
 from reader.kinds import Encoder
 from reader.moments import PARTS
 from reader.schema import KINDS, Column, Schema
-from tests.conftest import train_recipe
+from tests.conftest import PATIENCE, SOAK, train_recipe
 from trainer.build import Fit
 
 Change = Callable[[Any], Any]
@@ -142,13 +143,13 @@ def drop(key: Any) -> Change:
 
 def refused(folder: Path) -> str:
     """The message, or "" where the export is used."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         use(read_export(folder).contract)
         message = ""
     except ExportError as error:
         message = str(error)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2  # of work, in place of some milliseconds
     assert "\n" not in message
     return message
 
@@ -204,21 +205,21 @@ def test_no_other_key_is_taken(export: Path) -> None:
         assert refused(export) or place[0] == "versions", place
 
 
-MUTATIONS = 300
+MUTATIONS = 300 * SOAK
 
 
-@pytest.mark.parametrize("most", [MUTATIONS, pytest.param(10**6, marks=pytest.mark.slow)])
-def test_each_value_of_another_type_or_size(export: Path, most: int) -> None:
+@pytest.mark.soak
+def test_each_value_of_another_type_or_size(export: Path) -> None:
     """Anywhere in the contract: refused, or taken where it means something."""
     values = contract_of(export)
     tries = [(place, value) for place in places(values) for value in VALUES]
     taken = 0
-    for at in np.random.default_rng(0).permutation(len(tries))[:most]:
+    for at in np.random.default_rng(0).permutation(len(tries))[:MUTATIONS]:
         place, value = tries[at]
         other = changed(values, place, put(place[-1], value))
         seal(export, other, note=place[0] not in ("files", "sizes"))
         taken += not refused(export)
-    assert taken < min(most, len(tries)) / 5
+    assert taken < min(MUTATIONS, len(tries)) / 5
 
 
 def test_parts_that_disagree(export: Path) -> None:
@@ -401,10 +402,10 @@ def test_no_operator_knows_files() -> None:
 OF_A_GRAPH: list[Any] = [None, -2, 0.5, "/x", [{}]]
 
 
-@pytest.mark.parametrize("most", [50, pytest.param(500, marks=pytest.mark.slow)])
-def test_each_place_of_a_graph(export: Path, most: int) -> None:
+@pytest.mark.soak
+def test_each_place_of_a_graph(export: Path) -> None:
     """Whatever stands at a place of some operator of each name: refused, or Paddle runs it. Of
-    several thousand such graphs, so many."""
+    several thousand such graphs, some."""
     graph = graph_of(export)
     first = {operator["#"]: at for at, operator in reversed([*enumerate(operators_of(graph))])}
     tries = [
@@ -413,7 +414,7 @@ def test_each_place_of_a_graph(export: Path, most: int) -> None:
         for place in places(operators_of(graph)[at])
         for change in (drop(place[-1]), *(put(place[-1], value) for value in OF_A_GRAPH))
     ]
-    for at in np.random.default_rng(0).permutation(len(tries))[:most]:
+    for at in np.random.default_rng(0).permutation(len(tries))[: 100 * SOAK]:
         place, change = tries[at]
         write_graph(export, changed(graph, place, change))
         runs(export)
@@ -491,13 +492,14 @@ def test_a_folder_that_is_replaced_meanwhile(export: Path, tmp_path: Path) -> No
 
     swapper = threading.Thread(target=swap)
     swapper.start()
-    seen, messages = set(), 0
+    seen, begun = set[str](), time.monotonic()
     try:
-        for turn in range(100):
+        for turn in count():
+            if turn >= 30 and (seen == known.keys() or time.monotonic() > begun + PATIENCE):
+                break
             try:
                 found = read_export(export)
             except ExportError:
-                messages += 1
                 continue
             seen.add(found.sha256)
             if turn % 10 == 0:
@@ -506,7 +508,6 @@ def test_a_folder_that_is_replaced_meanwhile(export: Path, tmp_path: Path) -> No
         stop.set()
         swapper.join()
     assert seen == known.keys()
-    assert messages < 100
 
 
 def test_a_model_that_is_expected(export: Path, capsys: pytest.CaptureFixture[str]) -> None:

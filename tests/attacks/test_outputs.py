@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,7 +20,7 @@ import infer
 from errors import TableError
 from output import output_of
 from reader.folder import is_read
-from tests.conftest import COLUMNS, ROOT
+from tests.conftest import COLUMNS, ROOT, imports, wait_for
 
 LINES = pl.DataFrame({"prediction": [1.5, 2.5]})
 TEXT = "prediction\n1.5\n2.5\n"
@@ -268,7 +267,7 @@ def test_an_interrupt_while_packages_are_imported_says_nothing_odd(tmp_path: Pat
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: "numpy" in Path(f"/proc/{process.pid}/maps").read_text())
+    wait_for(lambda: imports(process, "numpy"))
     process.send_signal(2)
     _, said = process.communicate()
     assert process.returncode in (-2, 130, 2)  # 2: by then the model was found to be none
@@ -333,10 +332,3 @@ def test_an_output_is_neither_input_nor_model(
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     given = ["--model", str(model), "--input", str(a), "--output", str(model / "new.csv")]
     assert infer.main(given) == 0
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert condition()

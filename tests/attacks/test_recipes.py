@@ -16,9 +16,11 @@ from configs.load import load
 from configs.yaml_text import inline, parse
 from errors import ConfigError
 from tests.attacks.reads import opened, outside
+from tests.conftest import SOAK
 from trainer.settings import experiment
 
 BASE = "data: {path: a, target: b}\n"
+MOST_SECONDS = 20  # of work; 1.5 are enough, and what is guarded against has no end
 LETTERS = "abcdefghij"
 ALIASES = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise(LETTERS)
@@ -68,7 +70,7 @@ def test_a_hostile_recipe_gives_one_message_soon(name: str, tmp_path: Path) -> N
     began = time.process_time()
     with opened() as files, pytest.raises(ConfigError) as caught:
         load(recipe)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < MOST_SECONDS
     assert outside(files, tmp_path) == []
     assert str(caught.value).startswith(str(recipe))
     assert len(str(caught.value).splitlines()) < 30
@@ -113,7 +115,7 @@ def test_a_hostile_override_gives_one_message_soon(override: str) -> None:
     began = time.process_time()
     with pytest.raises(ConfigError):
         load("configs/boston.yaml", [override])
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < MOST_SECONDS
 
 
 def test_a_recipe_for_a_wide_table_is_read(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def is_a_recipe_or_one_message(recipe: Path, overrides: list[str]) -> None:
     assert experiment(load(saved)).text() == text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 * SOAK)
 @given(st.lists(st.sampled_from(TOKENS), max_size=40).map("".join))
 def test_any_text_is_a_recipe_or_one_message(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -159,7 +161,7 @@ def test_any_text_is_a_recipe_or_one_message(
     is_a_recipe_or_one_message(recipe, [])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 * SOAK)
 @given(
     st.sampled_from(sorted(by_path())),
     ODD,

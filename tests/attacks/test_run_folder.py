@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -26,7 +25,7 @@ from report import compare
 from run import folder
 from run.contents import ASIDE_LOG, LOG, ours
 from run.folder import RunFolder
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SOAK, imports, wait_for
 from trainer.observers import Checkpointing
 
 USERS = (
@@ -239,12 +238,12 @@ def commands(recipe: Path, run: Path, table: Path) -> dict[str, Act]:
     }
 
 
+@pytest.mark.soak
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(int(os.environ.get("ORDERS", "3"))))
+@pytest.mark.parametrize("seed", range(3 * SOAK))
 def test_users_files_survive_every_command_in_any_order(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """`ORDERS=200` tries more orders."""
     chance = random.Random(seed)  # noqa: S311
     run, table = tmp_path / "place" / "run", tmp_path / "table.csv"
     acts = commands(recipe, run, table)
@@ -342,11 +341,11 @@ def test_a_model_predicts_while_its_run_is_replaced(recipe: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.4, 0.8])
-def test_ctrl_c_while_packages_are_imported(seconds: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["pydantic_core", "polars"])
+def test_ctrl_c_while_packages_are_imported(package: str, tmp_path: Path) -> None:
     given = ["train.py", "-c", "configs/boston.yaml", "-o", f"run.dir={tmp_path / 'run'}"]
     child = subprocess.Popen([sys.executable, *given], cwd=ROOT, stderr=subprocess.PIPE)
-    time.sleep(seconds)
+    wait_for(lambda: imports(child, package))
     child.send_signal(signal.SIGINT)
     assert child.stderr
     told = child.stderr.read()
@@ -367,9 +366,7 @@ def test_a_hang_up_saves_unless_nohup_said_to_go_on(recipe: Path, tmp_path: Path
             cwd=ROOT,
             preexec_fn=partial(signal.signal, signal.SIGHUP, kind),
         )
-        while not list(run.glob("checkpoints/step-*")):
-            assert child.poll() is None
-            time.sleep(0.01)
+        wait_for(lambda: [*run.glob("checkpoints/step-*")] or child.poll() is not None)  # noqa: B023
         child.send_signal(signal.SIGHUP)
         assert child.wait() == code
         assert (run / "DONE").exists() == ignored

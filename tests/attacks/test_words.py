@@ -124,6 +124,7 @@ VALUES = {
     "data.path": hostile("none"),
     "run.dir": f"LICENSE/{hostile('run')}",
     "train.device": hostile("gpu:x"),
+    "train.precision": hostile("float16"),
 }
 RECIPES = {
     "no mapping": f"[{hostile('a')}]",

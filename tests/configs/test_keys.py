@@ -98,6 +98,7 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
     "train.batch_size": ([], "8", "16"),
     "train.seed": ([], "0", "1"),
     "train.device": ([], "cpu", "gpu:99"),
+    "train.precision": (MLP, "float32", "bfloat16"),
     "train.average": ([], "false", "true"),
     "train.refit": ([], "false", "true"),
     "train.patience": (GROWING, "0", "1"),

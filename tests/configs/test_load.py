@@ -156,6 +156,15 @@ def test_shares_left_out_divide_the_rest(
             "did you mean model.hidden (with model.name=mlp, realmlp, tabm or blend)?",
         ),
         ("loss.name=rmse", "loss.name: found rmse, expected mse, mae or huber; did you mean mse?"),
+        (
+            "train.precision=bf16",
+            "train.precision: found bf16, expected float32, bfloat16 or float16",
+        ),
+        ("train.precision=bf16", "did you mean bfloat16?"),
+        (
+            "train.precision=bfloat16",
+            "for networks, and what tells the optimum of model.name=linear",
+        ),
         ("data.encoding=gbkk", "data.encoding: expected an encoding that Python knows"),
         ("data.target=", "data.target: found null, expected text"),
         ("data.scale.features=minmax", "did you mean min_max?"),
@@ -184,6 +193,15 @@ def test_shares_left_out_divide_the_rest(
 def test_wrong_override_names_the_key(recipe: Path, override: str, words: str) -> None:
     overrides = ["data.split.validation=0", "data.split.test=0.2", override]
     assert words in problems_of(recipe, *overrides)
+
+
+def test_half_precision_on_a_cpu_is_told_without_looking_for_a_gpu(recipe: Path) -> None:
+    half = ["model.name=mlp", "train.precision=float16"]
+    told = problems_of(recipe, *half, "train.device=cpu")
+    assert "float16 needs a GPU, and train.device is cpu; leave it out, or use --device" in told
+    assert load(recipe, [*half, "train.device=auto"]).train.precision == "float16"
+    told = problems_of(recipe, "model.name=additive", "train.precision=float16")
+    assert "optimum of model.name=additive needs float32" in told
 
 
 def test_all_problems_at_once(recipe: Path) -> None:

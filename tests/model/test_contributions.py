@@ -13,7 +13,6 @@ from reader.axes import Axis
 from reader.moments import LEVELS
 
 FEATURES = ("area", "latitude", "town", "sold.month", "rooms")
-RANDOM = np.random.default_rng(0)
 
 
 def number(feature: str, knots: list[float], hole: float | None = None) -> AdditiveAxis:
@@ -32,31 +31,34 @@ MONTH = code("sold.month", 13, 6.0)
 
 
 def additive(**changes: Any) -> Additive:
-    """A model with random values of terms of every kind."""
+    """A model with random values of terms of every kind, the same each time."""
+    random = np.random.default_rng(0)
     values: dict[str, Any] = {"center": 3.25, "log": False, "limits": None, "beyond": "flat"}
     terms = []
     axes = ([AREA], [LATITUDE], [TOWN], [MONTH], [AREA, LATITUDE], [TOWN, LATITUDE], [TOWN, MONTH])
     for pair in axes:
         size = math.prod((axis["levels"] or len(axis["knots"])) + 1 for axis in pair)
-        terms.append({"axes": pair, "values": RANDOM.normal(size=size).tolist()})
+        terms.append({"axes": pair, "values": random.normal(size=size).tolist()})
     model: Additive = {**values, "terms": terms, **changes}  # type: ignore[typeddict-item]
     return model
 
 
 def rows_of(n: int = 400) -> NDArray[np.float32]:
+    """Random rows, the same each time."""
+    random = np.random.default_rng(1)
     rows = np.stack(
         [
-            RANDOM.normal(0, 6, n),
-            RANDOM.normal(35, 5, n),
-            RANDOM.integers(0, 4, n),
-            RANDOM.integers(1, 13, n),
-            RANDOM.normal(0, 1, n),
+            random.normal(0, 6, n),
+            random.normal(35, 5, n),
+            random.integers(0, 4, n),
+            random.integers(1, 13, n),
+            random.normal(0, 1, n),
         ],
         axis=1,
     ).astype(np.float32)
-    rows[RANDOM.random(n) < 0.2, 0] = np.nan
-    rows[RANDOM.random(n) < 0.2, 1] = np.nan
-    rows[RANDOM.random(n) < 0.2, 3] = np.nan
+    rows[random.random(n) < 0.2, 0] = np.nan
+    rows[random.random(n) < 0.2, 1] = np.nan
+    rows[random.random(n) < 0.2, 3] = np.nan
     knots = np.array([*AREA["knots"], 1e30, -1e30], dtype=np.float32)
     rows[: len(knots), 0] = knots
     return rows

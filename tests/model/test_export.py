@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 import pytest
 
-from errors import DeviceError, ExportError
+from errors import ExportError
 from model import export as module
 from model import predictor
 from model.export import Proof, export, parity_tolerance
@@ -17,7 +17,7 @@ from model.folder import GRAPH, read_export
 from model.input_layers import Scale, TargetScale
 from model.networks import build_network
 from model.objective import SquaredError
-from model.predictor import Predictor, resolve_device
+from model.predictor import Predictor
 from model.regressor import Regressor
 from reader.inputs import InputColumn
 from tests.conftest import plain_contract
@@ -205,19 +205,7 @@ def test_export_is_replaced_whole_beside_the_files_of_others(tmp_path: Path) -> 
     assert (folder / "notes.txt").read_text() == "the user's"
 
 
-def test_devices() -> None:
-    assert resolve_device("cpu") == "cpu"
-    with pytest.raises(DeviceError, match="gpu:99: no such GPU"):
-        resolve_device("gpu:99")
-    if paddle.is_compiled_with_cuda():
-        assert resolve_device("auto").startswith("gpu")
-    else:
-        assert resolve_device("auto") == "cpu"
-
-
-@pytest.mark.skipif(
-    not paddle.is_compiled_with_cuda(), reason="no GPU: this build of Paddle is for CPU only"
-)
+@pytest.mark.gpu
 def test_prediction_on_gpu(tmp_path: Path) -> None:
     exported(tmp_path / "export", "mlp")
     on_cpu, on_gpu = (Predictor(tmp_path / "export", device) for device in ("cpu", "gpu"))

@@ -73,6 +73,8 @@ KNOTS = [
     np.sort(RANDOM.normal(5, 3, size=size)).astype(np.float32).astype(np.float64)
     for size in (100, 7, 2)
 ]
+ROOTS = RANDOM.normal(size=(2, 4, 2))
+del RANDOM  # a test draws from its own
 SCORES = [np.linspace(-2, 2, len(knots)) for knots in KNOTS]
 AXES = (
     Axis("a", 0, knots=KNOTS[1], has_holes=True),
@@ -128,9 +130,7 @@ LAYERS: dict[str, Callable[[], paddle.nn.Layer]] = {
             ]
         )
     ),
-    "whiten": lambda: InSingle(
-        Whiten(THREE, RANDOM.normal(size=(3, 2)), 0.0, [RANDOM.normal(size=(4, 2))] * 2)
-    ),
+    "whiten": lambda: InSingle(Whiten(THREE, ROOTS[0, :3], 0.0, [ROOTS[1]] * 2)),
     "normal scores": lambda: InSingle(NormalScores(KNOTS[:2], SCORES[:2], THREE[:1])),
     "smooth clip": lambda: InSingle(SmoothClip(THREE)),
     "beside": lambda: InSingle(
@@ -229,10 +229,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         f"data: {{path: {folder / 'table.csv'}, target: y}}\n"
         "train: {epochs: 2}\nexport: {onnx: true}\n"
     )
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pipeline.TRIAL", 0.0)
-        for name, overrides in RECIPES.items():
-            train_recipe(folder / name, str(folder / "recipe.yaml"), overrides)
+    for name, overrides in RECIPES.items():
+        train_recipe(folder / name, str(folder / "recipe.yaml"), overrides)
     return {name: folder / name for name in RECIPES}
 
 

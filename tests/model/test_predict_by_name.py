@@ -15,9 +15,8 @@ from errors import TableError
 from model.predictor import Predictor
 from tests.conftest import train_recipe
 
-RANDOM = np.random.default_rng(0)
 ROWS = 60
-A, B = RANDOM.normal(size=(2, ROWS)).astype(np.float32)
+A, B = np.random.default_rng(0).normal(size=(2, ROWS)).astype(np.float32)
 TABLE: dict[str, Any] = {
     "prediction": [f"p{row}" for row in range(ROWS)],
     "error": [f"e{row}" for row in range(ROWS)],

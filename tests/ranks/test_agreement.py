@@ -12,7 +12,7 @@ import pytest
 import train
 from tests.ranks.jobs import apart, job
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("jobs")]
 
 ROWS = 1_013  # a prime: no batch size and no number of processes divides it
 NEAR = 1e-5

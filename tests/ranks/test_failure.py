@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import SOAK
 from tests.ranks.jobs import Job, apart, job, weights
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("jobs")]
 
-KILLS = int(os.environ.get("KILLS", "2"))  # `make soak` sets more
 LONG_ENOUGH = 120.0  # seconds, for something to happen
 
 
@@ -30,7 +30,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "t.csv"
 
 
-def network(table: Path, run: Path, epochs: int = 300) -> list[str]:
+def network(table: Path, run: Path, epochs: int = 200) -> list[str]:
     """A run of some seconds, with a checkpoint every few of its steps."""
     keys = ["model.name=mlp", "model.hidden=[8]", "train.batch_size=100", "train.patience=0"]
     keys += [f"train.epochs={epochs}", "checkpoint.steps=100", f"run.dir={run}"]
@@ -54,7 +54,8 @@ def undisturbed(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.soak
+@pytest.mark.parametrize("number", range(SOAK))
 def test_a_killed_process_is_started_again(
     number: int, table: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from tests.ranks.jobs import Job, apart
 from tests.ranks.test_failure import network, table, wait_for_checkpoint
 
 __all__ = ["table"]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("jobs")]
 
 NAMES, ADDRESSES = ("regressor-a", "regressor-b"), ("10.77.7.1", "10.77.7.2")
 CABLE = ("regressor-0", "regressor-1")

@@ -48,6 +48,25 @@ def test_an_epoch_has_each_row_once_in_blocks_of_whole_batches(dataset: TableDat
     np.testing.assert_array_equal(rows[rows[:, 0].argsort()], MATRIX[ROWS])
 
 
+def test_blocks_for_a_gpu_wait_on_it(
+    dataset: TableDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made in memory of the CPU, and copied ahead by the loader's buffer, which a CPU goes without;
+    the blocks are the same, in the same order."""
+    expected = [[part.numpy() for part in block] for _, block in dataset.blocks()]
+    assert dataset.loader().use_buffer_reader is False
+    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    loader = dataset.loader()
+    assert loader.use_buffer_reader is True
+    assert loader.pin_memory is False
+    assert all(part.place.is_cpu_place() for part in dataset[0])
+    found = list(dataset.blocks())
+    assert [index for index, _ in found] == [0, 1, 2]
+    for (_, block), parts in zip(found, expected, strict=True):
+        for part, values in zip(block, parts, strict=True):
+            np.testing.assert_array_equal(part.numpy(), values)
+
+
 def test_batches_are_views_of_their_block(dataset: TableDataset) -> None:
     block = dataset[2]
     batches = list(dataset.batches(block))

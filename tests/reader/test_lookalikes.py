@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,12 +17,21 @@ from reader.lookalikes import look_alikes
 from reader.source import TableOptions, infer_schema
 from tests.conftest import assert_says_the_same
 
-RANDOM = random.Random(3)  # noqa: S311
 ROWS = 120
-DAYS = [
-    datetime(2019, 1, 1, 9, 30) + timedelta(days=RANDOM.randrange(900), hours=RANDOM.randrange(12))
-    for _ in range(ROWS)
-]
+
+
+def drawn(form: Callable[[random.Random], Any]) -> list[Any]:
+    """A column of the same cells each time."""
+    chance = random.Random(3)  # noqa: S311
+    return [form(chance) for _ in range(ROWS)]
+
+
+def written(form: Callable[[random.Random], object]) -> list[str]:
+    return [str(cell) for cell in drawn(form)]
+
+
+FIRST = datetime(2019, 1, 1, 9, 30)
+DAYS = drawn(lambda r: FIRST + timedelta(days=r.randrange(900), hours=r.randrange(12)))
 
 
 def found(cells: list[str], name: str = "c", comma: bool = False) -> list[Finding]:
@@ -32,10 +42,6 @@ def found(cells: list[str], name: str = "c", comma: bool = False) -> list[Findin
     for finding in findings:
         assert_says_the_same(finding.message)
     return findings
-
-
-def written(form: Callable[[random.Random], object]) -> list[str]:
-    return [str(form(RANDOM)) for _ in range(ROWS)]
 
 
 @pytest.mark.parametrize(

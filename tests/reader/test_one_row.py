@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from errors import TableError
@@ -15,6 +15,7 @@ from reader.formats import Reading
 from reader.moments import YEAR_FIRST
 from reader.one_row import TableEncoder
 from reader.schema import Column
+from tests.conftest import SOAK
 
 PARTS = ("month", "day_of_week", "hour", "elapsed")
 COLUMNS = (
@@ -70,10 +71,9 @@ CELLS = some.one_of(
     some.dates().map(str),
     some.lists(some.integers(0, 3), max_size=2),
 )
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@FAST
+@settings(max_examples=150 * SOAK)
 @given(
     encoder=some.sampled_from(ENCODERS),
     changed=some.dictionaries(some.sampled_from([*GOOD]), CELLS, min_size=1, max_size=2),

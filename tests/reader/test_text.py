@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,55 @@ def test_a_header_with_separators_in_its_names(tmp_path: Path) -> None:
 def test_a_name_of_two_lines(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(f'"area\r\n (m2)",b,y\r\n{BODY}'.encode())
     assert packed(open_table(tmp_path / "t.csv"), ("area (m2)", "b", "y")) == ROWS
+
+
+# Unicode's white space; the four that only Python's str counts too are letters of a cell.
+SPACES = [c for c in map(chr, range(0x3001)) if c.isspace() and c not in "\r\n\x1c\x1d\x1e\x1f"]
+
+
+def counts(path: Path, columns: str, may_be_empty: bool) -> set[int]:
+    """The rows that each way of reading finds, and the lines that they begin on."""
+    table = open_table(path)
+    assert table.columns == tuple(columns)
+    layout = numbers(columns, columns if may_be_empty else "")
+    flagged = replace(layout, flag=True)
+    (file,) = table.files
+    assert isinstance(file, TextFile)
+    return {
+        *(sum(len(batch.rows) for batch in table.batches(each)) for each in (layout, flagged)),
+        len(file.lines()),
+    }
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " "])
+@pytest.mark.parametrize("columns", ["a", "abc"])
+@pytest.mark.parametrize("may_be_empty", [False, True])
+def test_a_line_of_white_space_alone_is_no_row(
+    tmp_path: Path, separator: str, columns: str, may_be_empty: bool
+) -> None:
+    row, spaces = separator.join("123"[: len(columns)]), [c for c in SPACES if c != separator]
+    lines = [separator.join(columns), row, *spaces, "\v \x85", row, ""]
+    path = tmp_path / ("t.csv" if separator == "," else "t.txt")
+    path.write_bytes("\n".join(lines).encode())
+    assert counts(path, columns, may_be_empty) == {2}
+
+
+@pytest.mark.parametrize("letter", ["\x1c", "\x1d", "\x1e", "\x1f", "\u200b", '""', '" "'])
+def test_any_other_line_is_a_row(tmp_path: Path, letter: str) -> None:
+    """An empty cell in quotes, too, as Python's csv module writes it where it stands alone."""
+    for columns in ("a", "ab"):
+        row = ",".join("12"[: len(columns)])
+        content = f"{','.join(columns)}\n{row}\n{letter}\n{row}\n"
+        (tmp_path / "t.csv").write_bytes(content.encode())
+        layout = replace(numbers(columns), flag=True)
+        table = open_table(tmp_path / "t.csv")
+        (batch,) = table.batches(layout)
+        assert list(batch.errors) == [1]
+        assert "line 3" in batch.errors[1]
+        assert len(batch.rows) == 3
+        (file,) = table.files
+        assert isinstance(file, TextFile)
+        assert file.lines().tolist() == [2, 3, 4]
 
 
 def texts_of(table: Table, column: str) -> list[str | None]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
+
+from tests.conftest import free_ports, is_free, wait_for
 
 # Pixels of a chart that are neither transparent nor grey: what a curve is drawn with.
 COLOURED = """canvas => {
@@ -24,15 +24,17 @@ COLOURED = """canvas => {
 }"""
 
 # Asked for first, so that no run is trained where there is no browser.
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("browser")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("browser"),
+    pytest.mark.xdist_group("curves"),  # one worker makes what they share
+]
 
 
 @pytest.fixture(scope="module")
 def address(boston_run: Path) -> Iterator[str]:
     """VisualDL as `make curves` starts it, over the folder of a finished run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     options = ["--host", "127.0.0.1", "--port", str(port), "--language", "en"]
     server = subprocess.Popen(
         [Path(sys.executable).with_name("visualdl"), "--logdir", boston_run.parent, *options],
@@ -41,13 +43,8 @@ def address(boston_run: Path) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(150):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, "VisualDL ended"
-                time.sleep(0.2)
+        wait_for(lambda: not is_free(port) or server.poll() is not None)
+        assert server.poll() is None, "VisualDL ended"
         yield url
     finally:
         server.terminate()
@@ -66,10 +63,7 @@ def test_curve_of_a_finished_run_is_drawn(address: str, page: Page) -> None:
     page.get_by_text("epoch", exact=True).wait_for()
     chart = page.locator("canvas").first
     chart.wait_for()
-    deadline = time.monotonic() + 30
-    while chart.evaluate(COLOURED) < 200:
-        assert time.monotonic() < deadline, "no curve was drawn"
-        page.wait_for_timeout(200)
+    wait_for(lambda: chart.evaluate(COLOURED) >= 200)
     assert page.get_by_text("boston/curves/train").first.is_visible()
     assert page.get_by_text("boston/curves/validation").first.is_visible()
 

@@ -8,13 +8,12 @@ import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
 STARTED = re.compile(r"http://([\d.]+):(\d+)")
 
@@ -36,21 +35,24 @@ class Served(NamedTuple):
         status, answer = self._ask("POST", path, data, headers)
         return status, json.loads(answer) if answer[:1] in (b"{", b"[") else answer
 
-    def raw(self, data: bytes, seconds: float = 10.0) -> bytes:
-        """Whatever comes back for bytes, until the server has nothing more to say."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            answer = b""
-            while piece := connection.recv(65_536):
-                answer += piece
-            return answer
+    def raw(self, data: bytes) -> bytes:
+        """Whatever comes back for bytes, until the server has nothing more to say; it may end the
+        connection before it has read them all."""
+        answer = b""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            with suppress(ConnectionError):
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionError):
+                while piece := connection.recv(65_536):
+                    answer += piece
+        return answer
 
     def _ask(
         self, verb: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(verb, path, body, named)
             answer = connection.getresponse()
@@ -79,22 +81,17 @@ def serving(*arguments: str) -> Iterator[Served]:
     try:
         with select.epoll() as ready:
             ready.register(process.stdout, select.EPOLLIN | select.EPOLLHUP)
-            assert ready.poll(60), "the server does not start"
+            assert ready.poll(PATIENCE), "the server does not start"
         found = STARTED.search(process.stdout.readline())
         assert found, process.stderr.read()
         yield Served(process, int(found[2]))
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors, errors
 
 
-def ended(served: Served, seconds: float = 30.0) -> int:
+def ended(served: Served) -> int:
     """The exit code of a server that was told to end."""
-    deadline = time.monotonic() + seconds
-    while served.process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    code = served.process.poll()
-    assert code is not None, "the server goes on"
-    return code
+    return served.process.wait(PATIENCE)

@@ -8,14 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, command
+from tests.conftest import PATIENCE, ROOT, command
 from tests.service.conftest import homes
 from tests.service.server import Served, ended, serving, start
 from tests.service.test_rows import GOOD
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("service")  # one worker makes what they sh
 
 def refused(*arguments: str) -> str:
     """The one line that serve.py says instead of starting."""
-    done = command("serve.py", *arguments, cwd=ROOT, timeout=60)
+    done = command("serve.py", *arguments, cwd=ROOT, timeout=PATIENCE)
     assert done.returncode == 2, done
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -56,21 +55,20 @@ def test_what_does_not_start(homes_run: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_running_request_ends(homes_run: Path, number: int) -> None:
-    table = {name: cells * 400 for name, cells in homes().items()}
-    found: list[Any] = []
+    body = json.dumps({name: cells * 100 for name, cells in homes().items()}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     with serving("--model", str(homes_run), "--max-body", "64") as served:
-        body = json.dumps(table).encode()
-        asked = threading.Thread(target=lambda: found.append(served.post("/predict", body)))
-        asked.start()
-        busy = re.compile(rb'requests_total\{[^}]*api="predict"\} 0')
-        while asked.is_alive() and not busy.search(served.get("/metrics")[1]):
-            pass
-        served.process.send_signal(number)
-        asked.join(60)
+        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as connection:
+            connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert connection.recv(1_024).startswith(b"HTTP/1.1 100")  # so the request is running
+            connection.sendall(body)
+            served.process.send_signal(number)
+            answer = HTTPResponse(connection)
+            answer.begin()
+            predictions = json.loads(answer.read())["predictions"]
         assert ended(served) == 0
-    ((status, answer),) = found
-    assert status == 200
-    assert len(answer["predictions"]["prediction"]) == 240 * 400
+    assert answer.status == 200
+    assert len(predictions["prediction"]) == 240 * 100
 
 
 @pytest.mark.slow
@@ -127,7 +125,7 @@ def test_a_signal_while_models_are_loaded(homes_run: Path) -> None:
         process = start("--model", str(homes_run))
         time.sleep(seconds)
         process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode in (0, -signal.SIGTERM), errors
         assert errors == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -141,6 +142,26 @@ def test_it_goes_on_from_any_block() -> None:
     trainer(resumed).fit(state, 3)
     for name, values in get_state(whole).items():
         np.testing.assert_array_equal(get_state(resumed)[name], values)
+
+
+def test_only_a_step_whose_loss_is_drawn_asks_for_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU that waits for all that was asked of it."""
+    asked: list[int] = []
+
+    def counted(read: Any) -> Any:
+        def reading(*given: Any, **options: Any) -> Any:
+            asked.append(state.step)
+            return read(*given, **options)
+
+        return reading
+
+    state, network = State(), build_network("mlp", COLUMNS, seed=0, hidden=[4])
+    trained = trainer(network, batch_size=2)
+    trained.check_shapes()
+    for name in ("numpy", "item", "tolist", "__float__", "__int__", "__bool__", "__array__"):
+        monkeypatch.setattr(paddle.Tensor, name, counted(getattr(paddle.Tensor, name)))
+    trained.fit(state, 1, log_every=5)
+    assert set(asked) == {0, 5, 10, 15}
 
 
 class Flat(Linear):
