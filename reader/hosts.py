@@ -28,8 +28,8 @@ class Hosts:
             if own not in (0, before + 1):
                 raise RunError(
                     f"process {rank} is number {own} of its host (PADDLE_LOCAL_RANK), behind "
-                    f"number {before}; data.shards=per_host expects each host's processes side by side, "
-                    "numbered from 0 on"
+                    f"number {before}; data.shards=per_host expects each host's processes side by "
+                    "side, numbered from 0 on"
                 )
         first = [rank for rank, own in enumerate(local) if not own] + [len(local)]
         self.place = ranks.local_rank

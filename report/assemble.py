@@ -159,11 +159,7 @@ def assemble(run: Finished, export: Export) -> Report:
             rows_per_second=state.epoch * len(data.parts.train) / state.seconds,
         ),
         card=run.experiment.card,
-        environment={
-            "platform": platform.platform(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-        },
+        environment=environment(),
         config=settings.recipe,
         examples=examples(part, last),
         residuals=residuals(part, fit, rows, run.evaluations),
@@ -285,6 +281,15 @@ def _with_options(named: Named) -> str:
     """A name, and the options that are its own: huber (delta 1)."""
     options = ", ".join(f"{key} {value:g}" for key, value in named.options.items())
     return f"{named.name} ({options})" if options else named.name
+
+
+def environment() -> dict[str, str | int | None]:
+    """The machine that trained."""
+    return {
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+    }
 
 
 def layers(fit: Fit) -> list[str]:

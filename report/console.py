@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import sys
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from importlib.metadata import version
 from pathlib import Path
 
@@ -132,14 +132,7 @@ def summary(report: Report) -> list[str]:
         lines.append(
             _line("baseline", _baseline(report.best_line[report.last_part], report.last_part))
         )
-    if report.members:
-        lines.append(_line("members", figures.members_told(report.members).plain))
-    if report.blend and report.blend.rmse:
-        lines.append(_line("blend", figures.blend_told(report.blend).plain))
-    if report.refit:
-        lines.append(_line("refit", figures.refit_told(report.refit).plain))
-    if report.processes:
-        lines.append(_line("processes", figures.processes_told(report.processes).plain))
+    lines += _several(report)
     if report.trial:
         lines.append(_line(report.trial.model, _trial(report, report.trial)))
     if report.intervals:
@@ -208,6 +201,18 @@ def _intervals(intervals: Intervals) -> str:
         f"cover {percent(intervals.measured)} of {intervals.rows:,} {intervals.part} rows "
         f"(target {percent(intervals.coverage, 0)}); mean width {intervals.mean_width:.5g}"
     )
+
+
+def _several(report: Report) -> Iterator[str]:
+    """Of networks, trainings and processes, where there are several."""
+    if report.members:
+        yield _line("members", figures.members_told(report.members).plain)
+    if report.blend and report.blend.rmse:
+        yield _line("blend", figures.blend_told(report.blend).plain)
+    if report.refit:
+        yield _line("refit", figures.refit_told(report.refit).plain)
+    if report.processes:
+        yield _line("processes", figures.processes_told(report.processes).plain)
 
 
 def _line(name: str, text: str) -> str:

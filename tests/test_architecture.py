@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "configs": {"configs", "pydantic", "pydantic_core", "yaml"},
     "ranks": {"ranks", "numpy", "run.signals"},
     "ranks/alone.py": {"paddle"},
+    "ranks/share.py": {"numpy", "paddle"},
     "ranks/group.py": {"ranks", "numpy", "paddle"},
     "ranks/job.py": {"ranks", "run.signals", "paddle"},
     "reader": {"reader", "ranks.alone", "numpy", "polars"},

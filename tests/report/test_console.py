@@ -13,21 +13,23 @@ from tests.report.samples import additive, full, minimal
 
 def test_closing_of_all_that_a_run_may_have(tmp_path: Path) -> None:
     lines = closing(full(), tmp_path / "houses")
-    assert lines[3:10] == [
+    assert lines[3:11] == [
         "5 folds     RMSE 30411, standard deviation 8.1e+02",
         "optimum     MSE 8.97e+08 (exact least squares on train); this run: +0.32 %",
         "baseline    RMSE 30822 of the best line on test; this model: 2.1 % lower",
+        "processes   3 that trained together, on 2 host(s); rows of the table that each had charge "
+        "of: 1,200, 1,000, 1,100",
         "additive    RMSE 24000 on validation, found in 0.4 s; against this line: 20.4 % lower",
         "intervals   cover 91.3 % of 600 test rows (target 90 %); mean width 99512",
         "export      check passed: differs from the trained network by at most 3.1e-02 "
         "(allowed 5.0e-01; 3,300 rows)",
         "time        4.2 s (training loop 1.51 s, 182,345 rows/s)",
     ]
-    assert lines[10].startswith("next        is region known before the prediction is needed?")
-    assert f"infer.py --model {tmp_path}/houses --input new.csv" in lines[11]
-    assert lines[12] == f"report      {tmp_path}/houses/report.html"
-    assert f"--logdir {tmp_path} --host 127.0.0.1" in lines[13]
-    assert len(lines) == 14
+    assert lines[11].startswith("next        is region known before the prediction is needed?")
+    assert f"infer.py --model {tmp_path}/houses --input new.csv" in lines[12]
+    assert lines[13] == f"report      {tmp_path}/houses/report.html"
+    assert f"--logdir {tmp_path} --host 127.0.0.1" in lines[14]
+    assert len(lines) == 15
 
 
 def test_a_warning_comes_first(tmp_path: Path) -> None:
