@@ -116,6 +116,30 @@ def test_a_row_has_the_part_that_it_has_in_one_table(
                 np.testing.assert_array_equal(part, expected)
 
 
+def test_parts_may_be_files_of_each_host(folder: Path, tmp_path: Path) -> None:
+    """Of a host the training rows come first; each row's part is that of its file."""
+    lines = (folder / "all" / "rows.csv").read_text().splitlines()[1:]
+    cuts = {0: (20, 25, 30), 1: (40, 70, 75), 2: (80, 90, 95)}
+    for host, (start, stop, end) in cuts.items():
+        write(tmp_path / f"host{host}" / "train.csv", lines[start - 10 : start])
+        write(tmp_path / f"host{host}" / "validation.csv", lines[start:stop])
+        write(tmp_path / f"host{host}" / "test.csv", lines[stop:end])
+
+    def of_process(ranks: Ranks) -> Any:
+        path = tmp_path / f"host{host_of(ranks.rank)}"
+        others = [str(path / f"{part}.csv") for part in ("validation", "test")]
+        given: dict[str, Any] = {"split": SplitOptions("files"), "kinds": {"id": "id"}}
+        source = read(options(path / "train.csv", other_paths=others, **given), ranks=ranks)
+        names = [[texts["id"] for _, texts in cells_of(source, part)] for part in source.parts]
+        return source.parts, names
+
+    for parts, names in together(of_process, THREE):
+        assert sorted(np.concatenate(parts)) == list(range(75))
+        ranges = [[range(a - 10, a), range(a, b), range(b, c)] for a, b, c in cuts.values()]
+        for part, found in enumerate(names):
+            assert found == [f"h{row}" for of_host in ranges for row in of_host[part]]
+
+
 def test_rows_are_those_of_one_table_and_each_is_of_one_process(folder: Path) -> None:
     one = read(options(folder / "all"))
     rows = np.random.default_rng(1).permutation(ROWS)[:200]
