@@ -134,7 +134,7 @@ def test_parts_may_be_files_of_each_host(folder: Path, tmp_path: Path) -> None:
         return source.parts, names
 
     for parts, names in together(of_process, THREE):
-        assert sorted(np.concatenate(parts)) == list(range(75))
+        assert sorted(np.concatenate(parts)) == list(range(90))
         ranges = [[range(a - 10, a), range(a, b), range(b, c)] for a, b, c in cuts.values()]
         for part, found in enumerate(names):
             assert found == [f"h{row}" for of_host in ranges for row in of_host[part]]
