@@ -60,4 +60,5 @@ def test_no_file_of_tests_holds_a_generator() -> None:
 def test_a_group_is_held_together(request: pytest.FixtureRequest) -> None:
     """By one worker, which makes once what its tests share."""
     if request.config.getoption("loadgroup", False):
-        assert request.node.nodeid.endswith("@examples")
+        held = request.node.nodeid.endswith("@examples")
+        assert held, "this pytest scatters groups; pip install -r requirements-dev.txt"
