@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 }
 WITH_MEMBERS = NETWORKS.keys() - {"linear", "additive"}
 SHARING = {"tabm"}  # whose members are no copies side by side
+_DRAWING = Lock()  # first weights come from one generator, which all threads share
 
 
 def build_network(
@@ -38,8 +40,9 @@ def build_network(
     """A network of so many numbers a row, with first weights that depend on `seed` alone."""
     if name in WITH_MEMBERS:
         return _build(name, columns, [seed], outputs, **options)
-    paddle.seed(seed)
-    return NETWORKS[name](columns, outputs, **options)
+    with _DRAWING:
+        paddle.seed(seed)
+        return NETWORKS[name](columns, outputs, **options)
 
 
 def _build(
@@ -50,8 +53,9 @@ def _build(
     dropout: float = 0.0,
     **options: Any,
 ) -> Network:
-    paddle.seed(seeds[0])
-    return NETWORKS[name](columns, outputs, Masks(dropout, seeds), **options)
+    with _DRAWING:
+        paddle.seed(seeds[0])
+        return NETWORKS[name](columns, outputs, Masks(dropout, seeds), **options)
 
 
 def build_members(

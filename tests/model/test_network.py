@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -90,6 +92,25 @@ def test_first_weights_depend_on_the_seed_alone() -> None:
     paddle.rand([5])
     assert one == flat(build_network("mlp", numbers(3), seed=1, **MLP))
     assert one != flat(build_network("mlp", numbers(3), seed=2, **MLP))
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_threads_do_not_take_each_others_first_weights(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Paddle draws from one generator: another thread's seed must not come between."""
+    options: dict[str, Any] = MLP if name == "mlp" else {}
+    alone = [flat(build_network(name, numbers(3), seed=seed, **options)) for seed in range(4)]
+    seed_of = paddle.seed
+
+    def slowly(seed: int) -> None:
+        seed_of(seed)
+        time.sleep(0.02)  # in which another thread would seed it
+
+    monkeypatch.setattr(paddle, "seed", slowly)
+    with ThreadPoolExecutor(4) as threads:
+        built = threads.map(lambda s: build_network(name, numbers(3), seed=s, **options), range(4))
+        assert [flat(network) for network in built] == alone
 
 
 def test_weights_go_back_into_another_network() -> None:
