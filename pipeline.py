@@ -121,7 +121,20 @@ def prepare(
     share_machine()
     if signals and (experiment.device.startswith("gpu") or experiment.precision != FLOAT32):
         start_paddle(experiment, signals)
+    check_alike(experiment, ranks)
     return look_at(experiment, table, progress or Progress(), ranks)
+
+
+def check_alike(experiment: Experiment, ranks: Ranks) -> None:
+    """Raises RunError where this process has another recipe than the first one; where the table is
+    may differ."""
+    first = ranks.shared(experiment.keys)
+    for key, value in experiment.keys.items():
+        if first.get(key) != value:
+            raise RunError(
+                f"process {ranks.rank} has {key}={value}, and process 0 has {first.get(key)}; give "
+                "all processes the same recipe"
+            )
 
 
 def look_at(

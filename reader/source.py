@@ -115,7 +115,7 @@ def read(
     packed = pack(table, looked.schema, cache, options.may_be_empty, meanwhile, seen)
     if not ranks.local_rank:
         ranks.agree()
-    packed = sharded(packed, hosts, ranks) if hosts else replace(packed, ranks=ranks)
+    packed = sharded(packed, hosts, ranks) if hosts else _same(packed, table, ranks)
     by, file_rows = looked.by, tuple(sum(packed.file_rows[a:b]) for a, b in pairwise(ends))
     none_left = packed.without_target == len(packed)
     if packed.without_target and (none_left or not options.drop_without_target):
@@ -127,6 +127,17 @@ def read(
         row = error.row if known is None else int(np.flatnonzero(known)[error.row])
         raise TableError(f"{_place(table, packed, row)}, {error.message}") from None
     return SplitTable(table, packed, parts, by, looked.coarse)
+
+
+def _same(packed: PackedTable, table: Table, ranks: Ranks) -> PackedTable:
+    """The table, which all processes have. Raises TableError where this one has another."""
+    if ranks.shared(packed.sha256) != packed.sha256:
+        raise TableError(
+            f"{table.path}: process {ranks.rank} found another table there than process 0, by its "
+            "SHA-256; give all hosts the same files, or set data.shards=per_host for rows of their "
+            "own"
+        )
+    return replace(packed, ranks=ranks)
 
 
 class _Looked(NamedTuple):

@@ -41,6 +41,9 @@ MAY_CHANGE = (
 )
 
 
+PATHS = ("data.path", "data.split.validation_path", "data.split.test_path")
+
+
 class Choice(NamedTuple):
     value: Any
     why: Text
@@ -139,7 +142,8 @@ class Experiment:
 
     `text` gives the recipe as YAML; `resolve` gives the rest, from training rows; `differences`
     gives a line for each key in which another recipe, a file, is not this one, those left out that
-    a resumed run may change. `skew_counts`: whether the loss is the squared error of the target
+    a resumed run may change; `keys` has the values of the others, those that tell where a table is
+    left out, too. `skew_counts`: whether the loss is the squared error of the target
     itself, most of which a few large targets can make up.
     """
 
@@ -158,6 +162,7 @@ class Experiment:
     text: Callable[[], str] = field(repr=False)
     resolve: Callable[[TrainingData], Settings] = field(repr=False)
     differences: Callable[[Path], list[str]] = field(repr=False)
+    keys: dict[str, str] = field(repr=False, default_factory=dict)
 
 
 def experiment(config: Config) -> Experiment:
@@ -179,6 +184,7 @@ def experiment(config: Config) -> Experiment:
         text=lambda: dump(config.model_dump()),
         resolve=partial(resolve, config),
         differences=lambda path: differences(load(path), config, MAY_CHANGE),
+        keys={key: json.dumps(value) for key, value in kept(config, MAY_CHANGE + PATHS).items()},
     )
 
 

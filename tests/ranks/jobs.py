@@ -38,6 +38,7 @@ class Job:
         arguments: Sequence[str],
         prefixes: Sequence[list[str]] = (),
         master: str = "",
+        last: Sequence[str] = (),
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.logs = [logs / f"{rank}.log" for rank in range(count)]
@@ -50,10 +51,11 @@ class Job:
             environment = {name: str(value) for name, value in places.items()}
             environment |= {"PADDLE_MASTER": master, "OMP_NUM_THREADS": "1"}
             before = prefixes[rank] if prefixes else []
+            more = last if rank == count - 1 else ()
             with log.open("wb") as output:
                 self.processes.append(
                     subprocess.Popen(
-                        [*before, sys.executable, "train.py", *arguments],
+                        [*before, sys.executable, "train.py", *arguments, *more],
                         cwd=ROOT,
                         env={**os.environ, **environment},
                         stdout=output,
@@ -83,9 +85,9 @@ class Job:
 
 
 @contextmanager
-def job(count: int, logs: Path, *arguments: str) -> Iterator[Job]:
-    """One that leaves nothing behind."""
-    running = Job(count, logs, arguments)
+def job(count: int, logs: Path, *arguments: str, last: Sequence[str] = ()) -> Iterator[Job]:
+    """One that leaves nothing behind; `last`: further arguments of its last process."""
+    running = Job(count, logs, arguments, last=last)
     try:
         yield running
     finally:

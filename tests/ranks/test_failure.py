@@ -96,3 +96,17 @@ def test_a_mistake_is_told_once(tmp_path: Path) -> None:
     assert first.count("error: ") == 1
     assert "z" in first
     assert "error" not in second
+
+
+@pytest.mark.parametrize("wrong", ["train.seed=2", "table"])
+def test_another_recipe_or_table_is_told(wrong: str, table: Path, tmp_path: Path) -> None:
+    other = tmp_path / "t.csv"
+    other.write_text(table.read_text() + "\n0.5,0.5,1")
+    arguments = network(table, tmp_path / "run")
+    extra = ["-o", wrong] if "=" in wrong else ["--data", str(other)]
+    with job(2, tmp_path, *arguments, last=extra) as running:
+        assert running.wait() == [2, 2], running.texts()
+        first = running.texts()[0]
+    expected = "process 1 has train.seed=2, and process 0 has 0"
+    assert (expected if "=" in wrong else "process 1 found another table") in first
+    assert not (tmp_path / "run").exists()
