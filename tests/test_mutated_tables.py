@@ -131,7 +131,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@settings(max_examples=80 * SOAK)
+@settings(max_examples=50 * SOAK)
 @given(MUTATIONS)
 def test_prediction(model: Path, mutations: list[Mutation]) -> None:
     table = TABLE
@@ -179,7 +179,7 @@ def expected_rows(table: bytes) -> int | None:
     return len([line for line in lines if separator in line or line.strip(WHITE)])
 
 
-@settings(max_examples=30 * SOAK)
+@settings(max_examples=15 * SOAK)
 @given(MUTATIONS)
 def test_training(mutations: list[Mutation]) -> None:
     table = TABLE

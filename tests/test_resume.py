@@ -31,7 +31,7 @@ from trainer.observers import Checkpointing
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
 
-KILLS = 3 * SOAK
+KILLS = 2 * SOAK
 NETWORK = ["model.name=mlp", "model.hidden=[16, 16]", "model.dropout=0.3", "train.average=true"]
 MODELS = {"linear": ["model.name=linear"], "mlp": NETWORK}
 RESNET = ["model.name=resnet", "model.width=8", "model.dropout=0.2"]

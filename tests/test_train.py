@@ -112,6 +112,8 @@ def test_lesson_of_ten_epochs_learns_little_and_says_so(tmp_path: Path) -> None:
     assert state["step"] == 10 * 41
 
 
+@pytest.mark.soak
+@pytest.mark.skipif(SOAK == 1, reason="make soak: a thousand epochs, of 41 steps each")
 def test_lesson_of_a_thousand_epochs_ends_at_least_squares(tmp_path: Path) -> None:
     report = train_recipe(tmp_path / "run", LESSON, ["train.epochs=1000"])
     rows = TABLE[:404]

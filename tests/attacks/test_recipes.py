@@ -161,7 +161,7 @@ def test_any_text_is_a_recipe_or_one_message(
     is_a_recipe_or_one_message(recipe, [])
 
 
-@settings(max_examples=300 * SOAK)
+@settings(max_examples=150 * SOAK)
 @given(
     st.sampled_from(sorted(by_path())),
     ODD,

@@ -180,7 +180,7 @@ PADDED = st.tuples(PADDING, NUMBER | st.sampled_from(HOSTILE), PADDING).map("".j
 WAY = st.sampled_from(WAYS).map(lambda way: [way])
 
 
-@settings(max_examples=35 * SOAK)
+@settings(max_examples=20 * SOAK)
 @given(st.lists(TEXT | NUMBER | PADDED, min_size=1, max_size=20), WAY)
 def test_texts(cells: list[str], ways: list[Way]) -> None:
     agree(cells, list(FILES), more=list(texts_in_numpy(cells)), ways=ways)
@@ -193,7 +193,7 @@ def with_holes(cells: list[Any], holes: list[bool]) -> list[Any]:
     return [None if hole else cell for cell, hole in zip(cells, holes, strict=False)]
 
 
-@settings(max_examples=25 * SOAK)
+@settings(max_examples=12 * SOAK)
 @given(st.lists(st.floats(), min_size=1, max_size=20), HOLES, WAY)
 def test_floats(cells: list[float], holes: list[bool], ways: list[Way]) -> None:
     cells = [-999.0, 1.0, 3.0, math.inf, 1e39, 5e-324, *cells]
@@ -208,7 +208,7 @@ def test_floats(cells: list[float], holes: list[bool], ways: list[Way]) -> None:
     agree(holed, list(TYPED), more=[nan, extension], ways=ways)
 
 
-@settings(max_examples=20 * SOAK)
+@settings(max_examples=10 * SOAK)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20), HOLES, WAY)
 def test_integers(cells: list[int], holes: list[bool], ways: list[Way]) -> None:
     cells = [-999, 0, 1, 3, 2**24 + 1, *cells]
@@ -240,7 +240,7 @@ ZONE = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(min
 MOMENT = st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30))
 
 
-@settings(max_examples=20 * SOAK)
+@settings(max_examples=10 * SOAK)
 @given(st.lists(MOMENT, max_size=9), HOLES, ZONE, WAY)
 def test_moments(
     moments: list[datetime], holes: list[bool], zone: timezone, ways: list[Way]
@@ -264,7 +264,7 @@ def test_moments(
     agree(cells, ["t.csv"], more=[*texts, *aware], ways=[(COLUMNS[3], MISSING[0], True)])
 
 
-@settings(max_examples=15 * SOAK)
+@settings(max_examples=8 * SOAK)
 @given(st.lists(st.dates(date(1000, 1, 1)), max_size=9), HOLES, WAY)
 def test_dates(dates: list[date], holes: list[bool], ways: list[Way]) -> None:
     cells = with_holes([date(1900, 1, 1), date(2024, 2, 29), *dates], [False, *holes])

@@ -73,7 +73,7 @@ CELLS = some.one_of(
 )
 
 
-@settings(max_examples=150 * SOAK)
+@settings(max_examples=100 * SOAK)
 @given(
     encoder=some.sampled_from(ENCODERS),
     changed=some.dictionaries(some.sampled_from([*GOOD]), CELLS, min_size=1, max_size=2),
