@@ -328,7 +328,8 @@ def _paper(found: Measured) -> Iterator[str]:
         f"(random rows by pages of 4 KiB); a network of {SPEEDS[0]} or {SPEEDS[1]} Gbit/s, "
         f"{DISTANCE * 1e6:.0f} us beside what a message takes on one host, and no faster than gloo "
         "is there; every host full, so that its cores slow each other down as the two here do. "
-        "The reading of the text is left out: every host reads all of it, once, at the rate above."
+        "The reading of the text is left out: every host reads all of it once, at the rate above, "
+        "or with data.shards=per_host its own rows alone."
     )
     yield from _lines(found)
     yield from _networks(found)
@@ -341,7 +342,7 @@ def _paper(found: Measured) -> Iterator[str]:
         f"- Every process holds the numbers of all training rows, {FLOAT} bytes each, and the "
         f"order of an epoch, a quarter of a byte: {CORES * 4.25:.0f} GB a host of {CORES} "
         "processes for a billion rows. Every host's disk holds the whole packed table, "
-        f"{NARROW * FLOAT} or {WIDE * FLOAT} GB."
+        f"{NARROW * FLOAT} or {WIDE * FLOAT} GB, or with data.shards=per_host its own rows."
     )
     yield (
         "- Merging tells every process of every process's value: the bytes that one receives grow "
