@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ LINK = Link(latency=1e-4, bandwidth=1e9)
 NETWORK = Network(Work(row=1e-5, step=1e-3), columns=90, floats=500_000, flat=2e-3)
 LINE = Line(Work(row=1e-7), columns=14, size=2_000)
 ROWS, BATCH = 1 << 20, 4_096
-NEAR = 2.0  # times: on a machine that others use, too
+NEAR, ATTEMPTS = 2.0, 3  # times: on a machine that others use, too
 
 
 def hosts(processes: int, link: Link = LINK, of: int = 1, cores: int = 64) -> Hosts:
@@ -132,13 +133,22 @@ def test_a_process_that_ends_is_told() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("jobs")
 def test_the_model_is_near_what_is_measured(tmp_path: Path) -> None:
-    """How many times as fast two and four processes are as one, in the same rounds: whatever the
-    machine does besides, the model is not off by more than NEAR."""
-    found = distributed.measure(replace(QUICK, rounds=2), tmp_path)
+    """How many times as fast two and four processes are as one, in the same rounds: the model is
+    not off by more than NEAR. What else the machine does may spoil a measurement, hardly three."""
+    for attempt in range(ATTEMPTS):
+        found = distributed.measure(replace(QUICK, rounds=2), tmp_path / str(attempt))
+        far = [each for each in said_and_measured(found) if not 1 / NEAR < each[0] / each[1] < NEAR]
+        if not far:
+            return
+    raise AssertionError(far)
+
+
+def said_and_measured(found: Measured) -> Iterator[tuple[float, float]]:
+    """Times as fast as one process, of each work by two and by four."""
     for name, seconds in found.taken().items():
         alone = found.foretold(1)[name].seconds
         for count in (2, 4):
             measured = Ratio.of(seconds["1"], seconds[str(count)]).median
-            said = alone / found.foretold(count)[name].seconds
-            assert 1 / NEAR < said / measured < NEAR, (name, count, said, measured)
+            yield alone / found.foretold(count)[name].seconds, measured
