@@ -13,6 +13,10 @@ import sys
 if __name__ == "__main__":  # Ctrl-C while packages are imported: nothing has begun, nothing is said
     signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
 
+    from ranks.restart import keep
+
+    keep()  # one of several processes trains in a child, which is started again if it dies
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +27,7 @@ from errors import UserError, tell
 from pipeline import is_done, plan, prepare, write_recipe
 from pipeline import train as train_regressor
 from ranks.alone import Ranks
-from ranks.job import joined, run
+from ranks.job import joined, leave
 from report.console import announce, closing, stopped_lines
 from run.folder import Begin
 from run.signals import Signals, Stopped
@@ -79,4 +83,4 @@ def train(options: argparse.Namespace, signals: Signals, ranks: Ranks) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    leave(main(sys.argv[1:]))

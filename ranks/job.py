@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -13,7 +13,7 @@ from errors import RunError, UserError, lines_of
 from ranks.alone import ALONE, Ranks
 from ranks.lifeline import Lifeline
 from ranks.place import COUNT, cores_of, place
-from ranks.restart import is_of_several, is_to_be_kept, keep_running, restarts
+from ranks.restart import is_of_several, restarts
 from run.signals import Signals, Stopped
 
 AT_FIRST, AGAIN = 600.0, 60.0  # seconds to wait for the others
@@ -56,14 +56,6 @@ def refuse_several(why: str) -> None:
     """Raises RunError where this is one of several processes."""
     if is_of_several():
         raise RunError(f"{why}; run it without a launcher, or unset {COUNT}")
-
-
-def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """End this process with the exit code that main(arguments) gives; where it is one of several,
-    after it has been run by a process of its own, as often as it takes."""
-    if is_to_be_kept():
-        sys.exit(keep_running([sys.executable, "-u", *sys.argv]))
-    leave(main(sys.argv[1:]))
 
 
 def leave(code: int) -> NoReturn:

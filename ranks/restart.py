@@ -35,6 +35,12 @@ def is_to_be_kept() -> bool:
     return is_of_several() and restarts(-1) < 0
 
 
+def keep() -> None:
+    """Where that is so, run this command in a child, and end with its exit code."""
+    if is_to_be_kept():
+        sys.exit(keep_running([sys.executable, "-u", *sys.argv]))
+
+
 def keep_running(command: Sequence[str]) -> int:
     """Run the command until it ends by itself; its exit code. After it, or another process of the
     job, was killed it is run again, at most MOST times. Signals are passed on, and end it."""
