@@ -43,7 +43,7 @@ def test_runs_with_the_training_code_deleted(boston_run: Path, tmp_path: Path) -
     (tmp_path / "model").mkdir()
     (tmp_path / "run").mkdir()
     ours = {path.name for path in ROOT.glob("*.py")} - {"train.py", "pipeline.py", "regressor.py"}
-    parts = ["base_predictor", "conform", "contract", "contributions", "folder", "graph"]
+    parts = ["base_predictor", "conform", "contract", "contributions", "device", "folder", "graph"]
     parts += ["monitor", "onnx_graph", "onnx_predictor", "predictor"]
     for name in (*ours, *(f"model/{part}.py" for part in parts), "run/signals.py"):
         shutil.copy(ROOT / name, tmp_path / name)
