@@ -13,8 +13,8 @@ Value = TypeVar("Value")
 
 class Ranks:
     """The processes of a job, numbered from 0 on: `rank` is this one's number, of `count`. Process
-    0 owns the run folder. On its host this process is number `local_rank`; it was
-    started again `restarts` times.
+    0 owns the run folder. On its host this process is number `local_rank`; it was started
+    again `restarts` times.
 
     Every method but `part` and `share_of` is a meeting: all processes call it, in the same order.
     This class is the job of one process, which has nobody to meet.

@@ -41,7 +41,7 @@ class Group(Ranks):
         if not self.is_first:
             time.sleep(HEAD_START)
         with self._together():
-            if paddle.is_compiled_with_cuda():
+            if _has_gpu():
                 paddle.set_device(f"gpu:{dist.ParallelEnv().device_id}")
             dist.init_parallel_env()
 
@@ -129,11 +129,15 @@ def _name_variables(place: Place) -> None:
     known.setdefault("PADDLE_MASTER", f"{place.host}:{place.port}")
     known.setdefault("PADDLE_CURRENT_ENDPOINT", f"{address}:{place.port}")
     known.setdefault("PADDLE_TRAINER_ENDPOINTS", f"{place.host}:{place.port}")
-    if not paddle.is_compiled_with_cuda():
+    if not _has_gpu():
         known.setdefault("PADDLE_DISTRI_BACKEND", "gloo")
     for _, name in socket.if_nameindex():
         if INTERFACE not in known and _address_of(name) == address:
             known[INTERFACE] = name
+
+
+def _has_gpu() -> bool:
+    return paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
 
 
 def _own_address(place: Place) -> str:

@@ -12,8 +12,8 @@ from typing import NoReturn
 from errors import RunError, UserError, lines_of
 from ranks.alone import ALONE, Ranks
 from ranks.lifeline import Lifeline
-from ranks.place import COUNT, cores_of, place
-from ranks.restart import is_of_several, restarts
+from ranks.place import COUNT, cores_of, is_of_several, place
+from ranks.restart import restarts
 from run.signals import Signals, Stopped
 
 AT_FIRST, AGAIN = 600.0, 60.0  # seconds to wait for the others

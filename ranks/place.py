@@ -28,15 +28,18 @@ class Place:
     local_count: int = 0
 
 
+def is_of_several(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is one of several processes."""
+    return environment.get(COUNT, "1").strip() not in ("", "1")
+
+
 def place(environment: Mapping[str, str] = os.environ) -> Place | None:
     """None where this process is alone. Raises RunError for variables that cannot be right."""
-    if environment.get(COUNT, "1").strip() in ("", "1"):
+    if not is_of_several(environment):
         return None
     count, rank = _number(environment, COUNT, 2), _number(environment, RANK, 0)
-    local, locals_ = (
-        _number(environment, LOCAL_RANK, 0, "0"),
-        _number(environment, LOCAL_COUNT, 0, "0"),
-    )
+    local_rank = _number(environment, LOCAL_RANK, 0, "0")
+    local_count = _number(environment, LOCAL_COUNT, 0, "0")
     if rank >= count:
         raise RunError(f"{RANK}={rank}, expected less than {COUNT}={count}; ranks count from 0")
     address = environment.get(MASTER) or environment.get(ENDPOINTS, "").split(",")[0]
@@ -46,7 +49,7 @@ def place(environment: Mapping[str, str] = os.environ) -> Place | None:
             f"{MASTER}: found {short(address) or 'nothing'}, expected host:port, where process 0 "
             "can be reached by the others"
         )
-    return Place(rank, count, host.strip("[]"), int(port), local, locals_)
+    return Place(rank, count, host.strip("[]"), int(port), local_rank, local_count)
 
 
 def _number(environment: Mapping[str, str], name: str, least: int, default: str = "") -> int:

@@ -13,7 +13,7 @@ from types import FrameType
 
 from display import say
 from ranks.lifeline import DIED
-from ranks.place import COUNT, RANK
+from ranks.place import RANK, is_of_several
 
 RESTARTS, MOST = "REGRESSOR_RESTARTS", 10
 PARENT_DIED = 1  # PR_SET_PDEATHSIG, prctl(2)
@@ -23,11 +23,6 @@ def restarts(default: int = 0) -> int:
     """How often this process has been started again."""
     text = os.environ.get(RESTARTS, "")
     return int(text) if text.isdecimal() else default
-
-
-def is_of_several() -> bool:
-    """Whether this is one of several processes, by the environment."""
-    return os.environ.get(COUNT, "1").strip() not in ("", "1")
 
 
 def is_to_be_kept() -> bool:

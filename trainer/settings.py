@@ -39,8 +39,6 @@ MAY_CHANGE = (
     "card",
     "run.dir",
 )
-
-
 PATHS = ("data.path", "data.split.validation_path", "data.split.test_path")
 
 
